@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The machine: all that Python sees of a built kernel tree.  Plain C types, no kernel or libc header needed; the
+ * cffi backend reads this file, so it holds declarations and simple #defines only.
+ *
+ * One library is one machine.  A process may load several libraries (base and patched) beside each other.
+ */
+#ifndef FL_MACHINE_H
+#define FL_MACHINE_H
+
+#define FL_SNAPSHOTS	1	/* a snapshot after every operation */
+#define FL_INTERNALS	2	/* an internals block after every snapshot */
+#define FL_PARANOID	4	/* references and mapcounts checked after every operation, not only at the end */
+
+#define FL_FRAMES_MAX	24
+#define FL_TEXT_MAX	240
+
+/* What a checker saw.  Addresses are offsets into the library, ready for a symboliser. */
+struct fl_finding {
+	int kind;			/* enum of ops.h, generated from verdict kinds: FL_KIND_* */
+	int op;				/* index of the operation, -1: the end of the program */
+	int task;			/* task byte of who was running, as in the wire form; -1: none */
+	int nframes;
+	unsigned long frames[FL_FRAMES_MAX];	/* innermost first: kernel call chain */
+	unsigned long other;		/* a second place, e.g. where the leaked lock was taken; 0: none */
+	char text[FL_TEXT_MAX];		/* one line: what, on which object */
+};
+
+struct fl_stats {
+	unsigned long programs, ops, faults, lock_ops, tlb_flushes, restores;
+	unsigned long pages_live, pages_peak;
+};
+
+/* 0, or a negative errno with a line in fl_error(). */
+int fl_create(unsigned int cpus);
+const char *fl_error(void);
+/*
+ * Runs one program in wire form and writes its trace.  Returns the trace's length, or a negative errno (-28: no room).
+ * The machine is back at its start afterwards, whatever happened.
+ */
+long fl_run(const unsigned char *program, unsigned long length, unsigned int flags,
+	    unsigned char *trace, unsigned long room);
+/* What the last run found: 0 or 1; the first finding ends a program. */
+int fl_finding(struct fl_finding *out);
+void fl_stats(struct fl_stats *out);
+/* Plants a fault in the machine or its checks, for canary tests; 0 removes it.  -22: no such canary. */
+int fl_canary(int number);
+/* The name of canary `number`, NULL past the last. */
+const char *fl_canary_name(int number);
+void fl_destroy(void);
+
+#endif

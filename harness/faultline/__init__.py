@@ -1,0 +1,3 @@
+"""Faultline: property-based fuzzing for memory-management refactors."""
+
+__version__ = "0.1.0"

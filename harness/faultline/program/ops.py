@@ -1,0 +1,176 @@
+"""The operation table: the one definition of what a program can do.
+
+Names, operands, wire codes and text forms of all operations stand here and nowhere else.  The text
+parser, the wire codec, the C decoder (through the header that :mod:`faultline.program.cheader` writes at
+build time), the generators, the oracle's dispatch and docs/operations.md derive from this table.
+
+Wire form: an operation is :data:`OP_SIZE` bytes: code, task, then one byte per operand in table order, the rest
+zero.  Every byte string decodes to a valid program: a byte is reduced by its operand's kind
+(``lo + byte % count``), a page count is clipped to the end of the region, a trailing fragment is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+#: Bytes of one operation in the wire form.
+OP_SIZE: Final = 8
+#: Operands that fit into one wire operation.
+OPERANDS_MAX: Final = OP_SIZE - 2
+#: Page slots of the address region, ``a0`` .. ``a31``.
+SLOTS: Final = 32
+#: The slot at which a new page table begins, so that ranges can cross a PMD boundary.
+SLOT_TABLE_EDGE: Final = 16
+#: Processes ``p0`` .. ``p7`` and tasks of each, ``p0.0`` .. ``p0.3``.
+PROCESSES: Final = 8
+TASKS: Final = 4
+#: userfaultfd handles ``u0`` .. ``u7``.
+UFFDS: Final = 8
+#: Operations that one program may have; longer input is cut.
+OPS_MAX: Final = 256
+#: The task byte of an operation that the monitor runs.
+TASK_MONITOR: Final = 0x80
+
+
+class Form(Enum):
+    """How an operand reads in the text form."""
+
+    SLOT = "a{}"
+    """A page slot; printed together with a following PAGES operand as ``a3+2``."""
+    PAGES = "+{}"
+    """A page count, part of the range that the slot before it begins; 1 is not printed."""
+    VALUE = "={}"
+    """The byte that fills a page."""
+    PROCESS = "p{}"
+    UFFD = "u{}"
+    CHOICE = "choice"
+    """Exactly one of the kind's words."""
+    FLAGS = "flags"
+    """A set of the kind's words, comma separated; an empty set is not printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of operand.
+
+    The operand's value is ``lo + byte % count``.  For CHOICE, ``words[value - lo]`` is its text; for FLAGS,
+    ``words[i]`` stands for bit ``i`` of the value.
+    """
+
+    name: str
+    form: Form
+    count: int
+    lo: int = 0
+    words: tuple[str, ...] = ()
+    doc: str = ""
+
+
+SLOT: Final = Kind("slot", Form.SLOT, SLOTS, doc="a page slot of the region")
+PAGES: Final = Kind("pages", Form.PAGES, SLOTS, lo=1, doc="a number of pages, clipped to the region's end")
+VALUE: Final = Kind("value", Form.VALUE, 256, doc="the byte that fills the page")
+PROCESS: Final = Kind("process", Form.PROCESS, PROCESSES, doc="a process")
+UFFD: Final = Kind("uffd", Form.UFFD, UFFDS, doc="a userfaultfd handle")
+PROT: Final = Kind("prot", Form.CHOICE, 3, words=("none", "r", "rw"), doc="PROT_NONE, PROT_READ, PROT_READ|PROT_WRITE")
+ADVICE: Final = Kind(
+    "advice", Form.CHOICE, 3, words=("dontneed", "mergeable", "unmergeable"), doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE"
+)
+FEATURES: Final = Kind(
+    "features", Form.FLAGS, 16, words=("event-fork", "wp-async", "wp-unpopulated", "sigbus"), doc="UFFD_FEATURE_* asked of UFFDIO_API"
+)
+REGISTER_MODE: Final = Kind(
+    "register-mode", Form.FLAGS, 3, lo=1, words=("missing", "wp"), doc="UFFDIO_REGISTER_MODE_MISSING, _WP"
+)
+COPY_MODE: Final = Kind("copy-mode", Form.FLAGS, 4, words=("wp", "dontwake"), doc="UFFDIO_COPY_MODE_WP, _DONTWAKE")
+WAKE_MODE: Final = Kind("wake-mode", Form.FLAGS, 2, words=("dontwake",), doc="the ioctl's MODE_DONTWAKE")
+
+KINDS: Final = (SLOT, PAGES, VALUE, PROCESS, UFFD, PROT, ADVICE, FEATURES, REGISTER_MODE, COPY_MODE, WAKE_MODE)
+
+
+class Actor(Enum):
+    """Who runs an operation."""
+
+    TASK = "task"
+    """A task of a process; its address space is the one acted upon."""
+    MONITOR = "monitor"
+    """The monitor ``m``: a process of its own to which every userfaultfd was passed; never blocks on a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One row of the table.  ``call`` is the user API behind it; ``effect`` and ``errors`` go into the docs."""
+
+    code: int
+    name: str
+    actor: Actor
+    operands: tuple[tuple[str, Kind], ...]
+    call: str
+    effect: str
+    errors: str = ""
+    source: str = ""
+    kinds: tuple[Kind, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        assert len(self.operands) <= OPERANDS_MAX
+        object.__setattr__(self, "kinds", tuple(kind for _, kind in self.operands))
+
+
+_RANGE = (("start", SLOT), ("pages", PAGES))
+_UFFD_RANGE = (("uffd", UFFD), *_RANGE)
+
+
+def _table(*rows: tuple[str, Actor, tuple[tuple[str, Kind], ...], str, str, str, str]) -> tuple[Op, ...]:
+    return tuple(Op(code, *row) for code, row in enumerate(rows))
+
+
+_T, _M = Actor.TASK, Actor.MONITOR
+
+OPS: Final = _table(
+    # name, actor, operands, call, effect, errors, source
+    ("mmap", _T, (*_RANGE, ("prot", PROT)), "mmap(MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED)",
+     "Maps fresh zero-filled private memory; what was mapped there is unmapped first.", "", "mmap(2)"),
+    ("munmap", _T, _RANGE, "munmap()", "Unmaps the range; holes are no error.", "", "munmap(2)"),
+    ("mprotect", _T, (*_RANGE, ("prot", PROT)), "mprotect()", "Changes the protection of the range.",
+     "ENOMEM: part of the range is not mapped", "mprotect(2)"),
+    ("madvise", _T, (*_RANGE, ("advice", ADVICE)), "madvise()", "Gives advice about the range.",
+     "ENOMEM: part of the range is not mapped", "madvise(2)"),
+    ("read", _T, (("start", SLOT),), "a load", "Reads the page; the outcome is its byte.",
+     "SIGSEGV, SIGBUS", "mmap(2), mprotect(2), userfaultfd(2)"),
+    ("write", _T, (("start", SLOT), ("value", VALUE)), "stores", "Fills the page with the byte.",
+     "SIGSEGV, SIGBUS", "mmap(2), mprotect(2), userfaultfd(2)"),
+    ("fork", _T, (("child", PROCESS),), "fork()", "Creates the child process; skipped if it exists already.",
+     "", "fork(2)"),
+    ("exit", _T, (), "exit_group()", "Ends the process with all its tasks.", "", "exit_group(2)"),
+    ("uffd-open", _T, (("uffd", UFFD), ("features", FEATURES)), "userfaultfd(O_NONBLOCK|O_CLOEXEC), UFFDIO_API",
+     "Opens a userfaultfd for the calling process and passes it to the monitor; skipped if the handle is in use.",
+     "EINVAL: a feature is not offered", "userfaultfd(2), UFFDIO_API(2const)"),
+    ("uffd-register", _M, (*_UFFD_RANGE, ("mode", REGISTER_MODE)), "UFFDIO_REGISTER", "Registers the range.",
+     "EINVAL, EBUSY, EPERM, ENOMEM", "UFFDIO_REGISTER(2const)"),
+    ("uffd-unregister", _M, _UFFD_RANGE, "UFFDIO_UNREGISTER", "Unregisters the range and wakes its waiters.",
+     "EINVAL", "UFFDIO_UNREGISTER(2const)"),
+    ("uffd-close", _M, (("uffd", UFFD),), "close()", "Closes the userfaultfd; waiters go on.", "", "userfaultfd(2)"),
+    ("uffd-wp", _M, _UFFD_RANGE, "UFFDIO_WRITEPROTECT, mode WP", "Write-protects the range.",
+     "ENOENT: not registered in write-protect mode; EAGAIN; ESRCH", "UFFDIO_WRITEPROTECT(2const)"),
+    ("uffd-resolve", _M, (*_UFFD_RANGE, ("mode", WAKE_MODE)), "UFFDIO_WRITEPROTECT, mode 0",
+     "Ends the write protection of the range and wakes its waiters.", "ENOENT, EAGAIN, ESRCH",
+     "UFFDIO_WRITEPROTECT(2const)"),
+    ("uffd-copy", _M, (*_UFFD_RANGE, ("value", VALUE), ("mode", COPY_MODE)), "UFFDIO_COPY",
+     "Fills missing pages, each with the byte; aux is the pages copied or the negated errno of `copy`.",
+     "EEXIST, ENOENT, EINVAL, EAGAIN, ESRCH", "UFFDIO_COPY(2const)"),
+    ("uffd-zeropage", _M, (*_UFFD_RANGE, ("mode", WAKE_MODE)), "UFFDIO_ZEROPAGE",
+     "Fills missing pages with zeroes; aux is the pages filled or the negated errno of `zeropage`.",
+     "EEXIST, ENOENT, EINVAL, EAGAIN, ESRCH", "UFFDIO_ZEROPAGE(2const)"),
+    ("uffd-wake", _M, _UFFD_RANGE, "UFFDIO_WAKE", "Wakes the waiters in the range.", "EINVAL", "UFFDIO_WAKE(2const)"),
+    ("uffd-read", _M, (("uffd", UFFD), ("child", UFFD)), "read() of one message",
+     "Reads one message; the userfaultfd that a fork event brings becomes the handle `child`. "
+     "Skipped if that handle is in use.",
+     "EAGAIN: no message", "userfaultfd(2)"),
+    ("ksm-merge", _M, (("process", PROCESS), *_RANGE), "ksmd, aimed at these pages",
+     "KSM looks at each given page twice and merges what it may.", "", "Documentation/admin-guide/mm/ksm.rst"),
+    ("ksm-scan", _M, (), "ksmd, one full scan", "KSM scans all mergeable memory once.", "",
+     "Documentation/admin-guide/mm/ksm.rst"),
+)
+
+BY_NAME: Final = {op.name: op for op in OPS}
+assert len(BY_NAME) == len(OPS) <= 256

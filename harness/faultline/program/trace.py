@@ -1,0 +1,100 @@
+"""The trace: what a backend says of a run, as bytes.
+
+A trace is a sequence of records, little endian, one per operation in program order, then (from the built machine) at
+most one end.  The oracle produces the same bytes, so that agreement is one comparison.
+
+Record:
+    ``<HBBii``  op index, status, count of completions, value, aux
+    completions, each ``<HBxii``  op index, status, value, aux: operations that blocked earlier and ended now,
+        ascending by (process, task)
+    after a ksm operation, only if snapshots are on: the sharing map (see below)
+    a snapshot, if asked for
+    an internals block, if asked for (never produced by the oracle)
+
+Value and aux:
+    read: DONE, value is the byte read, or :data:`VALUE_MIXED` if the page is not filled with one byte
+    copy, zeropage: aux is the count of pages the ioctl reported (0 if it was not reached), or a negated errno
+    uffd-read: DONE, value is ``event | flags << 8 | slot << 16``, aux the new handle + 1 for a fork event, else 0;
+        event is UFFD_EVENT_*, flags UFFD_PAGEFAULT_FLAG_* (0 unless a page fault), slot 0 for a fork event
+    ERROR: value is the errno; SIGNAL: value is the signal number; SKIPPED: value is a :class:`Skip`
+    BLOCKED: value is a :class:`Wait`
+    uffd-close, wake, ...: DONE, 0, 0
+
+Snapshot:
+    ``<I`` bit mask of live processes; for each of them, ascending: SLOTS words ``<I`` (see :class:`Bit`; all 0 where
+    nothing is mapped), then ``<iii``: resident anonymous pages, resident file and shmem pages, swap entries.
+
+Sharing map: one byte per slot for each live process, ascending: the lowest ``process * SLOTS + slot`` that maps the same
+    page, its own number if the page is not shared or the slot holds no page.  It is what pagemap's PFNs tell root.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum, IntFlag
+from typing import Final
+
+RECORD: Final = struct.Struct("<HBBii")
+COMPLETION: Final = struct.Struct("<HBxii")
+SNAPSHOT_HEAD: Final = struct.Struct("<I")
+COUNTERS: Final = struct.Struct("<iii")
+VALUE_MIXED: Final = 256
+
+
+class Status(IntEnum):
+    DONE = 0
+    BLOCKED = 1
+    SKIPPED = 2
+    SIGNAL = 3
+    ERROR = 4
+    KILLED = 5
+
+
+class Skip(IntEnum):
+    NO_PROCESS = 1
+    """The acting or named process does not live."""
+    BUSY = 2
+    """The task is still blocked in an earlier operation."""
+    EXISTS = 3
+    """The child process lives, or its number is taken by a fork still under way."""
+    HANDLE_USED = 4
+    NO_HANDLE = 5
+
+
+class Wait(IntEnum):
+    FAULT = 1
+    """A page fault that a userfaultfd holds."""
+    EVENT = 2
+    """An event that the monitor has not read yet."""
+    LOCK = 3
+    """A sleeping lock that a blocked task holds."""
+
+
+class Bit(IntFlag):
+    """Bits of a slot's word; the low byte is the content (what a load would return, 0 for a page not there yet)."""
+
+    CONTENT = 0xFF
+    MAPPED = 1 << 8
+    READ = 1 << 9
+    """The vma allows reading (/proc/PID/maps)."""
+    WRITE = 1 << 10
+    PRESENT = 1 << 11
+    """pagemap bit 63."""
+    SWAP = 1 << 12
+    """pagemap bit 62."""
+    FILE = 1 << 13
+    """pagemap bit 61."""
+    UFFD_WP = 1 << 14
+    """pagemap bit 57."""
+    EXCLUSIVE = 1 << 15
+    """pagemap bit 56."""
+    SOFT_DIRTY = 1 << 16
+    """pagemap bit 55; 0 where the profile has no soft-dirty."""
+    MIXED = 1 << 17
+    """The page is not filled with one byte."""
+    REG_MISSING = 1 << 18
+    """smaps VmFlags `um`."""
+    REG_WP = 1 << 19
+    """smaps VmFlags `uw`."""
+    MERGEABLE = 1 << 20
+    """smaps VmFlags `mg`."""
