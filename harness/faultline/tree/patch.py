@@ -1,0 +1,96 @@
+"""Patches laid over a tree that stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from faultline.kinds import FaultlineError
+from faultline.tree.cache import store_folder
+from faultline.tree.diff import apply_diff
+from faultline.tree.smpl import apply_smpl
+
+
+class Overlay:
+    """A tree with patches on it: the patched files are held aside, all others are the tree's own.
+
+    Paths are relative to the tree, with ``/``.  Contents are text with every byte kept (surrogateescape).
+    """
+
+    def __init__(self, tree: Path, patches: Sequence[Path] = ()) -> None:
+        """``patches`` are applied in order, each on what the ones before it left.  Raises as :meth:`apply` does."""
+        self.tree = tree
+        #: Patched file -> new content, None for one that is deleted.
+        self.changed: dict[str, str | None] = {}
+        #: Patched file -> names of the patches that touched it, in order.
+        self.touched: dict[str, list[str]] = {}
+        for patch in patches:
+            self.apply(patch)
+
+    def read(self, path: str) -> str | None:
+        """The file's content with the patches so far, None if there is no such file."""
+        if path in self.changed:
+            return self.changed[path]
+        try:
+            return (self.tree / path).read_bytes().decode("utf-8", "surrogateescape")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def exists(self, path: str) -> bool:
+        """Whether the patched tree has this file."""
+        return self.changed[path] is not None if path in self.changed else (self.tree / path).is_file()
+
+    def apply(self, patch: Path) -> None:
+        """Applies one patch: SmPL if its name ends in ``.cocci``, else a unified diff (or a mail with one).
+
+        Raises :class:`FaultlineError`: no such patch, or which hunk or rule does not apply to which file.
+        """
+        try:
+            text = patch.read_bytes().decode("utf-8", "surrogateescape")
+        except OSError as error:
+            raise FaultlineError(f"cannot read the patch {patch}: {error.strerror}") from error
+        apply = apply_smpl if patch.suffix == ".cocci" else apply_diff
+        for path, content in apply(text, self.read, patch.name).items():
+            self.changed[path] = content
+            self.touched.setdefault(path, []).append(patch.name)
+        for path in [path for path in self.changed if self.changed[path] == self._original(path)]:
+            del self.changed[path]
+
+    def _original(self, path: str) -> str | None:
+        return Overlay(self.tree).read(path)
+
+    def save(self, root: Path) -> Path | None:
+        """Writes the patched files to the cache ``root`` with a clang VFS overlay that lays them over the tree.
+
+        Returns the overlay's path, None if no file is changed.  Under it the compiler sees the patched files by the
+        names of the tree's own, wherever and however they are included.
+        """
+        if not self.changed:
+            return None
+        digest = hashlib.blake2b(str(self.tree).encode(), digest_size=20)
+        for path, content in sorted(self.changed.items()):
+            digest.update(f"\0{path}\0{content is None}\0".encode() + _encode(content))
+        folder = root / "overlays" / digest.hexdigest()
+        files = {f"files/{path}": _encode(content) for path, content in self.changed.items() if content is not None}
+        files["vfs.yaml"] = json.dumps(_vfs(self.tree, folder / "files", self.changed), indent=1).encode()
+        store_folder(files, folder, root)
+        return folder / "vfs.yaml"
+
+
+def _encode(content: str | None) -> bytes:
+    return b"" if content is None else content.encode("utf-8", "surrogateescape")
+
+
+def _vfs(tree: Path, files: Path, changed: dict[str, str | None]) -> dict[str, object]:
+    """The overlay as clang reads it; a deleted file maps to one that is not there."""
+    return {
+        "version": 0,
+        "case-sensitive": "true",
+        "use-external-names": "false",
+        "roots": [
+            {"type": "file", "name": str(tree / path), "external-contents": str(files / path)}
+            for path in sorted(changed)
+        ],
+    }
