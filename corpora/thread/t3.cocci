@@ -13,6 +13,8 @@ statement check;
 symbol vma, pte;
 typedef vm_fault_t, pte_t;
 @@
++vm_fault_t do_wp_page_cont(struct vm_fault *vmf);
++
 -static vm_fault_t do_wp_page(struct vm_fault *vmf)
 +vm_fault_t do_wp_page_cont(struct vm_fault *vmf)
  {

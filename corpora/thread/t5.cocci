@@ -24,7 +24,7 @@ typedef vm_fault_t, pte_t, bool;
  	...+>
  }
 
-+bool do_userfaultfd_wp(struct vm_fault *vmf, int ret)
++static bool do_userfaultfd_wp(struct vm_fault *vmf, int ret)
 +{
 +	pte_t pte = ptep_get(vmf->pte);
 +

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from faultline.kinds import FindingKind
+from faultline.program.text import parse_program
 from faultline.tree.cache import cache_dir
 from faultline.tree.smpl import apply_smpl
 
-THREAD = Path(__file__).parents[2] / "corpora" / "thread"
+CORPORA = Path(__file__).parents[2] / "corpora"
+THREAD = CORPORA / "thread"
+SEEDS = sorted((CORPORA / "seeds").glob("thread-*.prog"))
 INDEX: dict[str, dict[str, Any]] = tomllib.loads((THREAD / "index.toml").read_text())
 KEYS = {"file", "title", "trees", "mode", "expected", "source", "note"}
 KEYS_OPTIONAL = {"expected_interleaved", "also"}
@@ -69,6 +72,7 @@ def _functions(source: str) -> dict[str, str]:
 def test_index_lists_every_semantic_patch() -> None:
     assert sorted(entry["file"] for entry in INDEX.values()) == sorted(path.name for path in THREAD.glob("*.cocci"))
     assert set(FUNCTIONS) == set(INDEX)
+    assert SEEDS
 
 
 @pytest.mark.parametrize("name", INDEX)
@@ -82,6 +86,12 @@ def test_index_entry(name: str) -> None:
     for kinds in ("expected", "expected_interleaved", "also"):
         assert set(entry.get(kinds, [])) <= KINDS, kinds
     assert f"`{name}.cocci`" in (THREAD / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.stem)
+def test_seed_is_a_program(path: Path) -> None:
+    assert parse_program(path.read_text(), path.name)
+    assert f"`{path.name}`" in (THREAD / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", INDEX)
