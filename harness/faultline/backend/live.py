@@ -1,0 +1,579 @@
+"""The running kernel as a backend: real processes, real userfaultfds, the same trace as from the built machine.
+
+Every process of a program is a process (:file:`live_worker.c`), every task a thread of it; this module is the monitor.
+Operations run one at a time.  An operation has blocked when its thread sleeps in the kernel's userfaultfd code, which
+``/proc/PID/task/TID/wchan`` tells; everything in a snapshot is read from ``/proc`` without touching the memory.
+
+What differs from the built machine: ``ksm-merge`` cannot be aimed at pages, ksmd looks at all mergeable memory.
+Needs root (userfaultfd, pagemap's PFNs, the KSM knobs), a C compiler, and x86-64 or another machine with 4 KiB pages.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from faultline.kinds import ExitStatus, FaultlineError
+from faultline.program import cheader
+from faultline.program.codec import Operation, process_of, task_of
+from faultline.program.ops import (
+    BY_NAME,
+    COPY_MODE,
+    OP_SIZE,
+    OPS,
+    PROCESSES,
+    REGISTER_MODE,
+    SLOT_TABLE_EDGE,
+    SLOTS,
+    TASK_MONITOR,
+    TASKS,
+    WAKE_MODE,
+)
+from faultline.program.trace import (
+    COMPLETION,
+    COUNTERS,
+    RECORD,
+    SNAPSHOT_HEAD,
+    Bit,
+    Skip,
+    Status,
+    Wait,
+)
+
+_PAGE: Final = 4096
+_PMD: Final = 1 << 21
+#: The region lies astride the border of two page tables, as the operation table asks.
+_REGION: Final = 0x1000_0000 - SLOT_TABLE_EDGE * _PAGE
+_END: Final = _REGION + SLOTS * _PAGE
+assert (_REGION + SLOT_TABLE_EDGE * _PAGE) % _PMD == 0
+
+_WORKER: Final = Path(__file__).with_name("live_worker.c")
+_SERVICE: Final = TASKS
+_COMMAND_SPAWN, _COMMAND_CLOSE = 0xFE, 0xFF
+_RESULT_ALIVE, _RESULT_READY = 0x100, 0x101
+_RESULT: Final = struct.Struct("iiii")
+
+#: Kernel functions in which a task sleeps for a userfaultfd.
+_SLEEPS: Final = {
+    "handle_userfault": Wait.FAULT,
+    "userfaultfd_event_wait_completion": Wait.EVENT,
+    "dup_userfaultfd_complete": Wait.EVENT,
+}
+#: An operation that neither ends nor sleeps is given up after this time.
+_STALL_SECONDS: Final = 20.0
+
+_PFN: Final = (1 << 55) - 1
+_PAGEMAP_BITS: Final = ((63, Bit.PRESENT), (62, Bit.SWAP), (61, Bit.FILE), (57, Bit.UFFD_WP), (56, Bit.EXCLUSIVE))
+_VM_FLAGS: Final = (("um", Bit.REG_MISSING), ("uw", Bit.REG_WP), ("mg", Bit.MERGEABLE))
+
+_KSM: Final = Path("/sys/kernel/mm/ksm")
+_KSM_KNOBS: Final = (("sleep_millisecs", "0"), ("smart_scan", "0"), ("use_zero_pages", "0"), ("pages_to_scan", "10000"))
+#: A page is merged at its third visit: two see that it does not change, one meets an equal page.
+_KSM_SCANS: Final = 3
+_KSM_SCAN_SECONDS: Final = 0.05
+
+_UFFD_EVENT_PAGEFAULT: Final = 0x12
+_UFFD_EVENT_FORK: Final = 0x13
+_UFFD_MSG: Final = struct.Struct("<B7xQQQ")
+
+
+def _ioctl(direction: int, number: int, size: int) -> int:
+    return direction << 30 | size << 16 | 0xAA << 8 | number
+
+
+_REGISTER: Final = _ioctl(3, 0x00, 32)
+_UNREGISTER: Final = _ioctl(2, 0x01, 16)
+_WAKE: Final = _ioctl(2, 0x02, 16)
+_COPY: Final = _ioctl(3, 0x03, 40)
+_ZEROPAGE: Final = _ioctl(3, 0x04, 32)
+_WRITEPROTECT: Final = _ioctl(3, 0x06, 24)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_SYS_PIDFD_GETFD: Final = 438
+
+Outcome = tuple[int, int, int]
+"""Status, value, aux."""
+
+
+def _address(slot: int) -> int:
+    return _REGION + slot * _PAGE
+
+
+def _flag(kind_words: tuple[str, ...], word: str) -> int:
+    return 1 << kind_words.index(word)
+
+
+def requirement_missing() -> str | None:
+    """What this machine lacks for the live backend, as one line; None if it lacks nothing."""
+    if os.geteuid() != 0:
+        return "the live backend needs root; run it with sudo"
+    if os.sysconf("SC_PAGE_SIZE") != _PAGE:
+        return f"the live backend needs pages of {_PAGE} bytes; use another machine"
+    if not shutil.which("gcc"):
+        return "the live backend needs gcc; install it"
+    fd = _libc.syscall(323, os.O_CLOEXEC) if os.uname().machine == "x86_64" else -1
+    if fd < 0:
+        return "this kernel offers no userfaultfd; use an x86-64 kernel with CONFIG_USERFAULTFD"
+    os.close(fd)
+    return None
+
+
+def _build_worker(folder: Path) -> Path:
+    (folder / "ops.h").write_text(cheader.c_header())
+    worker = folder / "live_worker"
+    command = ["gcc", "-O2", "-static", "-fno-stack-protector", f"-DREGION={_REGION}UL", f"-DPAGE_SIZE={_PAGE}"]
+    done = subprocess.run(
+        [*command, f"-I{folder}", "-o", worker, _WORKER], stderr=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise FaultlineError(f"{_WORKER.name}: gcc: {(done.stderr.splitlines() or ['failed'])[0]}; see the line named")
+    return worker
+
+
+@dataclass(slots=True)
+class _Process:
+    """A live process as the monitor sees it.  The descriptors do not keep its memory alive."""
+
+    pid: int
+    pidfd: int
+    pagemap: int
+    memory: int
+    tids: dict[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pid: int) -> _Process:
+        proc = f"/proc/{pid}"
+        pagemap = os.open(f"{proc}/pagemap", os.O_RDONLY)
+        return cls(pid, os.pidfd_open(pid), pagemap, os.open(f"{proc}/mem", os.O_RDONLY))
+
+    def close(self) -> None:
+        for fd in (self.pidfd, self.pagemap, self.memory):
+            os.close(fd)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def wait(self) -> None:
+        if not select.select([self.pidfd], [], [], _STALL_SECONDS)[0]:
+            raise FaultlineError(f"live: process {self.pid} does not end; look at /proc/{self.pid}/stack")
+
+    def entries(self) -> tuple[int, ...]:
+        """The pagemap entries of the region."""
+        return struct.unpack(f"<{SLOTS}Q", os.pread(self.pagemap, SLOTS * 8, _REGION // _PAGE * 8))
+
+    def row(self) -> bytes:
+        """The process's part of a snapshot."""
+        words = [0] * SLOTS
+        anon = rss = swap = 0
+        for name, value in self._smaps(words):
+            if name == b"Rss":
+                rss += value
+            elif name == b"Anonymous":
+                anon += value
+            elif name == b"Swap":
+                swap += value
+        for slot, entry in enumerate(self.entries()):
+            if entry:
+                for bit, mark in _PAGEMAP_BITS:
+                    if entry >> bit & 1:
+                        words[slot] |= mark
+                if entry >> 63:
+                    words[slot] |= self._content(slot)
+        kib = _PAGE // 1024
+        return struct.pack(f"<{SLOTS}I", *words) + COUNTERS.pack(anon // kib, (rss - anon) // kib, swap // kib)
+
+    def _content(self, slot: int) -> int:
+        page = os.pread(self.memory, _PAGE, _address(slot))
+        return page[0] if page == page[:1] * _PAGE else page[0] | Bit.MIXED
+
+    def _smaps(self, words: list[int]) -> Iterator[tuple[bytes, int]]:
+        """Yields the region's numbers (KiB) and sets the bits that belong to a vma in ``words``."""
+        slots = range(0)
+        for line in Path(f"/proc/{self.pid}/smaps").read_bytes().splitlines():
+            key, _, rest = line.partition(b":")
+            if b"-" in key and b" " in key:
+                bounds, flags = line.split(None, 2)[:2]
+                start, end = (int(x, 16) for x in bounds.split(b"-"))
+                slots = range((start - _REGION) // _PAGE, (end - _REGION) // _PAGE if _REGION <= start < _END else 0)
+                mark = Bit.MAPPED | (Bit.READ if flags[0:1] == b"r" else 0) | (Bit.WRITE if flags[1:2] == b"w" else 0)
+            elif not slots:
+                continue
+            elif key == b"VmFlags":
+                mark |= sum(bit for name, bit in _VM_FLAGS if name.encode() in rest.split())
+                for slot in slots:
+                    words[slot] = int(mark)
+            elif rest.endswith(b" kB"):
+                yield key, int(rest[:-3])
+
+
+@dataclass(slots=True)
+class _Outstanding:
+    """A task whose operation has not ended yet."""
+
+    index: int
+    op: Operation
+    outcome: Outcome | None = None
+
+
+class LiveBackend:
+    """Runs programs on the running kernel.  A context manager; close() ends the workers and restores the KSM knobs.
+
+    :param cpu: the CPU to which monitor and workers are pinned, for repeatable runs; None: they are not pinned.
+    :raises FaultlineError: (SKIPPED) a requirement is missing; (ERROR) the worker cannot be built.
+    """
+
+    def __init__(self, *, cpu: int | None = None) -> None:
+        missing = requirement_missing()
+        if missing:
+            raise FaultlineError(missing, ExitStatus.SKIPPED)
+        self._affinity = os.sched_getaffinity(0)
+        self._knobs: dict[str, str] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="faultline-live-")
+        worker = _build_worker(Path(self._folder.name))
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
+        self._commands = [[os.pipe() for _ in range(TASKS + 1)] for _ in range(PROCESSES)]
+        zygote, self._zygote = os.pipe()
+        self._results, results = os.pipe()
+        reads = [read for row in self._commands for read, _ in row]
+        passed = [zygote, results, *reads]
+        self._worker = subprocess.Popen([worker, *map(str, passed)], pass_fds=passed)
+        for fd in passed:
+            os.close(fd)
+        self._source = ctypes.create_string_buffer(SLOTS * _PAGE)
+        self._zero_pfn = self._find_zero_pfn()
+
+    def __enter__(self) -> LiveBackend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers and puts back what was changed."""
+        for name, value in self._knobs.items():
+            (_KSM / name).write_text(value)
+        self._knobs.clear()
+        for fd in (self._zygote, self._results, *(write for row in self._commands for _, write in row)):
+            os.close(fd)
+        self._worker.wait()
+        self._folder.cleanup()
+        os.sched_setaffinity(0, self._affinity)
+
+    def run(self, ops: Sequence[Operation], *, snapshots: bool = True) -> bytes:
+        """The trace of a program.
+
+        :raises FaultlineError: an operation neither ended nor slept.
+        """
+        return _Run(self, ops, snapshots).trace()
+
+    @staticmethod
+    def _find_zero_pfn() -> int:
+        with mmap.mmap(-1, _PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as page, open("/proc/self/pagemap", "rb") as f:
+            _ = page[0]
+            address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+            f.seek(address // _PAGE * 8)
+            return int.from_bytes(f.read(8), "little") & _PFN
+
+    # --- what a run needs ---
+
+    def start_process(self) -> None:
+        os.write(self._zygote, b"\0")
+
+    def command(self, process: int, task: int, *values: int) -> None:
+        os.write(self._commands[process][task][1], bytes(values).ljust(OP_SIZE, b"\0"))
+
+    def results(self, timeout_ms: float) -> Iterator[tuple[int, int, int, int]]:
+        """Results that have arrived; waits up to the timeout for the first."""
+        if select.select([self._results], [], [], timeout_ms / 1000)[0]:
+            data = os.read(self._results, _RESULT.size * 64)
+            yield from _RESULT.iter_unpack(data)
+
+    def source(self, value: int, pages: int) -> int:
+        """The address of pages filled with the byte."""
+        ctypes.memset(self._source, value, pages * _PAGE)
+        return ctypes.addressof(self._source)
+
+    def scan_ksm(self) -> None:
+        """Lets ksmd scan until equal pages have had their chance."""
+        if not self._knobs:
+            self._knobs = {name: (_KSM / name).read_text() for name in ("run", *(name for name, _ in _KSM_KNOBS))}
+            for name, value in _KSM_KNOBS:
+                (_KSM / name).write_text(value)
+        scans = int((_KSM / "full_scans").read_text()) + _KSM_SCANS
+        deadline = time.monotonic() + _KSM_SCAN_SECONDS
+        (_KSM / "run").write_text("1")
+        while int((_KSM / "full_scans").read_text()) < scans and time.monotonic() < deadline:
+            time.sleep(0.0005)
+        (_KSM / "run").write_text("0")
+
+    def is_zero(self, entry: int) -> bool:
+        return entry & _PFN == self._zero_pfn
+
+
+class _Run:
+    """One program."""
+
+    def __init__(self, backend: LiveBackend, ops: Sequence[Operation], snapshots: bool) -> None:
+        self._backend = backend
+        self._ops = ops
+        self._snapshots = snapshots
+        self._live: dict[int, _Process] = {}
+        self._alive: dict[int, int] = {}
+        """The pids of processes that have spoken but are not in ``_live`` yet."""
+        self._born: set[int] = set()
+        """Children whose fork has returned in the parent but who have not spoken yet."""
+        self._uffds: dict[int, int] = {}
+        self._blocked: dict[int, _Outstanding] = {}
+
+    def trace(self) -> bytes:
+        out = bytearray()
+        try:
+            self._backend.start_process()
+            self._until(lambda: 0 in self._alive, "the first process does not start")
+            self._adopt(0)
+            for index, op in enumerate(self._ops):
+                self._record(index, op, out)
+        finally:
+            for process in self._live.values():
+                process.kill()
+            for process in self._live.values():
+                process.wait()
+                process.close()
+            for fd in self._uffds.values():
+                os.close(fd)
+            self._drain(0)
+        return bytes(out)
+
+    def _record(self, index: int, op: Operation, out: bytearray) -> None:
+        name = OPS[op[0]].name
+        task = op[1]
+        before = dict(self._blocked)
+        outcome = self._skip(op)
+        if outcome is None:
+            if task == TASK_MONITOR:
+                outcome = getattr(self, "_" + name.replace("-", "_"))(*op[2:])
+            else:
+                outcome = self._by_task(index, op)
+        self._settle()
+        completions = []
+        for key in sorted(before, key=lambda t: (process_of(t), task_of(t))):
+            done = before[key]
+            if done.outcome:
+                completions.append(COMPLETION.pack(done.index, *done.outcome))
+        out += RECORD.pack(index, outcome[0], len(completions), *outcome[1:]) + b"".join(completions)
+        if self._snapshots:
+            if name.startswith("ksm-"):
+                out += self._sharing()
+            out += SNAPSHOT_HEAD.pack(sum(1 << p for p in self._live))
+            for p in sorted(self._live):
+                out += self._live[p].row()
+
+    def _skip(self, op: Operation) -> Outcome | None:
+        name, task = OPS[op[0]].name, op[1]
+        operands = dict(zip((n for n, _ in OPS[op[0]].operands), op[2:], strict=True))
+        skip: Skip | None = None
+        if task != TASK_MONITOR and process_of(task) not in self._live:
+            skip = Skip.NO_PROCESS
+        elif task in self._blocked:
+            skip = Skip.BUSY
+        elif name == "ksm-merge" and operands["process"] not in self._live:
+            skip = Skip.NO_PROCESS
+        elif name == "uffd-open":
+            skip = Skip.HANDLE_USED if operands["uffd"] in self._uffds else None
+        elif "uffd" in operands and operands["uffd"] not in self._uffds:
+            skip = Skip.NO_HANDLE
+        elif name == "uffd-read" and operands["child"] in self._uffds:
+            skip = Skip.HANDLE_USED
+        elif name == "fork" and (operands["child"] in self._live or operands["child"] in self._under_way()):
+            skip = Skip.EXISTS
+        return None if skip is None else (Status.SKIPPED, skip, 0)
+
+    def _under_way(self) -> set[int]:
+        return {o.op[2] for o in self._blocked.values() if OPS[o.op[0]].name == "fork"}
+
+    # --- tasks ---
+
+    def _by_task(self, index: int, op: Operation) -> Outcome:
+        p, t = process_of(op[1]), task_of(op[1])
+        process = self._live[p]
+        if t not in process.tids:
+            self._backend.command(p, _SERVICE, _COMMAND_SPAWN, t)
+            self._until(lambda: t in process.tids, "a task does not start")
+        pending = self._blocked[op[1]] = _Outstanding(index, op)
+        self._backend.command(p, t, op[0], *op[2:])
+        if OPS[op[0]].name == "exit":
+            return self._exited(p)
+        self._settle()
+        if not pending.outcome:
+            return Status.BLOCKED, self._sleep(op[1]) or Wait.LOCK, 0
+        if OPS[op[0]].name == "uffd-open" and pending.outcome[0] == Status.DONE:
+            return self._received(process, op, pending.outcome[1])
+        return pending.outcome
+
+    def _exited(self, p: int) -> Outcome:
+        process = self._live.pop(p)
+        process.wait()
+        process.close()
+        for task in [t for t in self._blocked if process_of(t) == p]:
+            self._blocked.pop(task).outcome = (Status.KILLED, 0, 0)
+        return Status.DONE, 0, 0
+
+    def _received(self, process: _Process, op: Operation, number: int) -> Outcome:
+        fd = _libc.syscall(_SYS_PIDFD_GETFD, process.pidfd, number, 0)
+        if fd < 0:
+            raise FaultlineError(f"live: pidfd_getfd: {os.strerror(ctypes.get_errno())}; a newer kernel is needed")
+        self._uffds[op[2]] = fd
+        pending = self._blocked[op[1]] = _Outstanding(0, op)
+        self._backend.command(process_of(op[1]), task_of(op[1]), _COMMAND_CLOSE, number & 0xFF, number >> 8)
+        self._until(lambda: pending.outcome is not None, "a descriptor cannot be closed")
+        return Status.DONE, 0, 0
+
+    def _sleep(self, task: int) -> Wait | None:
+        """What the task sleeps for; None: it runs, or sleeps elsewhere."""
+        process = self._live[process_of(task)]
+        try:
+            wchan = Path(f"/proc/{process.pid}/task/{process.tids[task_of(task)]}/wchan").read_text()
+        except OSError:
+            return None
+        return _SLEEPS.get(wchan)
+
+    def _settled(self) -> bool:
+        return not self._born and all(self._sleep(task) for task in self._blocked)
+
+    def _settle(self) -> None:
+        """Waits until each task with an operation under way has ended it or sleeps for a userfaultfd."""
+        self._until(self._settled, "an operation neither ends nor sleeps")
+
+    def _until(self, condition: object, what: str) -> None:
+        assert callable(condition)
+        deadline = time.monotonic() + _STALL_SECONDS
+        self._drain(0)
+        while not condition():
+            if time.monotonic() > deadline:
+                raise FaultlineError(f"live: {what}; look at the kernel log")
+            self._drain(1)
+
+    def _drain(self, timeout_ms: float) -> None:
+        for p, t, kind, value in self._backend.results(timeout_ms):
+            task = p | t << (PROCESSES - 1).bit_length()
+            if kind == _RESULT_ALIVE:
+                self._alive[p] = value
+            elif kind == _RESULT_READY:
+                self._live[p].tids[t] = value
+            elif task in self._blocked:
+                done = self._blocked.pop(task)
+                done.outcome = (kind, value, 0)
+                if OPS[done.op[0]].name == "fork" and kind == Status.DONE:
+                    self._born.add(done.op[2])
+        for p in self._born & self._alive.keys():
+            self._born.remove(p)
+            self._adopt(p)
+
+    def _adopt(self, p: int) -> None:
+        self._live[p] = _Process.of(self._alive.pop(p))
+
+    # --- the monitor's operations ---
+
+    def _call(self, uffd: int, request: int, data: bytes) -> tuple[int, bytes]:
+        """The errno of an ioctl, 0 if it succeeded, and its structure afterwards."""
+        buffer = bytearray(data)
+        try:
+            fcntl.ioctl(self._uffds[uffd], request, buffer)
+        except OSError as error:
+            return error.errno or errno.EIO, bytes(buffer)
+        return 0, bytes(buffer)
+
+    def _simple(self, uffd: int, request: int, data: bytes) -> Outcome:
+        error, _ = self._call(uffd, request, data)
+        return (Status.ERROR, error, 0) if error else (Status.DONE, 0, 0)
+
+    def _uffd_register(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
+        modes = sum(1 << i for i in range(2) if mode >> i & 1)
+        assert REGISTER_MODE.words == ("missing", "wp")
+        return self._simple(uffd, _REGISTER, struct.pack("<QQQQ", _address(start), pages * _PAGE, modes, 0))
+
+    def _uffd_unregister(self, uffd: int, start: int, pages: int) -> Outcome:
+        return self._simple(uffd, _UNREGISTER, struct.pack("<QQ", _address(start), pages * _PAGE))
+
+    def _uffd_wake(self, uffd: int, start: int, pages: int) -> Outcome:
+        return self._simple(uffd, _WAKE, struct.pack("<QQ", _address(start), pages * _PAGE))
+
+    def _uffd_close(self, uffd: int) -> Outcome:
+        os.close(self._uffds.pop(uffd))
+        return Status.DONE, 0, 0
+
+    def _uffd_wp(self, uffd: int, start: int, pages: int) -> Outcome:
+        return self._simple(uffd, _WRITEPROTECT, struct.pack("<QQQ", _address(start), pages * _PAGE, 1))
+
+    def _uffd_resolve(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
+        bits = 2 if mode & _flag(WAKE_MODE.words, "dontwake") else 0
+        return self._simple(uffd, _WRITEPROTECT, struct.pack("<QQQ", _address(start), pages * _PAGE, bits))
+
+    def _fill(self, uffd: int, request: int, data: bytes) -> Outcome:
+        error, after = self._call(uffd, request, data)
+        filled = int.from_bytes(after[-8:], "little", signed=True)
+        aux = filled // _PAGE if filled >= 0 else filled
+        return (Status.ERROR, error, aux) if error else (Status.DONE, 0, aux)
+
+    def _uffd_copy(self, uffd: int, start: int, pages: int, value: int, mode: int) -> Outcome:
+        bits = (1 if mode & _flag(COPY_MODE.words, "dontwake") else 0) | (
+            2 if mode & _flag(COPY_MODE.words, "wp") else 0
+        )
+        source = self._backend.source(value, pages)
+        return self._fill(uffd, _COPY, struct.pack("<QQQQq", _address(start), source, pages * _PAGE, bits, 0))
+
+    def _uffd_zeropage(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
+        bits = 1 if mode & _flag(WAKE_MODE.words, "dontwake") else 0
+        return self._fill(uffd, _ZEROPAGE, struct.pack("<QQQq", _address(start), pages * _PAGE, bits, 0))
+
+    def _uffd_read(self, uffd: int, child: int) -> Outcome:
+        try:
+            message = os.read(self._uffds[uffd], _UFFD_MSG.size)
+        except OSError as error:
+            return Status.ERROR, error.errno or errno.EIO, 0
+        event, first, address, _ = _UFFD_MSG.unpack(message)
+        if event == _UFFD_EVENT_FORK:
+            self._uffds[child] = first & 0xFFFF_FFFF
+            return Status.DONE, event, child + 1
+        return Status.DONE, event | first << 8 | (address - _REGION) // _PAGE << 16, 0
+
+    def _ksm_merge(self, _process: int, _start: int, _pages: int) -> Outcome:
+        return self._ksm_scan()
+
+    def _ksm_scan(self) -> Outcome:
+        self._backend.scan_ksm()
+        return Status.DONE, 0, 0
+
+    def _sharing(self) -> bytes:
+        first: dict[int, int] = {}
+        shared = bytearray()
+        for p in sorted(self._live):
+            for slot, entry in enumerate(self._live[p].entries(), p * SLOTS):
+                page = entry & _PFN if entry >> 63 and not self._backend.is_zero(entry) else None
+                shared.append(slot if page is None else first.setdefault(page, slot))
+        return bytes(shared)
+
+
+assert {op.name for op in OPS if op.actor.value == "monitor"} == {
+    name.replace("_", "-")[1:] for name in vars(_Run) if name.replace("_", "-")[1:] in BY_NAME
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The processes of a program run on the live kernel; live.py is the monitor that steers them.
+ *
+ * usage: live_worker ZYGOTE_FD RESULT_FD COMMAND_FD...
+ *
+ * The zygote turns every byte read from ZYGOTE_FD into a fresh process p0.  Each process has a service thread and, on
+ * demand, a thread per task; each of them reads commands from a pipe of its own and writes results to RESULT_FD.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <linux/userfaultfd.h>
+
+#include "ops.h"
+
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED	(1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC		(1 << 15)
+#endif
+
+#define STACK_SIZE	(32 * 1024)
+#define SERVICE		FL_TASKS
+
+/* A command is FL_OP_SIZE bytes: the operation's code and its operand values, or one of these. */
+enum { COMMAND_SPAWN = 0xfe, COMMAND_CLOSE = 0xff };
+
+enum { RESULT_ALIVE = 0x100, RESULT_READY = 0x101 };	/* value: a pid, a tid; else kind is a FL_STATUS_* */
+
+struct result {
+	int process, task, kind, value;
+};
+
+static int result_fd;
+static int command_fd[FL_PROCESSES][FL_TASKS + 1];
+static int this_process;
+/*
+ * The threads share the C library's thread-local storage (only memory accesses and fork run beside another thread), so
+ * nothing here may rest on it.  One stack per task and one more: a child's service thread goes on with the stack of the
+ * task that forked, and that task of the child gets the spare one.
+ */
+static char stacks[FL_TASKS + 1][STACK_SIZE] __attribute__((aligned(64)));
+static int stack_of[FL_TASKS], stack_spare = FL_TASKS;
+static sigjmp_buf on_signal[FL_TASKS + 1];	/* by stack */
+
+static void die(const char *what)
+{
+	dprintf(2, "live_worker: %s: %s\n", what, strerror(errno));
+	_exit(3);
+}
+
+static void report(int task, int kind, int value)
+{
+	struct result r = { this_process, task, kind, value };
+
+	if (write(result_fd, &r, sizeof(r)) != sizeof(r))
+		die("write");
+}
+
+static void get_command(int task, unsigned char *command)
+{
+	if (read(command_fd[this_process][task], command, FL_OP_SIZE) != FL_OP_SIZE)
+		_exit(0);
+}
+
+static void handler(int signal, siginfo_t *info, void *context)
+{
+	char here;
+
+	(void)info, (void)context;
+	siglongjmp(on_signal[(&here - stacks[0]) / STACK_SIZE], signal);
+}
+
+static char *slot(int number)
+{
+	return (char *)REGION + (long)number * PAGE_SIZE;
+}
+
+static int load(const volatile char *page)
+{
+	unsigned char first = page[0];
+
+	for (int i = 1; i < PAGE_SIZE; i++)
+		if ((unsigned char)page[i] != first)
+			return FL_VALUE_MIXED;
+	return first;
+}
+
+static int protection(int prot)
+{
+	return prot == FL_PROT_NONE ? PROT_NONE : prot == FL_PROT_R ? PROT_READ : PROT_READ | PROT_WRITE;
+}
+
+static int advice(int word)
+{
+	return word == FL_ADVICE_DONTNEED ? MADV_DONTNEED :
+	       word == FL_ADVICE_MERGEABLE ? MADV_MERGEABLE : MADV_UNMERGEABLE;
+}
+
+static int open_uffd(int features)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = syscall(SYS_userfaultfd, O_NONBLOCK | O_CLOEXEC);
+
+	if (features & FL_FEATURES_EVENT_FORK)
+		api.features |= UFFD_FEATURE_EVENT_FORK;
+	if (features & FL_FEATURES_WP_ASYNC)
+		api.features |= UFFD_FEATURE_WP_ASYNC;
+	if (features & FL_FEATURES_WP_UNPOPULATED)
+		api.features |= UFFD_FEATURE_WP_UNPOPULATED;
+	if (features & FL_FEATURES_SIGBUS)
+		api.features |= UFFD_FEATURE_SIGBUS;
+	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+static void service(void) __attribute__((noreturn));
+
+static void fork_child(int task, int child)
+{
+	int spare = stack_spare;
+	long pid = syscall(SYS_fork);
+
+	if (pid < 0) {
+		report(task, FL_STATUS_ERROR, errno);
+	} else if (pid) {
+		report(task, FL_STATUS_DONE, 0);
+	} else {
+		stack_spare = stack_of[task];
+		stack_of[task] = spare;
+		this_process = child;
+		service();
+	}
+}
+
+static void run(int task, const unsigned char *c)
+{
+	const size_t length = c[2] * PAGE_SIZE;
+	volatile long r = 0;
+	int signal = sigsetjmp(on_signal[stack_of[task]], 0);
+
+	if (signal) {
+		report(task, FL_STATUS_SIGNAL, signal);
+		return;
+	}
+	switch (c[0]) {
+	case FL_OP_MMAP:
+		r = mmap(slot(c[1]), length, protection(c[3]), MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+		    MAP_FAILED ? -1 : 0;
+		break;
+	case FL_OP_MUNMAP:
+		r = munmap(slot(c[1]), length);
+		break;
+	case FL_OP_MPROTECT:
+		r = mprotect(slot(c[1]), length, protection(c[3]));
+		break;
+	case FL_OP_MADVISE:
+		r = madvise(slot(c[1]), length, advice(c[3]));
+		break;
+	case FL_OP_READ:
+		r = load(slot(c[1]));
+		break;
+	case FL_OP_WRITE:
+		memset(slot(c[1]), c[2], PAGE_SIZE);
+		break;
+	case FL_OP_FORK:
+		fork_child(task, c[1]);
+		return;
+	case FL_OP_EXIT:
+		_exit(0);
+	case FL_OP_UFFD_OPEN:
+		r = open_uffd(c[2]);
+		break;
+	case COMMAND_CLOSE:
+		r = close(c[1] | c[2] << 8);
+		break;
+	default:
+		errno = ENOSYS;
+		die("unknown command");
+	}
+	report(task, r < 0 ? FL_STATUS_ERROR : FL_STATUS_DONE, r < 0 ? errno : r);
+}
+
+static int task_main(void *arg)
+{
+	const int task = (long)arg;
+	unsigned char command[FL_OP_SIZE];
+
+	report(task, RESULT_READY, syscall(SYS_gettid));
+	for (;;) {
+		get_command(task, command);
+		run(task, command);
+	}
+	return 0;
+}
+
+static void service(void)
+{
+	unsigned char command[FL_OP_SIZE];
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+
+	report(SERVICE, RESULT_ALIVE, syscall(SYS_getpid));
+	for (;;) {
+		get_command(SERVICE, command);
+		long task = command[1];
+
+		if (clone(task_main, stacks[stack_of[task]] + STACK_SIZE, flags, (void *)task) < 0)
+			die("clone");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	char byte;
+
+	if (argc != 3 + FL_PROCESSES * (FL_TASKS + 1))
+		_exit(2);
+	result_fd = atoi(argv[2]);
+	for (int i = 3; i < argc; i++)
+		command_fd[(i - 3) / (FL_TASKS + 1)][(i - 3) % (FL_TASKS + 1)] = atoi(argv[i]);
+	for (int i = 0; i < FL_TASKS; i++)
+		stack_of[i] = i;
+	signal(SIGCHLD, SIG_IGN);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) || sigaction(SIGSEGV, &action, NULL) || sigaction(SIGBUS, &action, NULL))
+		die("set-up");
+	while (read(atoi(argv[1]), &byte, 1) == 1) {
+		long pid = fork();
+
+		if (pid < 0)
+			die("fork");
+		if (!pid)
+			service();
+	}
+	return 0;
+}

@@ -1,0 +1,174 @@
+"""The rules of KSM.
+
+KSM may merge what it likes of what it may, so the oracle takes the sharing that the backend reports, if it is allowed:
+pages of one group have equal contents; a slot that changed its page lies in a mergeable mapping, as does one that keeps
+it; no slot leaves its page except for a page of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from faultline.oracle import rules
+from faultline.oracle.memory import DONE, Memory, Outcome
+from faultline.oracle.state import (
+    CONTENT,
+    EXCLUSIVE,
+    MERGEABLE,
+    SLOT_MASK,
+    SLOT_SHIFT,
+    UFFD_WP,
+    ForkWaiter,
+    KsmPage,
+)
+from faultline.program.codec import Operation
+from faultline.program.ops import SLOTS
+from faultline.program.trace import Skip, Status
+
+_NO_PROCESS: Outcome = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
+
+Group = list[int]
+"""Slots of all processes that share a page."""
+
+
+class Ksm(Memory):
+    """The KSM operations and the sharing map."""
+
+    _tainted: bool
+    """KSM may have merged pages of a process that the sharing map cannot name."""
+    _merged: bool
+    """The present operation is KSM's, so its record has a sharing map."""
+
+    def _op_ksm_merge(self, op: Operation) -> Outcome:
+        if not self._live >> op[2] & 1:
+            self._rule = rules.SKIP_PROCESS
+            return _NO_PROCESS
+        self._rule = rules.KSM
+        return DONE
+
+    def _op_ksm_scan(self, op: Operation) -> Outcome:
+        for waiter in self._blocked.values():
+            if isinstance(waiter, ForkWaiter):
+                self._scan_unborn(waiter)
+        self._rule = rules.KSM
+        return DONE
+
+    def _scan_unborn(self, waiter: ForkWaiter) -> None:
+        child = waiter.child
+        for slot, page in enumerate(child.pages):
+            if page and child.row[slot] & MERGEABLE:
+                self._tainted = True
+                if child.row[slot] & UFFD_WP:
+                    waiter.open_bits.append((child.number << SLOT_SHIFT | slot, UFFD_WP, rules.KSM_BIT, -1))
+
+    # --- the sharing map ---
+
+    def _sharing(self) -> bytes:
+        """The sharing map of the present state."""
+        live = self._live
+        shares = bytearray()
+        for process in self._living:
+            base = process.number << SLOT_SHIFT
+            for slot, page in enumerate(process.pages):
+                own = base | slot
+                shares.append(min(key for key in page if live >> (key >> SLOT_SHIFT) & 1) if page else own)
+        return bytes(shares)
+
+    def _adopt_sharing(self, shares: bytes) -> None:
+        """Takes over the sharing that the backend reports, if KSM may have made it."""
+        if len(shares) != len(self._living) * SLOTS or shares == self._sharing():
+            return
+        groups = self._groups(shares)
+        if groups is None:
+            return
+        kept = self._kept_pages(groups)
+        if kept is not None:
+            self._share(groups, kept)
+
+    def _page(self, key: int) -> list[int]:
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        page = process.pages[key & SLOT_MASK]
+        assert isinstance(page, list)
+        return page
+
+    def _word(self, key: int) -> int:
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        return process.row[key & SLOT_MASK]
+
+    def _groups(self, shares: bytes) -> list[Group] | None:
+        """The slots by page; None if slots without a page, or with unequal ones, are said to share."""
+        groups: dict[int, Group] = {}
+        at = iter(shares)
+        for process in self._living:
+            for slot, page in enumerate(process.pages):
+                key, first = process.number << SLOT_SHIFT | slot, next(at)
+                if page:
+                    groups.setdefault(first, []).append(key)
+                elif first != key:
+                    return None
+        for first, group in groups.items():
+            content = self._word(group[0]) & CONTENT
+            if group[0] != first or any(self._word(key) & CONTENT != content for key in group):
+                return None
+        return list(groups.values())
+
+    def _kept_pages(self, groups: Iterable[Group]) -> list[list[int]] | None:
+        """For each group the page, of those that its slots had, that they share now; None if KSM may not do that."""
+        kept: list[list[int]] = []
+        taken: set[int] = set()
+        open_groups: list[int] = []
+        for group in groups:
+            pages = {id(page): page for page in map(self._page, group)}
+            bound = {id(self._page(key)) for key in group if not self._word(key) & MERGEABLE}
+            if len(pages) == 1:
+                bound = set(pages)
+            elif len(bound) > 1:
+                return None
+            if bound & taken and not self._tainted:
+                return None
+            taken |= bound
+            if not bound:
+                open_groups.append(len(kept))
+            kept.append(pages[min(bound)] if bound else [])
+        for i in open_groups:
+            free = [page for page in map(self._page, list(groups)[i]) if id(page) not in taken]
+            if not free and not self._tainted:
+                return None
+            kept[i] = free[0] if free else self._page(list(groups)[i][0])
+            taken.add(id(kept[i]))
+        for group, page in zip(groups, kept, strict=True):
+            mine = [key for key in group if self._page(key) is page]
+            if len(mine) < len(group) and not any(self._word(key) & MERGEABLE for key in mine):
+                return None
+        return kept
+
+    def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
+        old = {key: self._page(key) for group in groups for key in group}
+        unseen = {id(page): [key for key in page if key not in old] for page in old.values()}
+        for group, page in zip(groups, kept, strict=True):
+            merged = any(old[key] is not page for key in group)
+            if merged:
+                self._lose_protection(group)
+            made = KsmPage if merged or isinstance(page, KsmPage) else list
+            self._install(made(group + unseen.pop(id(page), [])))
+        for rest in unseen.values():
+            if rest:
+                self._install(rest)
+
+    def _install(self, page: list[int]) -> None:
+        for key in page:
+            process = self._processes[key >> SLOT_SHIFT]
+            assert process is not None
+            process.pages[key & SLOT_MASK] = page
+            process.packed = None
+            if len(page) == 1:
+                process.row[key & SLOT_MASK] |= EXCLUSIVE
+            else:
+                process.row[key & SLOT_MASK] &= ~EXCLUSIVE
+
+    def _lose_protection(self, group: Group) -> None:
+        for key in group:
+            if self._word(key) & UFFD_WP and self._word(key) & MERGEABLE:
+                self._once.append((key, UFFD_WP, rules.KSM_BIT, -1))

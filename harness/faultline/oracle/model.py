@@ -1,0 +1,269 @@
+"""The oracle: what documentation says a program does, as the bytes of its trace."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, permutations
+from typing import Final
+
+from faultline.oracle import rules
+from faultline.oracle.ksm import Ksm
+from faultline.oracle.memory import PROCESS_MASK, Outcome
+from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
+from faultline.oracle.state import EXCLUSIVE, SLOT_MASK, SLOT_SHIFT, UFFD_WP, Context, OpenBits, Process, Waiter
+from faultline.oracle.userfault import Userfault
+from faultline.program.codec import Operation, process_of, task_of
+from faultline.program.ops import BY_NAME, OPS, PROCESSES, SLOTS, TASK_MONITOR, UFFDS
+from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD, Skip, Status
+
+_NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
+_BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
+_BLOCKED: Final = int(Status.BLOCKED)
+_WRITE: Final = BY_NAME["write"].code
+_KSM: Final = frozenset(op.code for op in OPS if op.name.startswith("ksm-"))
+_ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
+
+#: Orders in which tasks woken together are tried.
+_ORDERS_MAX: Final = 120
+#: What those trials change.
+_STATE: Final = (
+    "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted"
+)
+
+Handler = Callable[[Operation], Outcome]
+
+
+class Expectation:
+    """What the oracle expects of a program.
+
+    ``trace``: the bytes of all records, without internals or end.  ``deviations``: ids of the known deviations that the
+    backend's trace showed.
+    """
+
+    __slots__ = ("_also", "_rules", "deviations", "trace")
+
+    def __init__(self, trace: bytes, rules: list[int], also: dict[int, list[int]], deviations: tuple[str, ...]) -> None:
+        self.trace = trace
+        self.deviations = deviations
+        self._rules = rules
+        self._also = also
+
+    def rule(self, op_index: int) -> Rule | None:
+        """The rule that decided the outcome of an operation; None if there is no such operation."""
+        return RULES[self._rules[op_index]] if 0 <= op_index < len(self._rules) else None
+
+    def rules(self, op_index: int) -> tuple[Rule, ...]:
+        """All rules that decided what the record of an operation says, the outcome's first."""
+        if not 0 <= op_index < len(self._rules):
+            return ()
+        return tuple(RULES[rule] for rule in (self._rules[op_index], *self._also.get(op_index, ())))
+
+
+def known_deviation(name: str) -> KnownDeviation:
+    """The known deviation with this id.
+
+    :raises KeyError: there is none.
+    """
+    return {deviation.id: deviation for deviation in DEVIATIONS}[name]
+
+
+class Oracle(Userfault, Ksm):
+    """The reference model.  One object serves any number of programs, one after another.
+
+    :param tree_version: the kernel version, for the few rules that differ.
+    """
+
+    def __init__(self, *, tree_version: tuple[int, int] = (6, 12)) -> None:
+        self._tree_version = tree_version
+        self._handlers: list[Handler] = [getattr(self, "_op_" + op.name.replace("-", "_")) for op in OPS]
+
+    def expect(self, ops: Sequence[Operation], observed: bytes | None = None, *, snapshots: bool = True) -> Expectation:
+        """What the program does.
+
+        :param ops: canonical operations.
+        :param observed: the backend's trace, without internals.  Where documentation leaves a choice, and where a known
+            deviation may show, the oracle goes on with what the trace says if that is allowed; without a trace it takes
+            one allowed choice.
+        :param snapshots: the trace has snapshots.  Without them some choices cannot be seen, so a disagreement must be
+            confirmed with snapshots before it is reported.
+        """
+        self._reset(observed)
+        out, rule_of, blocked, handlers = self._out, self._rule_of, self._blocked, self._handlers
+        for index, op in enumerate(ops):
+            self._index = index
+            task = op[1]
+            if task != TASK_MONITOR and not self._live >> (task & PROCESS_MASK) & 1:
+                self._rule, outcome = rules.SKIP_PROCESS, _NO_PROCESS
+            elif task in blocked:
+                self._rule, outcome = rules.SKIP_BUSY, _BUSY
+            else:
+                outcome = handlers[op[0]](op)
+            rule = self._rule
+            if self._woken and observed is not None and self._order_matters():
+                out += self._record_in_some_order(op, outcome, snapshots)
+                blocked = self._blocked
+            else:
+                out += self._record(op, outcome, snapshots)
+            rule_of.append(rule)
+        deviations = tuple(DEVIATIONS[i].id for i in self._met)
+        return Expectation(bytes(out), rule_of, self._also_of, deviations)
+
+    def _reset(self, observed: bytes | None) -> None:
+        first = Process(0)
+        self._observed = observed
+        self._out = bytearray()
+        self._rule_of: list[int] = []
+        self._also_of: dict[int, list[int]] = {}
+        self._processes: list[Process | None] = [first, *[None] * (PROCESSES - 1)]
+        self._living = [first]
+        self._live = 1
+        self._handles: list[Context | None] = [None] * UFFDS
+        self._blocked = {}
+        self._woken = []
+        self._ended = []
+        self._once = []
+        self._stale = {}
+        self._met = {}
+        self._tainted = False
+
+    # --- a record ---
+
+    def _record(self, op: Operation, outcome: Outcome, snapshots: bool) -> bytes:
+        if self._woken:
+            self._go_on()
+        status, value, aux = outcome
+        ended = self._ended
+        record = RECORD.pack(self._index, status, len(ended), value, aux)
+        if ended:
+            ended.sort(key=lambda end: (process_of(end[0]), task_of(end[0])))
+            record += b"".join([COMPLETION.pack(*end[1:]) for end in ended])
+            ended.clear()
+        if snapshots:
+            if op[0] in _KSM:
+                record += self._map(len(self._out) + len(record), outcome)
+            if self._once or self._stale or self._tainted:
+                self._adopt_bits(len(self._out) + len(record))
+            record += SNAPSHOT_HEAD.pack(self._live) + b"".join([process.pack() for process in self._living])
+        elif self._once:
+            self._once.clear()
+        return record
+
+    def _map(self, at: int, outcome: Outcome) -> bytes:
+        if self._observed is not None and outcome[0] == Status.DONE:
+            self._adopt_sharing(self._observed[at : at + len(self._living) * SLOTS])
+        return self._sharing()
+
+    def _go_on(self) -> None:
+        """The tasks that were woken repeat their accesses."""
+        woken, self._woken = self._woken, []
+        self._also(rules.RETRY)
+        for waiter in woken:
+            status, value, aux = self._retry(waiter)
+            self._also(self._rule)
+            if status != _BLOCKED:
+                self._ended.append((waiter.task, waiter.index, status, value, aux))
+
+    def _conflicting(self) -> list[Waiter]:
+        """Woken tasks that access a page which another woken task writes."""
+        by_page: dict[tuple[int, int], list[Waiter]] = {}
+        for waiter in self._woken:
+            by_page.setdefault((process_of(waiter.task), waiter.slot), []).append(waiter)
+        groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] == _WRITE for w in group)]
+        return [waiter for group in groups for waiter in group]
+
+    def _order_matters(self) -> bool:
+        return len(self._woken) > 1 and bool(self._conflicting())
+
+    def _record_in_some_order(self, op: Operation, outcome: Outcome, snapshots: bool) -> bytes:
+        """Tasks that get in each other's way go on in the order that fits what the backend reports."""
+        observed = self._observed
+        assert observed is not None
+        conflicting = self._conflicting()
+        self._also(rules.RETRY_ORDER)
+        self._woken = [waiter for waiter in self._woken if waiter not in conflicting] + conflicting
+        others = len(self._woken) - len(conflicting)
+        saved = self._save()
+        orders: Iterator[tuple[int, ...]] = islice(permutations(range(len(conflicting))), _ORDERS_MAX)
+        for order in orders:
+            self._restore(saved)
+            tail = self._woken[others:]
+            self._woken[others:] = [tail[i] for i in order]
+            record = self._record(op, outcome, snapshots)
+            if observed.startswith(record, len(self._out)):
+                return record
+        self._restore(saved)
+        return self._record(op, outcome, snapshots)
+
+    def _save(self) -> dict[str, object]:
+        return copy.deepcopy({name: getattr(self, name) for name in _STATE})
+
+    def _restore(self, saved: dict[str, object]) -> None:
+        for name, value in copy.deepcopy(saved).items():
+            setattr(self, name, value)
+
+    # --- choices ---
+
+    def _also(self, rule: int) -> None:
+        noted = self._also_of.setdefault(self._index, [])
+        if rule not in noted:
+            noted.append(rule)
+
+    def _saw(self, index: int) -> Outcome | None:
+        record = self._seen_record()
+        if record is None:
+            return None
+        if index == self._index:
+            return record[1], record[3], record[4]
+        assert self._observed is not None
+        at = len(self._out) + RECORD.size
+        end = min(at + record[2] * COMPLETION.size, len(self._observed) - COMPLETION.size + 1)
+        for offset in range(at, end, COMPLETION.size):
+            ended, status, value, aux = COMPLETION.unpack_from(self._observed, offset)
+            if ended == index:
+                return status, value, aux
+        return _BLOCKED, 0, 0
+
+    def _adopt_bits(self, at: int) -> None:
+        """Takes over the bits that the snapshot, at this place of the backend's trace, may decide."""
+        open_bits: dict[int, list[OpenBits]] = {}
+        for bits in (*self._once, *self._stale.values(), *self._tainted_bits()):
+            open_bits.setdefault(bits[0], []).append(bits)
+        self._once.clear()
+        observed = self._observed
+        if observed is None:
+            return
+        at += SNAPSHOT_HEAD.size
+        for process in self._living:
+            for slot in range(SLOTS):
+                reasons = open_bits.get(process.number << SLOT_SHIFT | slot)
+                if reasons:
+                    word = int.from_bytes(observed[at + slot * 4 : at + slot * 4 + 4], "little")
+                    self._adopt_word(process, slot, word, reasons)
+            at += _ROW_SIZE
+
+    def _adopt_word(self, process: Process, slot: int, word: int, reasons: list[OpenBits]) -> None:
+        difference = word ^ process.row[slot]
+        allowed = 0
+        for reason in reasons:
+            allowed |= reason[1]
+        if difference and not difference & ~allowed:
+            process.row[slot] = word
+            process.packed = None
+            for _, bits, deviation, rule in reasons:
+                if difference & bits and deviation >= 0:
+                    self._met[deviation] = None
+                if difference & bits and rule >= 0:
+                    self._also(rule)
+        if not process.row[slot] & UFFD_WP:
+            self._stale.pop(process.number << SLOT_SHIFT | slot, None)
+
+    def _tainted_bits(self) -> Iterator[OpenBits]:
+        if self._tainted:
+            for process in self._living:
+                for slot, page in enumerate(process.pages):
+                    if page:
+                        yield process.number << SLOT_SHIFT | slot, EXCLUSIVE, -1, rules.KSM_UNBORN
+
+
+assert PROCESSES * SLOTS == (PROCESSES - 1 << SLOT_SHIFT) + SLOT_MASK + 1

@@ -1,0 +1,432 @@
+"""The rules that the oracle follows, each with its source, and the known deviations of kernels from them.
+
+A rule is known by its number (an index into :data:`RULES`) inside the oracle, where speed counts, and by its id
+everywhere else.  ``python -m faultline.oracle.rules`` prints the tables for docs/oracle.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What decides an outcome.
+
+    ``text`` is one sentence.  ``source`` names the document that says so; where none does, it begins with OBSERVED and
+    names the kernel on which the behaviour was seen.
+    """
+
+    id: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDeviation:
+    """A behaviour of real kernels that contradicts their documentation.
+
+    The oracle expects what ``documented`` says; if it sees ``kernel`` instead, it goes on with that and
+    :attr:`Expectation.deviations` names the deviation.  ``trees``: where it was seen; ``evidence``: a program that
+    shows it, in text form.
+    """
+
+    id: str
+    documented: str
+    source: str
+    kernel: str
+    trees: str
+    evidence: str
+
+
+OBSERVED: Final = "observed: live kernel 6.18"
+RULES: Final[list[Rule]] = []
+
+_UFFD: Final = "userfaultfd(2)"
+_IOCTL: Final = "ioctl_userfaultfd(2), "
+_ADMIN: Final = "Documentation/admin-guide/mm/"
+_UAPI: Final = "include/uapi/linux/userfaultfd.h"
+_CONTRACT: Final = "faultline/program/trace.py"
+
+
+def _rule(name: str, text: str, source: str) -> int:
+    RULES.append(Rule(name, text, source))
+    return len(RULES) - 1
+
+
+# --- what a program may do at all ---
+SKIP_PROCESS: Final = _rule(
+    "skip-process", "An operation by, or at, a process that does not live is skipped.", _CONTRACT
+)
+SKIP_BUSY: Final = _rule("skip-busy", "A task that is blocked in an operation starts no other.", _CONTRACT)
+SKIP_EXISTS: Final = _rule(
+    "skip-exists", "A fork is skipped if the child lives or a fork that makes it is under way.", _CONTRACT
+)
+SKIP_USED: Final = _rule("skip-used", "A userfaultfd handle that is in use is not given out again.", _CONTRACT)
+SKIP_NO_HANDLE: Final = _rule("skip-no-handle", "An operation on a handle that is not open is skipped.", _CONTRACT)
+
+# --- mappings ---
+MMAP: Final = _rule(
+    "mmap", "The range holds a fresh private anonymous mapping; what was mapped there is discarded.",
+    "mmap(2), MAP_FIXED, MAP_ANONYMOUS",
+)
+MUNMAP: Final = _rule(
+    "munmap", "The mappings in the range are deleted; it is no error if there are none.", "munmap(2)"
+)
+MPROTECT: Final = _rule("mprotect", "The pages of the range get the protection; contents stay.", "mprotect(2)")
+MPROTECT_HOLE: Final = _rule(
+    "mprotect-hole", "A page of the range that is not mapped is ENOMEM.", "mprotect(2), ERRORS"
+)
+MPROTECT_BEFORE_HOLE: Final = _rule(
+    "mprotect-before-hole", "The pages before the first hole get the protection, those after it do not.", OBSERVED
+)
+MADVISE_HOLE: Final = _rule(
+    "madvise-hole", "Parts that are not mapped are ignored, the advice applies to the rest, the result is ENOMEM.",
+    "madvise(2), Linux notes",
+)
+DONTNEED: Final = _rule(
+    "dontneed", "The pages of the range are dropped; the next access finds zeroes.", "madvise(2), MADV_DONTNEED"
+)
+DONTNEED_WP: Final = _rule(
+    "dontneed-wp", "Dropping an anonymous page drops its userfaultfd write protection.",
+    _ADMIN + "userfaultfd.rst, Write Protect Notifications",
+)
+MERGEABLE: Final = _rule("mergeable", "The range is registered with KSM.", "madvise(2), MADV_MERGEABLE")
+UNMERGEABLE: Final = _rule(
+    "unmergeable", "KSM unmerges what it had merged in the range; contents stay.", "madvise(2), MADV_UNMERGEABLE"
+)
+
+# --- accesses ---
+SEGV_READ: Final = _rule(
+    "segv-read", "Reading a page that is not mapped or not readable is SIGSEGV.", "mmap(2), SIGSEGV; mprotect(2)"
+)
+SEGV_WRITE: Final = _rule(
+    "segv-write", "Writing to a page that is not mapped or not writable is SIGSEGV.", "mmap(2), SIGSEGV; mprotect(2)"
+)
+READ: Final = _rule("read", "A load sees what was last stored in this process's page.", "mmap(2), MAP_PRIVATE; fork(2)")
+READ_ZERO: Final = _rule(
+    "read-zero", "Reading a page that is not there yet maps the zero page, which counts as no resident page.",
+    "mmap(2), MAP_ANONYMOUS; " + _ADMIN + "userfaultfd.rst, Resolving Userfaults",
+)
+WRITE_FRESH: Final = _rule(
+    "write-fresh", "Writing to a page that is not there yet makes a fresh anonymous page.", "mmap(2), MAP_ANONYMOUS"
+)
+WRITE: Final = _rule("write", "A store to a page that this process alone maps changes it.", "mmap(2), MAP_PRIVATE")
+WRITE_COPY: Final = _rule(
+    "write-copy", "A store to a page with other mappers goes to a copy; the others keep theirs.",
+    "fork(2); mmap(2), MAP_PRIVATE; " + _ADMIN + "ksm.rst",
+)
+
+# --- processes ---
+FORK: Final = _rule("fork", "The child has the same mappings and contents; pages are shared until written.", "fork(2)")
+FORK_UNREGISTERED: Final = _rule(
+    "fork-unregistered", "Without the fork event the child's ranges are not registered and not write-protected.",
+    _IOCTL + "UFFD_FEATURE_EVENT_FORK",
+)
+FORK_EVENT: Final = _rule(
+    "fork-event", "With the fork event the child's ranges belong to a new userfaultfd, and fork waits for the read.",
+    _UFFD + ", Usage; " + _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd",
+)
+FORK_EVENT_ORDER: Final = _rule(
+    "fork-event-order", "The events of several userfaultfds come one after another, by lowest registered address.",
+    OBSERVED,
+)
+EXIT: Final = _rule("exit", "All tasks of the process end and its memory is given back.", "exit_group(2)")
+EXIT_KILLS: Final = _rule(
+    "exit-kills", "An operation in which a task of the process was blocked never completes, nor does its fork.",
+    "exit_group(2)",
+)
+
+# --- userfaultfd: the object ---
+UFFD_OPEN: Final = _rule(
+    "uffd-open", "A userfaultfd with the features asked for is made if the kernel has them all.", _IOCTL + "UFFDIO_API"
+)
+UFFD_FEATURE: Final = _rule(
+    "uffd-feature", "Asking for a feature that the kernel lacks is EINVAL.", _IOCTL + "UFFDIO_API"
+)
+UFFD_CLOSE: Final = _rule(
+    "uffd-close", "All ranges are unregistered, unread events are flushed, all who waited go on.",
+    _UFFD + ", DESCRIPTION",
+)
+UFFD_GONE: Final = _rule(
+    "uffd-gone", "Filling pages of a process that has exited is ESRCH.", _IOCTL + "UFFDIO_COPY, UFFDIO_ZEROPAGE"
+)
+UFFD_GONE_RANGE: Final = _rule(
+    "uffd-gone-range", "(Un)registering in a process that has exited is ENOMEM, write-protecting ESRCH.", OBSERVED
+)
+UFFD_CHANGING: Final = _rule(
+    "uffd-changing", "While a fork waits for its event to be read, page operations are EAGAIN.", OBSERVED
+)
+
+# --- userfaultfd: registration ---
+REGISTER: Final = _rule(
+    "register", "Accesses in the range that fit the mode are forwarded to the userfaultfd.", _IOCTL + "UFFDIO_REGISTER"
+)
+REGISTER_AGAIN: Final = _rule(
+    "register-again", "Registering again replaces the mode, unless the old mode includes the new one.", OBSERVED
+)
+REGISTER_EMPTY: Final = _rule(
+    "register-empty", "A range without any mapping is EINVAL.", _IOCTL + "UFFDIO_REGISTER"
+)
+REGISTER_BUSY: Final = _rule(
+    "register-busy", "A mapping registered with another userfaultfd is EBUSY.", _IOCTL + "UFFDIO_REGISTER"
+)
+UNREGISTER: Final = _rule(
+    "unregister", "The range is no longer registered nor write-protected.", _IOCTL + "UFFDIO_UNREGISTER"
+)
+UNREGISTER_EMPTY: Final = _rule(
+    "unregister-empty", "A range without any mapping is EINVAL.", _IOCTL + "UFFDIO_UNREGISTER"
+)
+UNREGISTER_OTHER: Final = _rule(
+    "unregister-other",
+    "A range of another userfaultfd of the process is unregistered too before 6.17, EINVAL since.",
+    OBSERVED + ", tree 6.12",
+)
+UNREGISTER_WAKES: Final = _rule(
+    "unregister-wakes", "Waiters in the part that was registered for missing pages go on, others wait for a wake.",
+    OBSERVED,
+)
+
+# --- userfaultfd: faults and messages ---
+FAULT_MISSING: Final = _rule(
+    "fault-missing", "Accessing a missing page registered for that stops the task and queues a message.",
+    _UFFD + ", UFFDIO_REGISTER_MODE_MISSING",
+)
+FAULT_WP: Final = _rule(
+    "fault-wp", "Writing to a write-protected page registered for that stops the task and queues a message.",
+    _UFFD + ", UFFDIO_REGISTER_MODE_WP",
+)
+FAULT_SIGBUS: Final = _rule(
+    "fault-sigbus", "With the SIGBUS feature the task gets SIGBUS, and no message is queued.",
+    _IOCTL + "UFFD_FEATURE_SIGBUS",
+)
+WP_ASYNC: Final = _rule(
+    "wp-async", "In async mode a write ends the protection by itself, without a message.",
+    _ADMIN + "userfaultfd.rst, Write Protect Notifications; " + _UAPI,
+)
+WP_POPULATES: Final = _rule(
+    "wp-populates", "Access to a write-protected missing page maps a protected page first.", OBSERVED
+)
+MESSAGE: Final = _rule(
+    "message", "A message says what happened where: missing, write, write to a protected page, fork.",
+    _UFFD + ", Reading from the userfaultfd structure",
+)
+MESSAGE_ORDER: Final = _rule(
+    "message-order", "Any message that is waiting may be the next.", _UFFD + " (says nothing of the order)"
+)
+MESSAGE_NONE: Final = _rule(
+    "message-none", "Reading without a message waiting is EAGAIN; a fault resolved meanwhile has none.",
+    "read(2), EAGAIN; " + _ADMIN + "userfaultfd.rst, QEMU/KVM",
+)
+MESSAGE_FORK: Final = _rule(
+    "message-fork", "A fork event brings the child's userfaultfd, and fork goes on.", _UFFD + ", Usage"
+)
+RETRY: Final = _rule(
+    "retry", "A task that was woken repeats its access, which may stop it again.",
+    _ADMIN + "userfaultfd.rst, Resolving Userfaults",
+)
+RETRY_ORDER: Final = _rule(
+    "retry-order", "Tasks that are woken together go on in any order.", _UFFD + " (says nothing of the order)"
+)
+
+# --- userfaultfd: page operations ---
+WP: Final = _rule(
+    "wp", "The pages of the range that exist are write-protected.", _IOCTL + "UFFDIO_WRITEPROTECT"
+)
+WP_UNPOPULATED: Final = _rule(
+    "wp-unpopulated", "With the feature missing pages are write-protected too.",
+    _UAPI + ", UFFD_FEATURE_WP_UNPOPULATED; " + _ADMIN + "userfaultfd.rst, Write Protect Notifications",
+)
+RESOLVE: Final = _rule(
+    "resolve", "The protection of the range ends, and its waiters go on unless DONTWAKE is given.",
+    _IOCTL + "UFFDIO_WRITEPROTECT",
+)
+WP_RANGE: Final = _rule(
+    "wp-range", "A range that is not mapped, or not registered for write protection, is ENOENT.",
+    _IOCTL + "UFFDIO_WRITEPROTECT",
+)
+WP_BEFORE: Final = _rule(
+    "wp-before", "The pages before the first one that is not registered so are changed, no waiter goes on.", OBSERVED
+)
+COPY: Final = _rule(
+    "copy", "The missing pages of the range are filled, and waiters go on unless DONTWAKE is given.",
+    _IOCTL + "UFFDIO_COPY",
+)
+COPY_WP: Final = _rule(
+    "copy-wp", "With COPY_MODE_WP the new pages are write-protected.", _IOCTL + "UFFDIO_COPY_MODE_WP"
+)
+COPY_WP_MODE: Final = _rule(
+    "copy-wp-mode", "COPY_MODE_WP in a range that is not registered for write protection is EINVAL.",
+    _IOCTL + "UFFDIO_COPY_MODE_WP",
+)
+FILL_EXISTS: Final = _rule(
+    "fill-exists", "A page that exists stops the ioctl: EEXIST if it is the first of the range.", OBSERVED
+)
+FILL_PART: Final = _rule(
+    "fill-part", "If only some pages were filled, the ioctl is EAGAIN and tells how many; their waiters go on.",
+    _IOCTL + "UFFDIO_COPY, EAGAIN",
+)
+FILL_RANGE: Final = _rule(
+    "fill-range", "A range that is not within one registered mapping is ENOENT.", OBSERVED
+)
+FILL_MAPPINGS: Final = _rule(
+    "fill-mappings", "Whether equal mappings side by side count as one is the kernel's choice.",
+    "mmap(2) (says nothing of it)",
+)
+ZEROPAGE: Final = _rule(
+    "zeropage",
+    "The missing pages of the range are mapped to the zero page, and waiters go on unless DONTWAKE is given.",
+    _IOCTL + "UFFDIO_ZEROPAGE",
+)
+WAKE: Final = _rule("wake", "The waiters of the userfaultfd in the range go on.", _IOCTL + "UFFDIO_WAKE")
+
+# --- KSM ---
+KSM: Final = _rule(
+    "ksm", "Pages of equal content in mergeable ranges may be replaced by one shared page; contents stay.",
+    _ADMIN + "ksm.rst, Overview",
+)
+
+# --- bits of a snapshot that documentation leaves open ---
+FORK_ZERO_PAGE: Final = _rule(
+    "fork-zero-page", "Whether a zero page of the parent is mapped in the child is the kernel's choice.",
+    "fork(2), " + _ADMIN + "pagemap.rst (say nothing of it)",
+)
+KSM_UNBORN: Final = _rule(
+    "ksm-unborn",
+    "After a KSM scan beside a fork under way, how often mergeable pages are mapped is not known.",
+    _ADMIN + "ksm.rst (the child is scanned, but the sharing map cannot name it)",
+)
+
+# --- deviations ---
+DEVIATIONS: Final[list[KnownDeviation]] = []
+
+
+def _deviation(name: str, documented: str, source: str, kernel: str, trees: str, evidence: str) -> int:
+    DEVIATIONS.append(KnownDeviation(name, documented, source, kernel, trees, evidence))
+    return len(DEVIATIONS) - 1
+
+
+_BIT_57: Final = _ADMIN + "pagemap.rst, bit 57"
+
+MARKER_SWAP: Final = _deviation(
+    "marker-reads-as-swapped",
+    "pagemap bit 62 means that the page is swapped.",
+    _ADMIN + "pagemap.rst, bit 62",
+    "Bit 62 is also set for a missing page that is write-protected (WP_UNPOPULATED), without any swap.",
+    "6.12 (source), 6.18 (live)",
+    """\
+p0.0 mmap a0 rw
+p0.0 uffd-open u0 wp-unpopulated
+m uffd-register u0 a0 wp
+m uffd-wp u0 a0
+""",
+)
+REREGISTER_BIT: Final = _deviation(
+    "wp-survives-reregister",
+    "pagemap bit 57 means that the page is write-protected by userfaultfd.",
+    _BIT_57,
+    "Registering a range again without WP leaves the bit on its pages.  Writes then pass, and go on passing without a "
+    "message after the range is registered for WP again, with the bit still shown.",
+    "6.12 (source), 6.18 (live)",
+    """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 uffd-open u0
+m uffd-register u0 a0 wp
+m uffd-wp u0 a0
+m uffd-register u0 a0 missing
+p0.0 write a0 =2
+m uffd-register u0 a0 wp
+p0.0 write a0 =3
+""",
+)
+FLUSHED_BIT: Final = _deviation(
+    "wp-survives-flushed-fork",
+    "pagemap bit 57 means that the page is write-protected by userfaultfd; the child's userfaultfd is gone with the "
+    "flushed event.",
+    _BIT_57 + "; userfaultfd(2), DESCRIPTION",
+    "If the userfaultfd is closed while a fork event waits, the child is not registered but keeps the bit.",
+    "6.12 (source), 6.18 (live)",
+    """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 uffd-open u0 event-fork
+m uffd-register u0 a0 wp
+m uffd-wp u0 a0
+p0.0 fork p1
+m uffd-close u0
+""",
+)
+KSM_BIT: Final = _deviation(
+    "ksm-drops-wp",
+    "Writing to a write-protected page registered for that queues a message; KSM is transparent.",
+    "userfaultfd(2), UFFDIO_REGISTER_MODE_WP; " + _ADMIN + "ksm.rst, Overview",
+    "Replacing a page by a KSM page drops its write protection: bit 57 is gone and the next write passes unnoticed.",
+    "6.12 (source: replace_page()), 6.18 (live)",
+    """\
+p0.0 mmap a0+2 rw
+p0.0 write a0 =7
+p0.0 write a1 =7
+p0.0 madvise a0+2 mergeable
+p0.0 uffd-open u0
+m uffd-register u0 a0+2 wp
+m uffd-wp u0 a0+2
+m ksm-scan
+""",
+)
+WP_HOLE: Final = _deviation(
+    "wp-over-hole",
+    "UFFDIO_WRITEPROTECT is ENOENT if an address of the range does not exist.",
+    "ioctl_userfaultfd(2), UFFDIO_WRITEPROTECT, ENOENT",
+    "Holes are passed over without an error as long as one mapping lies in the range.",
+    "6.12 (source), 6.18 (live)",
+    """\
+p0.0 mmap a0 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0 wp
+m uffd-wp u0 a0+2
+""",
+)
+MARKER_ZEROPAGE: Final = _deviation(
+    "zeropage-over-marker",
+    "A fault on a missing page can be resolved by UFFDIO_ZEROPAGE.",
+    _ADMIN + "userfaultfd.rst, Resolving Userfaults",
+    "If the missing page is write-protected (WP_UNPOPULATED), UFFDIO_ZEROPAGE is EEXIST; UFFDIO_COPY works.",
+    "6.12 (source), 6.18 (live)",
+    """\
+p0.0 mmap a0 rw
+p0.0 uffd-open u0 wp-unpopulated
+m uffd-register u0 a0 missing,wp
+m uffd-wp u0 a0
+p0.0 read a0
+m uffd-zeropage u0 a0
+""",
+)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = (head, tuple("---" for _ in head), *rows)
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines)
+
+
+def rules_table() -> str:
+    """The rules as a Markdown table."""
+    return _table(("rule", "says", "source"), [(f"`{r.id}`", r.text, r.source) for r in RULES])
+
+
+def deviations_table() -> str:
+    """The known deviations as Markdown."""
+    parts = []
+    for d in DEVIATIONS:
+        program = "".join(f"    {line}\n" for line in d.evidence.splitlines())
+        parts.append(
+            f"### `{d.id}`\n\nDocumented: {d.documented} ({d.source})\n\n"
+            f"Kernel: {d.kernel} Seen in {d.trees}.\n\n{program}"
+        )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(rules_table() + "\n" + deviations_table())

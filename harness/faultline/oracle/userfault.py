@@ -1,0 +1,425 @@
+"""The rules of userfaultfds: registration, page operations, waking, messages."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from faultline.oracle import rules
+from faultline.oracle.memory import (
+    DONE,
+    FEATURE_EVENT_FORK,
+    FEATURE_WP_ASYNC,
+    FEATURE_WP_UNPOPULATED,
+    PROCESS_MASK,
+    Memory,
+    Outcome,
+    failed,
+)
+from faultline.oracle.state import (
+    ANON,
+    EXCLUSIVE,
+    PRESENT,
+    REG_MISSING,
+    REG_WP,
+    REGISTERED,
+    SLOT_SHIFT,
+    SWAP,
+    UFFD_WP,
+    VMA_BITS,
+    ZERO,
+    Context,
+    ForkWaiter,
+    Process,
+    Waiter,
+)
+from faultline.program.codec import Operation
+from faultline.program.ops import COPY_MODE, REGISTER_MODE, SLOTS, WAKE_MODE
+from faultline.program.trace import Skip, Status
+
+_NO_HANDLE: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_HANDLE), 0)
+_HANDLE_USED: Final[Outcome] = (int(Status.SKIPPED), int(Skip.HANDLE_USED), 0)
+_EAGAIN: Final = failed(errno.EAGAIN)
+_EBUSY: Final = failed(errno.EBUSY)
+_EINVAL: Final = failed(errno.EINVAL)
+_ENOENT: Final = failed(errno.ENOENT)
+_ENOMEM: Final = failed(errno.ENOMEM)
+_ESRCH: Final = failed(errno.ESRCH)
+
+_MODE_BITS: Final = {"missing": REG_MISSING, "wp": REG_WP}
+_REGISTER_BITS: Final = tuple(
+    sum(_MODE_BITS[word] for i, word in enumerate(REGISTER_MODE.words) if mode >> i & 1)
+    for mode in range(REGISTER_MODE.lo + REGISTER_MODE.count)
+)
+_COPY_WP, _COPY_DONTWAKE = (1 << COPY_MODE.words.index(word) for word in ("wp", "dontwake"))
+_DONTWAKE: Final = 1 << WAKE_MODE.words.index("dontwake")
+
+_EVENT_PAGEFAULT: Final = 0x12
+_EVENT_FORK: Final = 0x13
+
+#: The kernel versions since which a feature is offered.
+_FEATURE_SINCE: Final = {FEATURE_EVENT_FORK: (4, 11), FEATURE_WP_UNPOPULATED: (6, 4), FEATURE_WP_ASYNC: (6, 7)}
+#: The kernel version since which only its own userfaultfd unregisters a range.
+_UNREGISTER_OWN_SINCE: Final = (6, 17)
+
+
+class Userfault(Memory):
+    """The operations on userfaultfds."""
+
+    _tree_version: tuple[int, int]
+    _handles: list[Context | None]
+
+    # --- the object ---
+
+    def _op_uffd_open(self, op: Operation) -> Outcome:
+        _, task, handle, features = op
+        if self._handles[handle] is not None:
+            self._rule = rules.SKIP_USED
+            return _HANDLE_USED
+        for feature, since in _FEATURE_SINCE.items():
+            if features & feature and self._tree_version < since:
+                self._rule = rules.UFFD_FEATURE
+                return _EINVAL
+        if features & FEATURE_WP_ASYNC:
+            features |= FEATURE_WP_UNPOPULATED
+        process = self._processes[task & PROCESS_MASK]
+        assert process is not None
+        self._handles[handle] = Context(process, features)
+        self._rule = rules.UFFD_OPEN
+        return DONE
+
+    def _op_uffd_close(self, op: Operation) -> Outcome:
+        context = self._handles[op[2]]
+        if context is None:
+            return self._no_handle()
+        self._rule = rules.UFFD_CLOSE
+        self._handles[op[2]] = None
+        process = context.mm
+        if process.alive:
+            for slot, owner in enumerate(process.contexts):
+                if owner is context:
+                    self._unregister_slot(process, slot)
+        self._wake(context, 0, SLOTS)
+        for waiter in list(context.events):
+            self._flush(waiter)
+        return DONE
+
+    def _flush(self, waiter: ForkWaiter) -> None:
+        """The fork goes on without the child's userfaultfd."""
+        _, unborn = waiter.queue[0]
+        child = waiter.child
+        for slot, owner in enumerate(child.contexts):
+            if owner is unborn:
+                child.contexts[slot] = None
+                child.row[slot] &= ~REGISTERED
+                self._leave_stale(child, slot, rules.FLUSHED_BIT)
+        child.packed = None
+        self._event_over(waiter)
+
+    def _no_handle(self) -> Outcome:
+        self._rule = rules.SKIP_NO_HANDLE
+        return _NO_HANDLE
+
+    def _leave_stale(self, process: Process, slot: int, deviation: int) -> None:
+        """The protection ends, but kernels leave its bit behind."""
+        if process.row[slot] & UFFD_WP:
+            self._clear_wp(process.row, slot)
+            key = process.number << SLOT_SHIFT | slot
+            self._stale[key] = (key, UFFD_WP | SWAP, deviation, -1)
+
+    # --- registration ---
+
+    def _op_uffd_register(self, op: Operation) -> Outcome:
+        _, _, handle, start, pages, mode = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        process = context.mm
+        if not process.alive:
+            self._rule = rules.UFFD_GONE_RANGE
+            return _ENOMEM
+        end = start + pages
+        row, contexts = process.row, process.contexts
+        if not any(row[start:end]):
+            self._rule = rules.REGISTER_EMPTY
+            return _EINVAL
+        for owner in contexts[start:end]:
+            if owner is not None and owner is not context:
+                self._rule = rules.REGISTER_BUSY
+                return _EBUSY
+        bits = _REGISTER_BITS[mode]
+        self._rule = rules.REGISTER
+        for slot in range(start, end):
+            word = row[slot]
+            if not word:
+                continue
+            if contexts[slot] is not None:
+                self._also(rules.REGISTER_AGAIN)
+                if word & bits == bits:
+                    continue
+                if not bits & REG_WP:
+                    self._leave_stale(process, slot, rules.REREGISTER_BIT)
+                    word = row[slot]
+            contexts[slot] = context
+            row[slot] = word & ~REGISTERED | bits
+        self._cut(process, start, end)
+        return DONE
+
+    def _op_uffd_unregister(self, op: Operation) -> Outcome:
+        _, _, handle, start, pages = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        process = context.mm
+        if not process.alive:
+            self._rule = rules.UFFD_GONE_RANGE
+            return _ENOMEM
+        end = start + pages
+        if not any(process.row[start:end]):
+            self._rule = rules.UNREGISTER_EMPTY
+            return _EINVAL
+        self._rule = rules.UNREGISTER
+        owners = {owner for owner in process.contexts[start:end] if owner is not None}
+        if owners - {context}:
+            self._rule = rules.UNREGISTER_OTHER
+            if self._tree_version >= _UNREGISTER_OWN_SINCE:
+                return _EINVAL
+        for slot in range(start, end):
+            owner = process.contexts[slot]
+            if owner is not None:
+                if process.row[slot] & REG_MISSING and owner.waiters:
+                    self._also(rules.UNREGISTER_WAKES)
+                    self._wake(owner, slot, slot + 1)
+                self._unregister_slot(process, slot)
+        self._cut(process, start, end)
+        return DONE
+
+    def _unregister_slot(self, process: Process, slot: int) -> None:
+        row = process.row
+        if row[slot] & REG_WP:
+            self._clear_wp(row, slot)
+            self._stale.pop(process.number << SLOT_SHIFT | slot, None)
+        row[slot] &= ~REGISTERED
+        process.contexts[slot] = None
+        process.packed = None
+
+    # --- write protection ---
+
+    def _op_uffd_wp(self, op: Operation) -> Outcome:
+        _, _, handle, start, pages = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        return self._protect(context, start, start + pages, True)
+
+    def _op_uffd_resolve(self, op: Operation) -> Outcome:
+        _, _, handle, start, pages, mode = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        outcome = self._protect(context, start, start + pages, False)
+        if outcome is DONE and not mode & _DONTWAKE:
+            self._wake(context, start, start + pages)
+        return outcome
+
+    def _protect(self, context: Context, start: int, end: int, protect: bool) -> Outcome:
+        if context.changing:
+            self._rule = rules.UFFD_CHANGING
+            return _EAGAIN
+        process = context.mm
+        if not process.alive:
+            self._rule = rules.UFFD_GONE_RANGE
+            return _ESRCH
+        row = process.row
+        if not all(row[start:end]) and not self._passes_hole(process, start, end):
+            self._rule = rules.WP_RANGE
+            return _ENOENT
+        self._rule = rules.WP if protect else rules.RESOLVE
+        process.packed = None
+        for slot in range(start, end):
+            word = row[slot]
+            if not word:
+                continue
+            if not word & REG_WP:
+                self._rule = rules.WP_RANGE
+                if slot > start:
+                    self._also(rules.WP_BEFORE)
+                return _ENOENT
+            if protect:
+                self._protect_slot(process, slot, word)
+            else:
+                self._clear_wp(row, slot)
+            if self._stale:
+                self._forget(process, slot, slot + 1)
+        return DONE
+
+    def _passes_hole(self, process: Process, start: int, end: int) -> bool:
+        """Whether the range is worked on although it has holes: kernels do that, against their documentation."""
+        mapped = [word for word in process.row[start:end] if word]
+        if not all(word & REG_WP for word in mapped):
+            return True
+        seen = self._seen_record()
+        if not mapped or seen is None or seen[1] != Status.DONE:
+            return False
+        self._met[rules.WP_HOLE] = None
+        return True
+
+    def _protect_slot(self, process: Process, slot: int, word: int) -> None:
+        if word & PRESENT:
+            process.row[slot] = word | UFFD_WP
+            return
+        owner = process.contexts[slot]
+        assert owner is not None
+        if owner.features & FEATURE_WP_UNPOPULATED and not word & UFFD_WP:
+            self._also(rules.WP_UNPOPULATED)
+            process.row[slot] = word | UFFD_WP
+            self._once.append((process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1))
+
+    # --- filling missing pages ---
+
+    def _op_uffd_copy(self, op: Operation) -> Outcome:
+        _, _, handle, start, pages, value, mode = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        outcome = self._fill_error(context, start, start + pages)
+        if outcome is not None:
+            return outcome
+        process = context.mm
+        row = process.row
+        bits = PRESENT | EXCLUSIVE | value
+        self._rule = rules.COPY
+        if mode & _COPY_WP:
+            if not row[start] & REG_WP:
+                self._rule = rules.COPY_WP_MODE
+                return failed(errno.EINVAL, -errno.EINVAL)
+            self._rule = rules.COPY_WP
+            bits |= UFFD_WP
+        slot = start
+        while slot < start + pages and not row[slot] & PRESENT:
+            row[slot] = row[slot] & VMA_BITS | bits
+            row[ANON] += 1
+            process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+            slot += 1
+        process.touched |= self._mask(start, slot)
+        return self._filled(context, start, slot - start, pages, bool(mode & _COPY_DONTWAKE))
+
+    def _op_uffd_zeropage(self, op: Operation) -> Outcome:
+        _, _, handle, start, pages, mode = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        outcome = self._fill_error(context, start, start + pages)
+        if outcome is not None:
+            return outcome
+        process = context.mm
+        row = process.row
+        self._rule = rules.ZEROPAGE
+        slot = start
+        while slot < start + pages and not row[slot] & PRESENT:
+            if row[slot] & UFFD_WP and self._stops_at_marker(slot - start):
+                break
+            row[slot] = row[slot] & VMA_BITS | PRESENT
+            process.pages[slot] = ZERO
+            slot += 1
+        process.touched |= 1 << start
+        return self._filled(context, start, slot - start, pages, bool(mode & _DONTWAKE))
+
+    def _stops_at_marker(self, filled: int) -> bool:
+        """Whether the kernel takes a protected missing page for one that exists, against its documentation."""
+        seen = self._seen_record()
+        if seen is None or seen[1] != Status.ERROR or seen[4] != (filled or -errno.EEXIST):
+            return False
+        self._met[rules.MARKER_ZEROPAGE] = None
+        return True
+
+    def _fill_error(self, context: Context, start: int, end: int) -> Outcome | None:
+        """What forbids filling any page of the range."""
+        if context.changing:
+            self._rule = rules.UFFD_CHANGING
+            return failed(errno.EAGAIN, -errno.EAGAIN)
+        process = context.mm
+        if not process.alive:
+            self._rule = rules.UFFD_GONE
+            return _ESRCH
+        row, contexts = process.row, process.contexts
+        owner, vma = contexts[start], row[start] & VMA_BITS
+        whole = owner is not None
+        for slot in range(start + 1, end):
+            if row[slot] & VMA_BITS != vma or contexts[slot] is not owner:
+                whole = False
+        if whole and process.edges & self._mask(start + 1, end):
+            self._also(rules.FILL_MAPPINGS)
+            seen = self._seen_record()
+            whole = seen is None or seen[1] != Status.ERROR or seen[3] != errno.ENOENT
+        if whole:
+            return None
+        self._rule = rules.FILL_RANGE
+        return failed(errno.ENOENT, -errno.ENOENT)
+
+    def _filled(self, context: Context, start: int, filled: int, pages: int, dontwake: bool) -> Outcome:
+        process = context.mm
+        process.packed = None
+        if self._stale:
+            self._forget(process, start, start + filled)
+        if not filled:
+            self._rule = rules.FILL_EXISTS
+            return failed(errno.EEXIST, -errno.EEXIST)
+        if not dontwake:
+            self._wake(context, start, start + filled)
+        if filled == pages:
+            return (int(Status.DONE), 0, filled)
+        self._also(rules.FILL_PART)
+        return failed(errno.EAGAIN, filled)
+
+    # --- waking and messages ---
+
+    def _op_uffd_wake(self, op: Operation) -> Outcome:
+        _, _, handle, start, pages = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        self._rule = rules.WAKE
+        self._wake(context, start, start + pages)
+        return DONE
+
+    def _wake(self, context: Context, start: int, end: int) -> None:
+        for waiter in list(context.waiters):
+            if start <= waiter.slot < end:
+                context.waiters.remove(waiter)
+                del self._blocked[waiter.task]
+                self._woken.append(waiter)
+
+    def _op_uffd_read(self, op: Operation) -> Outcome:
+        _, _, handle, child_handle = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        if self._handles[child_handle] is not None:
+            self._rule = rules.SKIP_USED
+            return _HANDLE_USED
+        faults = [waiter for waiter in context.waiters if not waiter.read]
+        messages: list[tuple[Outcome, Waiter | ForkWaiter]] = [(self._message(w), w) for w in faults]
+        messages += [((int(Status.DONE), _EVENT_FORK, child_handle + 1), fork) for fork in context.events]
+        if not messages:
+            self._rule = rules.MESSAGE_NONE
+            return _EAGAIN
+        outcome, waiter = messages[0]
+        if len(messages) > 1:
+            self._also(rules.MESSAGE_ORDER)
+            seen = self._seen_record()
+            if seen is not None:
+                said = (seen[1], seen[3], seen[4])
+                outcome, waiter = next((m for m in messages if m[0] == said), messages[0])
+        if isinstance(waiter, Waiter):
+            waiter.read = True
+            self._rule = rules.MESSAGE
+            return outcome
+        self._rule = rules.MESSAGE_FORK
+        self._handles[child_handle] = waiter.queue[0][1]
+        self._event_over(waiter)
+        return outcome
+
+    @staticmethod
+    def _message(waiter: Waiter) -> Outcome:
+        return (int(Status.DONE), _EVENT_PAGEFAULT | waiter.flags << 8 | waiter.slot << 16, 0)
