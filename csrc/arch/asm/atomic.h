@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FL_ASM_ATOMIC_H
+#define FL_ASM_ATOMIC_H
+
+#include <linux/types.h>
+#include <asm/cmpxchg.h>
+#include <asm/barrier.h>
+
+/* Plain arithmetic, for the reason given in cmpxchg.h. */
+#define FL_ATOMIC_OP(pfx, T, I, op, sign)				\
+static __always_inline void arch_##pfx##_##op(I i, T *v)		\
+{ *(volatile I *)&v->counter = v->counter sign i; }			\
+static __always_inline I arch_##pfx##_fetch_##op(I i, T *v)		\
+{ I old = *(volatile I *)&v->counter; *(volatile I *)&v->counter = old sign i; return old; }
+#define FL_ATOMIC_RETURN(pfx, T, I, op, sign)				\
+static __always_inline I arch_##pfx##_##op##_return(I i, T *v)		\
+{ I now = *(volatile I *)&v->counter sign i; *(volatile I *)&v->counter = now; return now; }
+#define FL_ATOMIC_ALL(pfx, T, I)					\
+static __always_inline I arch_##pfx##_read(const T *v)			\
+{ return *(const volatile I *)&v->counter; }				\
+static __always_inline void arch_##pfx##_set(T *v, I i)			\
+{ *(volatile I *)&v->counter = i; }					\
+FL_ATOMIC_OP(pfx, T, I, add, +) FL_ATOMIC_OP(pfx, T, I, sub, -)		\
+FL_ATOMIC_OP(pfx, T, I, and, &) FL_ATOMIC_OP(pfx, T, I, or, |)		\
+FL_ATOMIC_OP(pfx, T, I, xor, ^)						\
+FL_ATOMIC_RETURN(pfx, T, I, add, +) FL_ATOMIC_RETURN(pfx, T, I, sub, -)
+
+FL_ATOMIC_ALL(atomic, atomic_t, int)
+FL_ATOMIC_ALL(atomic64, atomic64_t, s64)
+
+#ifndef ATOMIC64_INIT
+#define ATOMIC64_INIT(i) { (i) }
+#endif
+#define arch_atomic_add_return arch_atomic_add_return
+#define arch_atomic_sub_return arch_atomic_sub_return
+#define arch_atomic_fetch_add arch_atomic_fetch_add
+#define arch_atomic_fetch_sub arch_atomic_fetch_sub
+#define arch_atomic_fetch_and arch_atomic_fetch_and
+#define arch_atomic_fetch_or arch_atomic_fetch_or
+#define arch_atomic_fetch_xor arch_atomic_fetch_xor
+#define arch_atomic64_add_return arch_atomic64_add_return
+#define arch_atomic64_sub_return arch_atomic64_sub_return
+#define arch_atomic64_fetch_add arch_atomic64_fetch_add
+#define arch_atomic64_fetch_sub arch_atomic64_fetch_sub
+#define arch_atomic64_fetch_and arch_atomic64_fetch_and
+#define arch_atomic64_fetch_or arch_atomic64_fetch_or
+#define arch_atomic64_fetch_xor arch_atomic64_fetch_xor
+
+#if FL_KVER < 603
+#define arch_atomic_xchg(v, new)		arch_xchg(&(v)->counter, new)
+#define arch_atomic_cmpxchg(v, old, new)	arch_cmpxchg(&(v)->counter, old, new)
+#define arch_atomic64_xchg(v, new)		arch_xchg(&(v)->counter, new)
+#define arch_atomic64_cmpxchg(v, old, new)	arch_cmpxchg(&(v)->counter, old, new)
+#endif
+
+#endif

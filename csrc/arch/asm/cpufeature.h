@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FL_ASM_CPUFEATURE_H
+#define FL_ASM_CPUFEATURE_H
+#endif

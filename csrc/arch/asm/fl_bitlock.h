@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FL_ASM_BITLOCK_H
+#define FL_ASM_BITLOCK_H
+
+#include <linux/bits.h>
+
+/*
+ * Bit locks.  The folio lock is one (bit 0 of the first word of struct page); the lock checker hears of it here.
+ * Other bit locks pass unseen.
+ */
+extern unsigned long fl_memmap_start, fl_memmap_end;
+extern void fl_folio_locked(volatile unsigned long *flags, void *ip);
+extern void fl_folio_unlocked(volatile unsigned long *flags, void *ip);
+
+#define FL_BITLOCK_IS_FOLIO(nr, addr) \
+	((nr) == 0 && (unsigned long)(addr) - fl_memmap_start < fl_memmap_end - fl_memmap_start)
+
+static __always_inline int arch_test_and_set_bit_lock(unsigned int nr, volatile unsigned long *addr)
+{
+	volatile unsigned long *word = addr + nr / 64;
+	unsigned long mask = 1UL << (nr % 64);
+
+	if (*word & mask)
+		return 1;
+	*word |= mask;
+	if (FL_BITLOCK_IS_FOLIO(nr, addr))
+		fl_folio_locked(addr, __builtin_return_address(0));
+	return 0;
+}
+
+static __always_inline void arch_clear_bit_unlock(unsigned int nr, volatile unsigned long *addr)
+{
+	if (FL_BITLOCK_IS_FOLIO(nr, addr))
+		fl_folio_unlocked(addr, __builtin_return_address(0));
+	addr[nr / 64] &= ~(1UL << (nr % 64));
+}
+
+#define arch___clear_bit_unlock arch_clear_bit_unlock
+
+/* Clears the bits of `mask` by exclusive or (bit 0 among them) and tells whether bit 7 was set. */
+static __always_inline bool arch_xor_unlock_is_negative_byte(unsigned long mask, volatile unsigned long *addr)
+{
+	unsigned long old = *addr;
+
+	if ((mask & 1) && FL_BITLOCK_IS_FOLIO(0, addr))
+		fl_folio_unlocked(addr, __builtin_return_address(0));
+	*addr = old ^ mask;
+	return old & 0x80;
+}
+
+#if FL_KVER < 607
+static __always_inline bool arch_clear_bit_unlock_is_negative_byte(unsigned int nr, volatile unsigned long *addr)
+{
+	unsigned long old = *addr;
+
+	arch_clear_bit_unlock(nr, addr);
+	return old & 0x80;
+}
+#endif
+
+#define arch_xor_unlock_is_negative_byte arch_xor_unlock_is_negative_byte
+#include <asm-generic/bitops/instrumented-lock.h>
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FL_ASM_PGTABLE_H
+#define FL_ASM_PGTABLE_H
+
+#include <asm-generic/pgtable-nopud.h>
+#include <asm/page.h>
+#include <asm/fl_pte.h>
+
+/* Three levels: a table of 512 entries each, 38 bits of user address space. */
+#define PTRS_PER_PTE	512
+#define PTRS_PER_PMD	512
+#define PTRS_PER_PGD	512
+#define PMD_SHIFT	21
+#define PMD_SIZE	(1UL << PMD_SHIFT)
+#define PMD_MASK	(~(PMD_SIZE - 1))
+#define PGDIR_SHIFT	30
+#define PGDIR_SIZE	(1UL << PGDIR_SHIFT)
+#define PGDIR_MASK	(~(PGDIR_SIZE - 1))
+#define USER_PTRS_PER_PGD	256
+#define FIRST_USER_ADDRESS	0UL
+#define MAX_POSSIBLE_PHYSMEM_BITS	40
+
+#define PAGE_NONE	__pgprot(_PAGE_PROTNONE | _PAGE_USER | _PAGE_ACCESSED)
+#define PAGE_READONLY	__pgprot(FL_PROT_BASE)
+#define PAGE_READONLY_EXEC	__pgprot(FL_PROT_BASE | _PAGE_EXEC)
+#define PAGE_COPY	PAGE_READONLY
+#define PAGE_COPY_EXEC	PAGE_READONLY_EXEC
+#define PAGE_SHARED	__pgprot(FL_PROT_BASE | _PAGE_WRITE)
+#define PAGE_SHARED_EXEC	__pgprot(FL_PROT_BASE | _PAGE_WRITE | _PAGE_EXEC)
+#define PAGE_KERNEL	__pgprot(_PAGE_PRESENT | _PAGE_READ | _PAGE_WRITE | _PAGE_ACCESSED | _PAGE_DIRTY)
+#define PAGE_KERNEL_RO	__pgprot(_PAGE_PRESENT | _PAGE_READ | _PAGE_ACCESSED)
+#define __P000	PAGE_NONE
+#define __P001	PAGE_READONLY
+#define __P010	PAGE_COPY
+#define __P011	PAGE_COPY
+#define __P100	PAGE_READONLY_EXEC
+#define __P101	PAGE_READONLY_EXEC
+#define __P110	PAGE_COPY_EXEC
+#define __P111	PAGE_COPY_EXEC
+#define __S000	PAGE_NONE
+#define __S001	PAGE_READONLY
+#define __S010	PAGE_SHARED
+#define __S011	PAGE_SHARED
+#define __S100	PAGE_READONLY_EXEC
+#define __S101	PAGE_READONLY_EXEC
+#define __S110	PAGE_SHARED_EXEC
+#define __S111	PAGE_SHARED_EXEC
+
+#ifndef __ASSEMBLY__
+struct vm_area_struct;
+struct mm_struct;
+struct vm_fault;
+extern pgd_t swapper_pg_dir[];
+extern struct page *fl_zero_page;
+#if FL_KVER < 700
+#define ZERO_PAGE(vaddr)	(fl_zero_page)
+#endif
+
+/* The checker sees every store to a page-table entry before it happens. */
+extern void fl_pte_store(pte_t *ptep, unsigned long val);
+static inline void fl_set_pte(pte_t *ptep, pte_t pte)
+{
+	fl_pte_store(ptep, pte.pte);
+	*(volatile unsigned long *)&ptep->pte = pte.pte;
+}
+static inline void set_pte(pte_t *ptep, pte_t pte) { fl_set_pte(ptep, pte); }
+#if FL_KVER < 606
+#define set_pte_at(mm, addr, ptep, pte)	fl_set_pte(ptep, pte)
+#endif
+#define pte_clear(mm, addr, ptep)	fl_set_pte(ptep, __pte(0))
+#define update_mmu_cache(vma, addr, ptep)	do { (void)(vma); (void)(addr); (void)(ptep); } while (0)
+#define update_mmu_cache_range(vmf, vma, addr, ptep, nr)		\
+	do { (void)(vmf); (void)(vma); (void)(addr); (void)(ptep); (void)(nr); } while (0)
+#define PFN_PTE_SHIFT	PAGE_SHIFT
+
+static inline void set_pmd(pmd_t *pmdp, pmd_t pmd)
+{
+	*(volatile unsigned long *)&pmdp->pmd = pmd.pmd;
+}
+static inline void pmd_clear(pmd_t *pmdp) { set_pmd(pmdp, __pmd(0)); }
+static inline int pmd_none(pmd_t pmd) { return pmd.pmd == 0; }
+static inline int pmd_present(pmd_t pmd) { return !!(pmd.pmd & _PAGE_PRESENT); }
+static inline int pmd_bad(pmd_t pmd) { return (pmd.pmd & ~PAGE_MASK) != _PAGE_TABLE; }
+#define pmd_pfn(pmd)	((pmd_val(pmd) & FL_PFN_MASK) >> PAGE_SHIFT)
+#define pmd_page(pmd)	pfn_to_page(pmd_pfn(pmd))
+static inline unsigned long pmd_page_vaddr(pmd_t pmd) { return (unsigned long)__va(pmd.pmd & FL_PFN_MASK); }
+
+/* The pud level is folded: pud_t wraps p4d_t, which wraps pgd_t. */
+static inline pud_t fl_make_pud(unsigned long val)
+{
+	pud_t pud = { };
+
+	*(unsigned long *)&pud = val;
+	return pud;
+}
+static inline int pud_none(pud_t pud) { return pud_val(pud) == 0; }
+static inline int pud_present(pud_t pud) { return !!(pud_val(pud) & _PAGE_PRESENT); }
+static inline int pud_bad(pud_t pud) { return (pud_val(pud) & ~PAGE_MASK) != _PAGE_TABLE; }
+static inline void set_pud(pud_t *pudp, pud_t pud) { *(volatile unsigned long *)pudp = pud_val(pud); }
+static inline void pud_clear(pud_t *pudp) { *(volatile unsigned long *)pudp = 0; }
+#define pud_pfn(pud)	((pud_val(pud) & FL_PFN_MASK) >> PAGE_SHIFT)
+#define pud_page(pud)	pfn_to_page(pud_pfn(pud))
+static inline pmd_t *pud_pgtable(pud_t pud) { return (pmd_t *)__va(pud_val(pud) & FL_PFN_MASK); }
+static inline unsigned long pud_page_vaddr(pud_t pud) { return (unsigned long)pud_pgtable(pud); }
+
+extern void fl_bug(const char *file, int line, const char *function) __attribute__((noreturn));
+#define pte_ERROR(e)	fl_bug(__FILE__, __LINE__, __func__)
+#define pmd_ERROR(e)	fl_bug(__FILE__, __LINE__, __func__)
+#define pgd_ERROR(e)	fl_bug(__FILE__, __LINE__, __func__)
+#define kern_addr_valid(addr)	(1)
+#define pgprot_noncached(prot)	(prot)
+static inline void paging_init(void) { }
+#define VMALLOC_START	0x300000000000UL
+#define VMALLOC_END	0x310000000000UL
+#define MODULES_VADDR	VMALLOC_START
+#define MODULES_END	VMALLOC_END
+#endif
+
+#endif

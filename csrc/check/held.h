@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Who holds which lock, taken where. */
+#ifndef FL_HELD_H
+#define FL_HELD_H
+
+#include "host/host.h"
+
+#define FL_EVENTS_MAX	2000000UL
+
+void fl_held_full(void) __noreturn;
+void fl_held_missing(const void *lock, int kind) __noreturn;
+void fl_lock_recursion(const void *lock, int kind, const void *taken_at) __noreturn;
+void fl_events_used_up(void) __noreturn;
+const char *fl_lock_kind_name(int kind);
+struct fl_held *fl_held_find(struct fl_task *task, const void *lock);
+
+static __always_inline void fl_held_add(const void *lock, int kind, const void *ip)
+{
+	struct fl_task *task = fl.cur;
+	struct fl_held *held = &task->held[task->nheld];
+
+	if (unlikely(task->nheld == FL_HELD_MAX))
+		fl_held_full();
+	if (unlikely(++task->events > FL_EVENTS_MAX))
+		fl_events_used_up();
+	task->nheld++;
+	held->lock = lock;
+	held->ip = ip;
+	held->kind = kind;
+	fl_counts.lock_ops++;
+}
+
+/* Locks are mostly released in the reverse order of taking. */
+static __always_inline void fl_held_del(const void *lock, int kind)
+{
+	struct fl_task *task = fl.cur;
+	int i = task->nheld - 1;
+
+	while (i >= 0 && (task->held[i].lock != lock || task->held[i].kind != kind))
+		i--;
+	if (unlikely(i < 0))
+		fl_held_missing(lock, kind);
+	for (task->nheld--; i < task->nheld; i++)
+		task->held[i] = task->held[i + 1];
+}
+
+#endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Page tables: written under their lock only; mapcounts and reference counts against what the tables say. */
+#include "check/held.h"
+#include <linux/pgtable.h>
+#include <linux/rmap.h>
+#include <linux/pagemap.h>
+
+/* Documentation/mm/split_page_table_lock.rst and process_addrs.rst: an entry changes under its table's lock. */
+void fl_pte_store(pte_t *ptep, unsigned long val)
+{
+	struct page *page;
+	spinlock_t *lock;
+
+	if (unlikely((unsigned long)ptep - fl_arena >= FL_ARENA_PAGES << PAGE_SHIFT))
+		return;		/* an entry on a stack */
+	page = virt_to_page(ptep);
+	if (unlikely(!PageTable(page)))
+		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "an entry is written to a page that is no page table");
+#if FL_KVER >= 606
+	lock = ptlock_ptr(page_ptdesc(page));
+#else
+	lock = ptlock_ptr(page);
+#endif
+	if (unlikely(lock->rlock.raw_lock.owner != fl.cur->id + 1))
+		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a page-table entry is written without its page table lock");
+}
+
+/* Every page that a process maps: its mapcount must be the number of entries that map it. */
+static unsigned char mapped[FL_ARENA_PAGES];
+
+static void for_each_mapping(void (*visit)(struct page *page, int process, unsigned int slot))
+{
+	for (int p = 0; p < FL_PROCESSES; p++) {
+		struct mm_struct *mm = fl.process[p].mm;
+
+		for (unsigned int slot = 0; mm && slot < FL_SLOTS; slot++) {
+			pte_t pte = __pte(fl_pte_value(mm, FL_REGION + slot * PAGE_SIZE));
+
+			if (pte_present(pte) && !pte_special(pte) && pte_page(pte) != fl_zero_page)
+				visit(pte_page(pte), p, slot);
+		}
+	}
+}
+
+static void count(struct page *page, int process, unsigned int slot)
+{
+	mapped[page - mem_map]++;
+}
+
+static void compare(struct page *page, int process, unsigned int slot)
+{
+	int have = atomic_read(&page->_mapcount) + 1, want = mapped[page - mem_map];
+
+	if (unlikely(have != want))
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%u: mapcount %d, but %d entries map the page", process, slot,
+			  have, want);
+	if (unlikely(page_ref_count(page) < want))
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%u: %d references, but %d entries map the page", process,
+			  slot, page_ref_count(page), want);
+}
+
+static void uncount(struct page *page, int process, unsigned int slot)
+{
+	mapped[page - mem_map] = 0;
+}
+
+/* Not while a fork is under way: its child's tables are not known here. */
+void fl_check_mappings(void)
+{
+	for (int p = 0; p < FL_PROCESSES; p++)
+		if (fl.process[p].forking)
+			return;
+	for_each_mapping(count);
+	for_each_mapping(compare);
+	for_each_mapping(uncount);
+}

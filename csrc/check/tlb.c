@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The software TLB, and its checks: no entry outlives its page, and once an operation has ended none allows more than the
+ * page table does.
+ */
+#include "host/host.h"
+#include <linux/pgtable.h>
+
+#define ASIDS	64
+#define WRITABLE	1UL
+
+struct tlb {
+	unsigned int valid[ASIDS];			/* bit per slot */
+	unsigned long entry[ASIDS][FL_SLOTS];	/* pfn << 1 | WRITABLE */
+};
+
+static struct tlb tlbs[FL_CPUS_MAX];
+static struct mm_struct *mm_of[ASIDS];
+static unsigned long asids_used = 1;		/* 0 means none */
+static unsigned char refs[FL_ARENA_PAGES];	/* entries that name the page */
+
+static unsigned int slot_of(unsigned long addr)
+{
+	return (addr - FL_REGION) >> PAGE_SHIFT;
+}
+
+int fl_init_context(struct mm_struct *mm)
+{
+	mm->context.asid = 0;
+	return 0;
+}
+
+static void asid_free(struct mm_struct *mm)
+{
+	unsigned int asid = mm->context.asid;
+
+	if (!asid)
+		return;
+	for (int cpu = 0; cpu < fl.cpus; cpu++)
+		if (unlikely(tlbs[cpu].valid[asid]))
+			fl_report(FL_KIND_STALE_TLB, NULL, "cpu %d still has a TLB entry of a process that is gone", cpu);
+	asids_used &= ~(1UL << asid);
+	mm_of[asid] = NULL;
+	mm->context.asid = 0;
+}
+
+void fl_destroy_context(struct mm_struct *mm)
+{
+	asid_free(mm);
+}
+
+void fl_tlb_process_gone(struct mm_struct *mm)
+{
+	/* The struct may be freed by now; its address is only compared. */
+	for (unsigned int asid = 1; asid < ASIDS; asid++)
+		if (mm_of[asid] == mm)
+			asid_free(mm);
+}
+
+bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned long *pfn)
+{
+	struct tlb *tlb = &tlbs[fl_cpu];
+	unsigned int asid = mm->context.asid, slot = slot_of(addr);
+	unsigned long entry;
+
+	if (!asid || !(tlb->valid[asid] & (1U << slot)))
+		return false;
+	entry = tlb->entry[asid][slot];
+	*pfn = entry >> 1;
+	return !write || (entry & WRITABLE);
+}
+
+static void drop(struct tlb *tlb, unsigned int asid, unsigned int slot)
+{
+	tlb->valid[asid] &= ~(1U << slot);
+	refs[(tlb->entry[asid][slot] >> 1) - ARCH_PFN_OFFSET]--;
+}
+
+void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write)
+{
+	struct tlb *tlb = &tlbs[fl_cpu];
+	unsigned int asid = mm->context.asid, slot = slot_of(addr);
+
+	if (unlikely(!asid)) {
+		if (asids_used == ~0UL)
+			fl_report(FL_KIND_TOOL_ERROR, NULL, "too many address spaces for the TLB");
+		asid = mm->context.asid = __builtin_ctzl(~asids_used);
+		asids_used |= 1UL << asid;
+		mm_of[asid] = mm;
+	}
+	if (tlb->valid[asid] & (1U << slot))
+		drop(tlb, asid, slot);
+	tlb->valid[asid] |= 1U << slot;
+	tlb->entry[asid][slot] = pfn << 1 | (write ? WRITABLE : 0);
+	refs[pfn - ARCH_PFN_OFFSET]++;
+}
+
+static void flush(unsigned int asid, unsigned int mask)
+{
+	for (int cpu = 0; cpu < fl.cpus; cpu++) {
+		unsigned int hit = tlbs[cpu].valid[asid] & mask;
+
+		for (; hit; hit &= hit - 1)
+			drop(&tlbs[cpu], asid, __builtin_ctz(hit));
+	}
+}
+
+void fl_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	unsigned int first, last, mask;
+
+	fl_counts.tlb_flushes++;
+	if (fl_canary_is(SKIP_FLUSH) && fl.cur->what.code == FL_OP_UFFD_WP)
+		return;
+	if (!mm) {
+		for (unsigned int asid = 1; asid < ASIDS; asid++)
+			flush(asid, ~0U);
+		return;
+	}
+	if (!mm->context.asid || end <= FL_REGION || start >= FL_REGION_END)
+		return;
+	first = start <= FL_REGION ? 0 : slot_of(start);
+	last = end >= FL_REGION_END ? FL_SLOTS : slot_of(end + PAGE_SIZE - 1);
+	mask = last >= 32 ? ~0U : (1U << last) - 1;
+	flush(mm->context.asid, mask & ~((1U << first) - 1));
+}
+
+void fl_tlb_page_freed(unsigned long pfn)
+{
+	if (unlikely(refs[pfn - ARCH_PFN_OFFSET]))
+		fl_report(FL_KIND_STALE_TLB, NULL, "a page is freed while a TLB entry still leads to it");
+}
+
+static void check_entry(int cpu, unsigned int asid, unsigned int slot)
+{
+	unsigned long entry = tlbs[cpu].entry[asid][slot];
+	unsigned long pte = fl_pte_value(mm_of[asid], FL_REGION + slot * PAGE_SIZE);
+
+	if (unlikely(!(pte & _PAGE_PRESENT)))
+		fl_report(FL_KIND_STALE_TLB, NULL, "cpu %d: a%u still accessible through the TLB, the page table forbids it",
+			  cpu, slot);
+	if (unlikely(pte_pfn(__pte(pte)) != entry >> 1))
+		fl_report(FL_KIND_STALE_TLB, NULL, "cpu %d: the TLB entry of a%u leads to another page than the page table",
+			  cpu, slot);
+	if (unlikely((entry & WRITABLE) && !(pte & _PAGE_WRITE)))
+		fl_report(FL_KIND_STALE_TLB, NULL, "cpu %d: a%u still writable through the TLB, the page table forbids it",
+			  cpu, slot);
+}
+
+/* After an operation.  An mm with a flush still pending belongs to a task that sleeps in the middle of its work. */
+void fl_check_tlb(void)
+{
+	for (unsigned long left = asids_used & ~1UL; left; left &= left - 1) {
+		unsigned int asid = __builtin_ctzl(left);
+
+		if (atomic_read(&mm_of[asid]->tlb_flush_pending))
+			continue;
+		for (int cpu = 0; cpu < fl.cpus; cpu++)
+			for (unsigned int slots = tlbs[cpu].valid[asid]; slots; slots &= slots - 1)
+				check_entry(cpu, asid, __builtin_ctz(slots));
+	}
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the kernel-side files and csrc/posix share: plain C types only, as their headers cannot meet. */
+#ifndef FL_H
+#define FL_H
+
+#include "ops.h"
+/* Everything else in the library is hidden. */
+#pragma GCC visibility push(default)
+#include "machine.h"
+#pragma GCC visibility pop
+
+/* Variables that a restore after a crash leaves alone. */
+#define FL_KEEP __attribute__((section("fl_keep")))
+
+struct fl_fiber {
+	void *sp;
+	char *stack_lo, *stack_hi;
+	void *asan_fake_stack;
+};
+
+/* csrc/posix */
+void fl_fiber_start(struct fl_fiber *fiber, int number, void (*entry)(void *), void *arg);
+void fl_fiber_switch(struct fl_fiber *from, struct fl_fiber *to);
+void fl_fiber_abandoned(struct fl_fiber *left, struct fl_fiber *entered);
+void *fl_posix_map_arena(unsigned long bytes);
+int fl_posix_init(void);
+void fl_posix_exit(void);
+void fl_posix_arm(struct fl_fiber *main_fiber);
+void fl_posix_disarm(void);
+int fl_posix_snapshot(unsigned long arena, unsigned long used);
+void fl_posix_restore(void);
+unsigned long fl_posix_library_base(void);
+void fl_posix_set_error(const char *text);
+/* Non-zero if the address range holds readable memory of the machine: a stack, the library, the arena. */
+int fl_posix_is_stack(const void *addr);
+
+/* called by csrc/posix when the running program broke: signal is 0 for the watchdog */
+void fl_on_signal(int signal, unsigned long address, unsigned long ip, unsigned long bp) __attribute__((noreturn));
+
+#define FL_FIBERS	(FL_PROCESSES * FL_TASKS + 2)
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FL_ASAN 1
+#endif
+#endif
+#ifdef FL_ASAN
+void __asan_poison_memory_region(const volatile void *addr, unsigned long size);
+void __asan_unpoison_memory_region(const volatile void *addr, unsigned long size);
+#define fl_poison(addr, size)	__asan_poison_memory_region(addr, size)
+#define fl_unpoison(addr, size)	__asan_unpoison_memory_region(addr, size)
+#else
+#define fl_poison(addr, size)	do { } while (0)
+#define fl_unpoison(addr, size)	do { } while (0)
+#endif
+
+#endif

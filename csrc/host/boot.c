@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Brings the machine up to where a program can run. */
+#include "host/host.h"
+#include <linux/cpumask.h>
+#include <linux/maple_tree.h>
+#include <linux/mmzone.h>
+#include <linux/radix-tree.h>
+#include <linux/rmap.h>
+#include <linux/slab.h>
+#include <linux/swap.h>
+#include <linux/workqueue.h>
+#include "internal.h"
+
+void fl_files_init(void);
+
+pgd_t swapper_pg_dir[PTRS_PER_PGD];
+struct pglist_data contig_page_data;
+atomic_long_t _totalram_pages = ATOMIC_LONG_INIT(FL_ARENA_PAGES);
+struct cpumask __cpu_online_mask, __cpu_possible_mask, __cpu_present_mask, __cpu_dying_mask, __cpu_active_mask;
+atomic_t __num_online_cpus;
+unsigned int nr_cpu_ids;
+nodemask_t node_states[NR_NODE_STATES];
+
+#if FL_KVER >= 519
+/* The protections of private and shared mappings by their VM_READ, VM_WRITE, VM_EXEC and VM_SHARED bits. */
+pgprot_t vm_get_page_prot(unsigned long vm_flags)
+{
+	unsigned long prot = FL_PROT_BASE;
+
+	if (!(vm_flags & (VM_READ | VM_WRITE | VM_EXEC)))
+		return PAGE_NONE;
+	if ((vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED))
+		prot |= _PAGE_WRITE;
+	if (vm_flags & VM_EXEC)
+		prot |= _PAGE_EXEC;
+	return __pgprot(prot);
+}
+#endif
+
+static void init_cpus(int cpus)
+{
+	nr_cpu_ids = cpus;
+	atomic_set(&__num_online_cpus, cpus);
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		cpumask_set_cpu(cpu, &__cpu_online_mask);
+		cpumask_set_cpu(cpu, &__cpu_possible_mask);
+		cpumask_set_cpu(cpu, &__cpu_present_mask);
+		cpumask_set_cpu(cpu, &__cpu_active_mask);
+	}
+}
+
+/* One node with one populated zone; each CPU has its counters. */
+static void init_node(void)
+{
+	struct pglist_data *node = &contig_page_data;
+
+	for (int state = 0; state < NR_NODE_STATES; state++)
+		node_set_state(0, state);
+	lruvec_init(&node->__lruvec);
+#if FL_KVER < 511
+	spin_lock_init(&node->lru_lock);
+#endif
+	node->per_cpu_nodestats = alloc_percpu(struct per_cpu_nodestat);
+	for (int i = 0; i < MAX_NR_ZONES; i++) {
+		struct zone *zone = &node->node_zones[i];
+
+		zone->zone_pgdat = node;
+		spin_lock_init(&zone->lock);
+#if FL_KVER >= 514
+		zone->per_cpu_zonestats = alloc_percpu(struct per_cpu_zonestat);
+#else
+		zone->pageset = alloc_percpu(struct per_cpu_pageset);
+#endif
+	}
+}
+
+static void init_zero_page(void)
+{
+#if FL_KVER < 700
+	extern unsigned long zero_pfn;
+
+	zero_pfn = page_to_pfn(fl_zero_page);
+#else
+	extern struct page *__zero_page;
+	extern unsigned long zero_page_pfn;
+
+	__zero_page = fl_zero_page;
+	zero_page_pfn = page_to_pfn(fl_zero_page);
+#endif
+	highest_memmap_pfn = fl_max_pfn - 1;
+}
+
+/* The kernel's own start-up code, as far as what is built here has some. */
+static void init_kernel(void)
+{
+	extern struct workqueue_struct *mm_percpu_wq;
+
+	radix_tree_init();
+#if FL_KVER >= 601
+	maple_tree_init();
+#endif
+	mm_cache_init();
+	ptlock_cache_init();
+	anon_vma_init();
+	proc_caches_init();
+	fl_uffd_boot();
+	fl_ksm_boot();
+	mm_percpu_wq = (void *)1;	/* queue_work_on() does not look at it */
+}
+
+int fl_boot(int cpus)
+{
+	void *arena = fl_posix_map_arena(FL_ARENA_PAGES << PAGE_SHIFT);
+
+	if (!arena)
+		return -ENOMEM;
+	fl.cpus = cpus;
+	fl.op = -1;
+	fl.cur = &fl.task[FL_ID_BOOT];
+	fl_boot_task_enter();
+	fl_pages_init(arena);
+	fl_percpu_init(cpus);
+	init_cpus(cpus);
+	fl_slab_init();
+	fl_tasks_init();
+	init_node();
+	init_zero_page();
+	fl_files_init();
+	atomic_set(&init_mm.mm_count, 1);
+	atomic_set(&init_mm.mm_users, 1);
+	init_kernel();
+	return 0;
+}

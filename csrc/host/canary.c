@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Planted faults.  Each stands where the machine, or kernel code under it, could go wrong; tests see it found. */
+#include "host/host.h"
+#include <linux/mmap_lock.h>
+#include <linux/pgtable.h>
+#include <linux/delay.h>
+
+FL_KEEP int fl_canary_on;
+
+static const char *const names[FL_NR_CANARIES] = {
+	[FL_CANARY_NONE] = "none",
+	[FL_CANARY_SKIP_FLUSH] = "skip-flush",
+	[FL_CANARY_LEAK_PAGE] = "leak-page",
+	[FL_CANARY_KEEP_SPIN] = "keep-spin",
+	[FL_CANARY_KEEP_MMAP_LOCK] = "keep-mmap-lock",
+	[FL_CANARY_DOUBLE_UNLOCK] = "double-unlock",
+	[FL_CANARY_WRONG_BYTE] = "wrong-byte",
+	[FL_CANARY_DROP_EVENT] = "drop-event",
+	[FL_CANARY_LOSE_UFFD_BIT] = "lose-uffd-bit",
+	[FL_CANARY_LEAK_SLAB] = "leak-slab",
+	[FL_CANARY_PTE_UNLOCKED] = "pte-unlocked",
+	[FL_CANARY_RSS_DRIFT] = "rss-drift",
+	[FL_CANARY_LOST_WAKEUP] = "lost-wakeup",
+	[FL_CANARY_SLEEP_IN_ATOMIC] = "sleep-in-atomic",
+	[FL_CANARY_WILD_POINTER] = "wild-pointer",
+	[FL_CANARY_ENDLESS_LOOP] = "endless-loop",
+	[FL_CANARY_WRONG_ERRNO] = "wrong-errno",
+	[FL_CANARY_SPURIOUS_FAULT] = "spurious-fault",
+};
+
+int fl_canary(int number)
+{
+	if (number < 0 || number >= FL_NR_CANARIES)
+		return -EINVAL;
+	fl_canary_on = number;
+	return 0;
+}
+
+const char *fl_canary_name(int number)
+{
+	return number >= 0 && number < FL_NR_CANARIES ? names[number] : NULL;
+}
+
+static void lose_uffd_bit(struct mm_struct *mm)
+{
+	pte_t *table;
+	spinlock_t *ptl;
+
+	for (unsigned long addr = FL_REGION; addr < FL_REGION_END; addr += PAGE_SIZE) {
+		if (!(fl_pte_value(mm, addr) & _PAGE_UFFD_WP))
+			continue;
+		table = get_locked_pte(mm, addr, &ptl);
+		if (pte_present(*table))
+			set_pte_at(mm, addr, table, pte_clear_uffd_wp(*table));
+		pte_unmap_unlock(table, ptl);
+	}
+}
+
+static void write_unlocked(struct mm_struct *mm)
+{
+	pte_t *pte = fl_pte_at(mm, FL_REGION);
+
+	if (pte)
+		set_pte(pte, *pte);
+}
+
+/* The faults that kernel code itself would have to make; the others stand at their place. */
+void fl_canary_before(struct fl_task *task)
+{
+	struct mm_struct *mm = task->ts->mm;
+
+	if (likely(!fl_canary_on) || task->what.code != FL_OP_READ)
+		return;
+	switch (fl_canary_on) {
+	case FL_CANARY_LEAK_PAGE:
+		fl_page_alloc(GFP_KERNEL, 0);
+		break;
+	case FL_CANARY_LOSE_UFFD_BIT:
+		lose_uffd_bit(mm);
+		break;
+	case FL_CANARY_PTE_UNLOCKED:
+		write_unlocked(mm);
+		break;
+	case FL_CANARY_RSS_DRIFT:
+		inc_mm_counter(mm, MM_ANONPAGES);
+		break;
+	case FL_CANARY_SLEEP_IN_ATOMIC:
+		spin_lock(&mm->page_table_lock);
+		mmap_read_lock(mm);
+		mmap_read_unlock(mm);
+		spin_unlock(&mm->page_table_lock);
+		break;
+	case FL_CANARY_WILD_POINTER:
+		READ_ONCE(*(int *)0x18);
+		break;
+	case FL_CANARY_ENDLESS_LOOP:
+		for (;;)
+			barrier();
+	}
+}

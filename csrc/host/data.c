@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Kernel variables of files that are not built.  An undefined variable cannot be trapped, so each is here. */
+#include "host/host.h"
+#include <linux/backing-dev.h>
+#include <linux/bio.h>
+#include <linux/cred.h>
+#include <linux/mnt_idmapping.h>
+#include <linux/pid.h>
+#include <linux/pipe_fs_i.h>
+#include <linux/sched/task.h>
+#include <linux/sched/user.h>
+#include <linux/swap.h>
+#include <linux/workqueue.h>
+
+/* Read by code that runs here: no memory is held back. */
+unsigned long totalreserve_pages;
+
+/* Named by code that needs a service that is not built, so that a trap comes first. */
+struct workqueue_struct *bdi_wq, *system_wq, *system_percpu_wq;
+struct bio_set fs_bio_set;
+struct task_struct init_task;
+struct pid init_struct_pid;
+struct user_struct root_user;
+const struct pipe_buf_operations page_cache_pipe_buf_ops;
+const struct file_operations simple_offset_dir_operations;
+/* An opaque type: the address alone is used. */
+struct mnt_idmap { int unused; } nop_mnt_idmap;

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the kernel-side files of the machine share. */
+#ifndef FL_HOST_H
+#define FL_HOST_H
+
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/mm.h>
+#include <linux/fs.h>
+#include "fl.h"
+
+/* The region that programs act on: slot FL_SLOT_TABLE_EDGE begins a page table. */
+#define FL_REGION	(0x40200000UL - FL_SLOT_TABLE_EDGE * PAGE_SIZE)
+#define FL_REGION_END	(FL_REGION + FL_SLOTS * PAGE_SIZE)
+/* Always resident pages of every process, for ioctl arguments and copy sources. */
+#define FL_WINDOW	0x10000000UL
+#define FL_WINDOW_ARGS	FL_WINDOW
+#define FL_WINDOW_SOURCE	(FL_WINDOW + PAGE_SIZE)	/* FL_SLOTS pages, all the same one */
+#define FL_WINDOW_END	(FL_WINDOW_SOURCE + FL_SLOTS * PAGE_SIZE)
+
+#define FL_ARENA_PAGES	8192UL
+#define FL_CPUS_MAX	4
+#define FL_HELD_MAX	48
+
+#define FL_ID_MONITOR	(FL_PROCESSES * FL_TASKS)
+#define FL_ID_KSMD	(FL_ID_MONITOR + 1)
+#define FL_ID_BOOT	(FL_ID_MONITOR + 2)
+#define FL_NTASKS	(FL_ID_MONITOR + 3)
+
+enum fl_lock_kind { FL_LOCK_SPIN, FL_LOCK_READ, FL_LOCK_WRITE, FL_LOCK_RWSEM_READ, FL_LOCK_RWSEM_WRITE, FL_LOCK_MUTEX,
+		    FL_LOCK_FOLIO };
+
+struct fl_held {
+	const void *lock;
+	const void *ip;
+	unsigned char kind;
+};
+
+struct fl_operation {
+	unsigned char code, task, v[FL_OPERANDS_MAX];
+};
+
+struct fl_outcome {
+	unsigned char status;
+	int value, aux;
+};
+
+enum fl_task_state { FL_TASK_NONE, FL_TASK_IDLE, FL_TASK_RUNNING, FL_TASK_BLOCKED };
+
+struct fl_task {
+	struct task_struct *ts;
+	struct fl_fiber fiber;
+	enum fl_task_state state;
+	int id, process, cpu;
+	int op;				/* index of the operation under way */
+	struct fl_operation what;
+	struct fl_outcome outcome;
+	const void *wait_lock;		/* the sleeping lock that it waits for */
+	bool killed;			/* its process is being ended */
+	unsigned long events;		/* checker events of this operation, against endless loops */
+	unsigned long irqs_off;
+	int nheld, spins;
+	struct fl_held held[FL_HELD_MAX];
+};
+
+struct fl_process {
+	struct mm_struct *mm;		/* NULL: does not live */
+	bool forking;			/* a fork under way has taken the number */
+	bool dying;
+	int tasks;			/* bit mask of tasks that exist */
+};
+
+struct fl_machine {
+	int cpus;
+	struct fl_task task[FL_NTASKS];
+	struct fl_task *cur;
+	struct fl_process process[FL_PROCESSES];
+	struct file *uffd[FL_UFFDS];
+	unsigned long runnable;		/* bit per task id: blocked, and woken since */
+	bool ksm_used;
+	int op;				/* index of the operation being run, -1 outside */
+	char args[PAGE_SIZE] __aligned(PAGE_SIZE);
+	char source[PAGE_SIZE] __aligned(PAGE_SIZE);
+};
+
+extern struct fl_machine fl;
+extern struct fl_stats fl_counts;
+
+/* report.c */
+void fl_report(int kind, const void *other, const char *fmt, ...) __noreturn __printf(3, 4);
+void fl_report_from(int kind, const void *other, const void *ip, const void *bp, const char *fmt, ...)
+	__noreturn __printf(5, 6);
+int fl_format(char *to, int room, const char *fmt, va_list args);
+
+/* tasks.c */
+struct fl_task *fl_task_get(int process, int index);
+void fl_task_run(struct fl_task *task);
+void fl_task_block(void);
+void fl_wake_lock_waiters(const void *lock);
+void fl_task_forget_process(int process);
+void fl_tasks_init(void);
+void fl_tasks_reset(void);
+void fl_switch_cpu(int cpu);
+void fl_boot_task_enter(void);
+
+/* ops.c */
+void fl_op_run(struct fl_task *task);
+
+/* pages.c, slab.c, rcu.c, percpu.c, files.c */
+void fl_pages_init(void *arena);
+unsigned long fl_pages_used(void);
+unsigned long fl_pages_live(void);
+void fl_pages_after_restore(void);
+struct page *fl_page_alloc(gfp_t gfp, unsigned int order);
+void fl_page_free(struct page *page, unsigned int order);
+void fl_slab_init(void);
+void fl_slab_mark(void);
+void fl_slab_check(void);
+void fl_rcu_run(void);
+void fl_percpu_init(int cpus);
+struct file *fl_file_take(int fd);
+struct file *fl_file_alloc(const struct file_operations *fops, void *private_data);
+
+/* mmu.c */
+#define FL_MMU_WRITE	1
+int fl_mmu_access(unsigned long addr, unsigned int flags, char **page);
+pte_t *fl_pte_at(struct mm_struct *mm, unsigned long addr);
+unsigned long fl_pte_value(struct mm_struct *mm, unsigned long addr);
+
+/* boot.c */
+int fl_boot(int cpus);
+
+/* check/ */
+void fl_check_idle(struct fl_task *task);
+void fl_check_sleep(const char *what);
+void fl_check_tlb(void);
+void fl_check_leftovers(void);
+void fl_check_mappings(void);
+void fl_baseline(void);
+void fl_held_reset(struct fl_task *task);
+void fl_tlb_reset(void);
+void fl_tlb_process_gone(struct mm_struct *mm);
+bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned long *pfn);
+void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
+void fl_tlb_page_freed(unsigned long pfn);
+
+/* kernel/ glue */
+struct mm_struct *fl_dup_mm(struct task_struct *child, struct mm_struct *mm);
+void fl_ksm_boot(void);
+void fl_ksm_merge(struct mm_struct *mm, unsigned long addr, unsigned int pages);
+void fl_ksm_scan(void);
+void fl_ksm_cleanup(void);
+void fl_uffd_boot(void);
+
+
+/* canary.c: a planted fault, for tests that a checker sees what it is there for */
+enum fl_canary_number {
+	FL_CANARY_NONE,
+	FL_CANARY_SKIP_FLUSH,
+	FL_CANARY_LEAK_PAGE,
+	FL_CANARY_KEEP_SPIN,
+	FL_CANARY_KEEP_MMAP_LOCK,
+	FL_CANARY_DOUBLE_UNLOCK,
+	FL_CANARY_WRONG_BYTE,
+	FL_CANARY_DROP_EVENT,
+	FL_CANARY_LOSE_UFFD_BIT,
+	FL_CANARY_LEAK_SLAB,
+	FL_CANARY_PTE_UNLOCKED,
+	FL_CANARY_RSS_DRIFT,
+	FL_CANARY_LOST_WAKEUP,
+	FL_CANARY_SLEEP_IN_ATOMIC,
+	FL_CANARY_WILD_POINTER,
+	FL_CANARY_ENDLESS_LOOP,
+	FL_CANARY_WRONG_ERRNO,
+	FL_CANARY_SPURIOUS_FAULT,
+	FL_NR_CANARIES
+};
+extern int fl_canary_on;
+void fl_canary_before(struct fl_task *task);
+void fl_task_kill(struct fl_task *task);
+#define fl_canary_is(name)	unlikely(fl_canary_on == FL_CANARY_##name)
+
+#endif

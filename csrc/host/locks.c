@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Locks.  One task runs at a time and gives up the CPU only where it sleeps, so a spinning lock that is taken can only
+ * be a mistake; a sleeping lock that is taken makes the task wait.
+ */
+#include <linux/sched/debug.h>
+#include <linux/spinlock.h>
+#include <linux/rwsem.h>
+#include <linux/mutex.h>
+#include "check/held.h"
+
+#define IP	__builtin_return_address(0)
+
+static void __noreturn spin_stuck(arch_spinlock_t *lock, int kind)
+{
+	for (int i = 0; i < FL_NTASKS; i++) {
+		struct fl_held *held = fl_held_find(&fl.task[i], lock);
+
+		if (held && &fl.task[i] == fl.cur)
+			fl_lock_recursion(lock, kind, held->ip);
+		if (held)
+			fl_report(FL_KIND_HANG, held->ip, "a spinlock is held by a task that sleeps");
+	}
+	fl_report(FL_KIND_HANG, NULL, "a spinlock is taken that nobody holds: overwritten or never initialised");
+}
+
+static __always_inline void take_spin(raw_spinlock_t *lock, const void *ip)
+{
+	arch_spinlock_t *raw = &lock->raw_lock;
+
+	if (unlikely(raw->owner))
+		spin_stuck(raw, FL_LOCK_SPIN);
+	raw->owner = fl.cur->id + 1;
+	fl.cur->spins++;
+	fl_held_add(raw, FL_LOCK_SPIN, ip);
+}
+
+static __always_inline void release_spin(raw_spinlock_t *lock)
+{
+	arch_spinlock_t *raw = &lock->raw_lock;
+
+	if (fl_canary_is(KEEP_SPIN) && fl.cur->what.code == FL_OP_MPROTECT)
+		return;
+	fl_held_del(raw, FL_LOCK_SPIN);
+	fl.cur->spins--;
+	raw->owner = 0;
+}
+
+void __lockfunc _raw_spin_lock(raw_spinlock_t *lock) { take_spin(lock, IP); }
+void __lockfunc _raw_spin_lock_bh(raw_spinlock_t *lock) { take_spin(lock, IP); }
+void __lockfunc _raw_spin_unlock(raw_spinlock_t *lock) { release_spin(lock); }
+void __lockfunc _raw_spin_unlock_bh(raw_spinlock_t *lock) { release_spin(lock); }
+void __lockfunc _raw_spin_lock_nested(raw_spinlock_t *lock, int subclass) { take_spin(lock, IP); }
+
+void __lockfunc _raw_spin_lock_irq(raw_spinlock_t *lock)
+{
+	fl_irqs_off = ARCH_IRQ_DISABLED;
+	take_spin(lock, IP);
+}
+
+void __lockfunc _raw_spin_unlock_irq(raw_spinlock_t *lock)
+{
+	release_spin(lock);
+	fl_irqs_off = ARCH_IRQ_ENABLED;
+}
+
+unsigned long __lockfunc _raw_spin_lock_irqsave(raw_spinlock_t *lock)
+{
+	unsigned long flags = fl_irqs_off;
+
+	fl_irqs_off = ARCH_IRQ_DISABLED;
+	take_spin(lock, IP);
+	return flags;
+}
+
+void __lockfunc _raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags)
+{
+	release_spin(lock);
+	fl_irqs_off = flags;
+}
+
+int __lockfunc _raw_spin_trylock(raw_spinlock_t *lock)
+{
+	if (lock->raw_lock.owner)
+		return 0;
+	take_spin(lock, IP);
+	return 1;
+}
+
+static __always_inline void take_rwlock(rwlock_t *lock, int kind, const void *ip)
+{
+	arch_rwlock_t *raw = &lock->raw_lock;
+
+	if (unlikely(kind == FL_LOCK_WRITE ? raw->holders : raw->holders < 0))
+		spin_stuck((void *)raw, kind);
+	raw->holders = kind == FL_LOCK_WRITE ? -1 : raw->holders + 1;
+	fl.cur->spins++;
+	fl_held_add(raw, kind, ip);
+}
+
+static __always_inline void release_rwlock(rwlock_t *lock, int kind)
+{
+	fl_held_del(&lock->raw_lock, kind);
+	lock->raw_lock.holders = kind == FL_LOCK_WRITE ? 0 : lock->raw_lock.holders - 1;
+	fl.cur->spins--;
+}
+
+void __lockfunc _raw_read_lock(rwlock_t *lock) { take_rwlock(lock, FL_LOCK_READ, IP); }
+void __lockfunc _raw_read_unlock(rwlock_t *lock) { release_rwlock(lock, FL_LOCK_READ); }
+void __lockfunc _raw_write_lock(rwlock_t *lock) { take_rwlock(lock, FL_LOCK_WRITE, IP); }
+void __lockfunc _raw_write_unlock(rwlock_t *lock) { release_rwlock(lock, FL_LOCK_WRITE); }
+
+void __lockfunc _raw_write_lock_irq(rwlock_t *lock)
+{
+	fl_irqs_off = ARCH_IRQ_DISABLED;
+	take_rwlock(lock, FL_LOCK_WRITE, IP);
+}
+
+void __lockfunc _raw_write_unlock_irq(rwlock_t *lock)
+{
+	release_rwlock(lock, FL_LOCK_WRITE);
+	fl_irqs_off = ARCH_IRQ_ENABLED;
+}
+
+/*
+ * Sleeping locks.  A waiter gives up the CPU until the holder lets go.
+ * leaves out: queueing fairness and optimistic spinning; interrupted waits end on a fatal signal only.
+ */
+static int wait_for(const void *lock, bool killable)
+{
+	fl.cur->wait_lock = lock;
+	fl_task_block();
+	fl.cur->wait_lock = NULL;
+	return killable && fl.cur->killed ? -EINTR : 0;
+}
+
+/* rw_semaphore.count: a writer is 1, as the tree's rwsem_assert_held_write() expects, a reader is 256. */
+#define WRITER	1L
+#define READER	256L
+
+static __always_inline long rwsem_count(struct rw_semaphore *sem)
+{
+	return atomic_long_read(&sem->count);
+}
+
+static __always_inline int take_rwsem(struct rw_semaphore *sem, int kind, const void *ip, bool killable)
+{
+	struct fl_held *held;
+
+	fl_check_sleep("taking an rwsem");
+	held = fl_held_find(fl.cur, sem);
+	if (unlikely(held))
+		fl_lock_recursion(sem, kind, held->ip);
+	while (unlikely(kind == FL_LOCK_RWSEM_WRITE ? rwsem_count(sem) : rwsem_count(sem) & WRITER))
+		if (wait_for(sem, killable))
+			return -EINTR;
+	atomic_long_add(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
+	fl_held_add(sem, kind, ip);
+	return 0;
+}
+
+static __always_inline void release_rwsem(struct rw_semaphore *sem, int kind)
+{
+	if (fl_canary_is(KEEP_MMAP_LOCK) && fl.cur->what.code == FL_OP_MADVISE)
+		return;
+	if (fl_canary_is(DOUBLE_UNLOCK) && fl.cur->what.code == FL_OP_MUNMAP)
+		fl_held_del(sem, kind);
+	fl_held_del(sem, kind);
+	atomic_long_sub(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
+	if (unlikely(fl.runnable != ~0UL))
+		fl_wake_lock_waiters(sem);
+}
+
+void __init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key)
+{
+	atomic_long_set(&sem->count, 0);
+	atomic_long_set(&sem->owner, 0);
+	INIT_LIST_HEAD(&sem->wait_list);
+}
+
+void __sched down_read(struct rw_semaphore *sem) { take_rwsem(sem, FL_LOCK_RWSEM_READ, IP, false); }
+int __sched down_read_killable(struct rw_semaphore *sem) { return take_rwsem(sem, FL_LOCK_RWSEM_READ, IP, true); }
+int __sched down_read_interruptible(struct rw_semaphore *sem) { return take_rwsem(sem, FL_LOCK_RWSEM_READ, IP, true); }
+void __sched down_write(struct rw_semaphore *sem) { take_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP, false); }
+int __sched down_write_killable(struct rw_semaphore *sem) { return take_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP, true); }
+void up_read(struct rw_semaphore *sem) { release_rwsem(sem, FL_LOCK_RWSEM_READ); }
+void up_write(struct rw_semaphore *sem) { release_rwsem(sem, FL_LOCK_RWSEM_WRITE); }
+
+int down_read_trylock(struct rw_semaphore *sem)
+{
+	if (rwsem_count(sem) & WRITER)
+		return 0;
+	atomic_long_add(READER, &sem->count);
+	fl_held_add(sem, FL_LOCK_RWSEM_READ, IP);
+	return 1;
+}
+
+int down_write_trylock(struct rw_semaphore *sem)
+{
+	if (rwsem_count(sem))
+		return 0;
+	atomic_long_set(&sem->count, WRITER);
+	fl_held_add(sem, FL_LOCK_RWSEM_WRITE, IP);
+	return 1;
+}
+
+void downgrade_write(struct rw_semaphore *sem)
+{
+	fl_held_del(sem, FL_LOCK_RWSEM_WRITE);
+	atomic_long_set(&sem->count, READER);
+	fl_held_add(sem, FL_LOCK_RWSEM_READ, IP);
+	fl_wake_lock_waiters(sem);
+}
+
+static __always_inline int take_mutex(struct mutex *lock, const void *ip, bool killable)
+{
+	struct fl_held *held;
+
+	fl_check_sleep("taking a mutex");
+	held = fl_held_find(fl.cur, lock);
+	if (unlikely(held))
+		fl_lock_recursion(lock, FL_LOCK_MUTEX, held->ip);
+	while (unlikely(atomic_long_read(&lock->owner)))
+		if (wait_for(lock, killable))
+			return -EINTR;
+	atomic_long_set(&lock->owner, fl.cur->id + 1);
+	fl_held_add(lock, FL_LOCK_MUTEX, ip);
+	return 0;
+}
+
+void __mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)
+{
+	atomic_long_set(&lock->owner, 0);
+	INIT_LIST_HEAD(&lock->wait_list);
+}
+
+void __sched mutex_lock(struct mutex *lock) { take_mutex(lock, IP, false); }
+int __sched mutex_lock_killable(struct mutex *lock) { return take_mutex(lock, IP, true); }
+int __sched mutex_lock_interruptible(struct mutex *lock) { return take_mutex(lock, IP, true); }
+bool mutex_is_locked(struct mutex *lock) { return atomic_long_read(&lock->owner) != 0; }
+
+int __sched mutex_trylock(struct mutex *lock)
+{
+	return atomic_long_read(&lock->owner) ? 0 : !take_mutex(lock, IP, false);
+}
+
+void __sched mutex_unlock(struct mutex *lock)
+{
+	fl_held_del(lock, FL_LOCK_MUTEX);
+	atomic_long_set(&lock->owner, 0);
+	fl_wake_lock_waiters(lock);
+}
+
+/* The folio lock: taken and released by bit operations (asm/fl_bitlock.h), waited for by the tree's own code. */
+void fl_folio_locked(volatile unsigned long *flags, void *ip)
+{
+	fl_held_add((const void *)flags, FL_LOCK_FOLIO, ip);
+}
+
+void fl_folio_unlocked(volatile unsigned long *flags, void *ip)
+{
+	fl_held_del((const void *)flags, FL_LOCK_FOLIO);
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Small services that kernel code calls out to. */
+#include "host/host.h"
+#include <linux/capability.h>
+#include <linux/cpuhotplug.h>
+#include <linux/jiffies.h>
+#include <linux/miscdevice.h>
+#include <linux/mmu_notifier.h>
+#include <linux/random.h>
+#include <linux/security.h>
+#include <linux/smp.h>
+#include <linux/sysctl.h>
+#include <linux/user_namespace.h>
+#include <linux/workqueue.h>
+
+/* keeps: a process allowed everything, as root is.  leaves out: user namespaces. */
+struct user_namespace init_user_ns;
+unsigned long mmap_min_addr = PAGE_SIZE, dac_mmap_min_addr = PAGE_SIZE;
+bool capable(int cap) { return true; }
+bool ns_capable(struct user_namespace *ns, int cap) { return true; }
+int cap_vm_enough_memory(struct mm_struct *mm, long pages) { return 1; }
+int cap_mmap_addr(unsigned long addr) { return addr < mmap_min_addr ? -EPERM : 0; }
+/* leaves out: namespaces. */
+int nsproxy_cache_init(void) { return 0; }
+void exit_creds(struct task_struct *ts) { }
+
+
+/* leaves out: the passing of time. */
+unsigned long volatile jiffies = INITIAL_JIFFIES;
+
+/* keeps: a number below the ceiling, the same in every run. */
+u32 __get_random_u32_below(u32 ceil) { return 0; }
+u32 get_random_u32(void) { return 0x5eed; }
+
+/* keeps: registration succeeds.  leaves out: the device nodes and sysctls themselves. */
+int misc_register(struct miscdevice *misc) { return 0; }
+void __register_sysctl_init(const char *path, struct ctl_table *table, const char *name, size_t size) { }
+int __cpuhp_setup_state(enum cpuhp_state state, const char *name, bool invoke, int (*startup)(unsigned int),
+			int (*teardown)(unsigned int), bool multi)
+{
+	return 0;
+}
+
+/* Work runs at once, on the CPU that it was queued for: whoever flushes it finds it done. */
+bool queue_work_on(int cpu, struct workqueue_struct *wq, struct work_struct *work)
+{
+	int here = fl_cpu;
+
+	if (cpu < fl.cpus)
+		fl_switch_cpu(cpu);
+	work->func(work);
+	fl_switch_cpu(here);
+	return true;
+}
+
+bool flush_work(struct work_struct *work) { return true; }
+
+/* leaves out: buffer heads; there is no block device yet. */
+void invalidate_bh_lrus(void) { }
+void invalidate_bh_lrus_cpu(void) { }
+bool has_bh_in_lru(int cpu, void *dummy) { return false; }
+
+/* keeps: calls go to every CPU in turn, as if by interrupt. */
+void on_each_cpu_cond_mask(smp_cond_func_t cond, smp_call_func_t func, void *info, bool wait, const struct cpumask *mask)
+{
+	int here = fl_cpu;
+
+	for (int cpu = 0; cpu < fl.cpus; cpu++) {
+		fl_switch_cpu(cpu);
+		if (!cond || cond(cpu, info))
+			func(info);
+	}
+	fl_switch_cpu(here);
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The MMU of the simulated CPUs: TLB, then page walk, then page fault.
+ * keeps: accessed and dirty bits as hardware sets them, protection, stale entries until they are flushed.
+ * leaves out: the size limit of a real TLB, speculative fills.
+ */
+#include "host/host.h"
+#include <linux/pgtable.h>
+#include <linux/mmap_lock.h>
+#include <linux/uaccess.h>
+
+/* The entry's place, NULL if there is no table. */
+pte_t *fl_pte_at(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	pud_t *pud = pud_offset(p4d_offset(pgd, addr), addr);
+	pmd_t *pmd;
+
+	if (pud_none(*pud))
+		return NULL;
+	pmd = pmd_offset(pud, addr);
+	if (pmd_none(*pmd))
+		return NULL;
+	return (pte_t *)pmd_page_vaddr(*pmd) + ((addr >> PAGE_SHIFT) & (PTRS_PER_PTE - 1));
+}
+
+/* The entry as it stands, 0 if there is none; for checks and snapshots. */
+unsigned long fl_pte_value(struct mm_struct *mm, unsigned long addr)
+{
+	pte_t *pte = fl_pte_at(mm, addr);
+
+	return pte ? pte_val(*pte) : 0;
+}
+
+/* A walk as hardware does it.  False: a page fault. */
+static bool translate(struct mm_struct *mm, unsigned long addr, bool write, unsigned long *pfn)
+{
+	unsigned long need = _PAGE_PRESENT | _PAGE_USER | (write ? _PAGE_WRITE : _PAGE_READ);
+	unsigned long set = _PAGE_ACCESSED | (write ? _PAGE_DIRTY : 0);
+	pte_t *pte;
+
+	if (fl_tlb_find(mm, addr, write, pfn))
+		return true;
+	pte = fl_pte_at(mm, addr);
+	if (!pte || (pte_val(*pte) & need) != need)
+		return false;
+	pte->pte |= set;
+	*pfn = pte_pfn(*pte);
+	fl_tlb_fill(mm, addr, *pfn, write || (pte_val(*pte) & (_PAGE_WRITE | _PAGE_DIRTY)) == (_PAGE_WRITE | _PAGE_DIRTY));
+	return true;
+}
+
+static bool vma_allows(struct vm_area_struct *vma, bool write)
+{
+	return vma->vm_flags & (write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC);
+}
+
+#ifdef CONFIG_PER_VMA_LOCK
+/* The fault under the vma's own lock.  False: to be done again under mmap_lock. */
+static bool fault_under_vma_lock(unsigned long addr, unsigned int *flags, vm_fault_t *fault)
+{
+	struct vm_area_struct *vma = lock_vma_under_rcu(current->mm, addr);
+
+	if (!vma)
+		return false;
+	if (!vma_allows(vma, *flags & FAULT_FLAG_WRITE)) {
+		vma_end_read(vma);
+		return false;
+	}
+	*fault = handle_mm_fault(vma, addr, *flags | FAULT_FLAG_VMA_LOCK, NULL);
+	if (!(*fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+		vma_end_read(vma);
+	if (*fault & VM_FAULT_RETRY) {
+		if (*fault & VM_FAULT_MAJOR)
+			*flags |= FAULT_FLAG_TRIED;
+		return fault_signal_pending(*fault, NULL);
+	}
+	return true;
+}
+#endif
+
+#ifndef VM_FAULT_COMPLETED
+#define FL_FAULT_UNLOCKED	VM_FAULT_RETRY
+#else
+#define FL_FAULT_UNLOCKED	(VM_FAULT_RETRY | VM_FAULT_COMPLETED)
+#endif
+
+static int fault_under_mmap_lock(unsigned long addr, unsigned int flags, vm_fault_t *fault)
+{
+	struct mm_struct *mm = current->mm;
+
+	for (;;) {
+		struct vm_area_struct *vma;
+
+		mmap_read_lock(mm);
+		vma = find_vma(mm, addr);
+		if (!vma || vma->vm_start > addr || !vma_allows(vma, flags & FAULT_FLAG_WRITE)) {
+			mmap_read_unlock(mm);
+			return SIGSEGV;
+		}
+		*fault = handle_mm_fault(vma, addr, flags, NULL);
+		if (fault_signal_pending(*fault, NULL))
+			return SIGKILL;
+		if (!(*fault & FL_FAULT_UNLOCKED))
+			mmap_read_unlock(mm);
+		if (!(*fault & VM_FAULT_RETRY))
+			return 0;
+		flags |= FAULT_FLAG_TRIED;
+	}
+}
+
+/* The page fault handler of this architecture: 0, or the signal that the task gets. */
+static int page_fault(unsigned long addr, bool write)
+{
+	unsigned int flags = FAULT_FLAG_DEFAULT | FAULT_FLAG_USER | (write ? FAULT_FLAG_WRITE : 0);
+	vm_fault_t fault = 0;
+	int sig = 0;
+
+	fl_counts.faults++;
+#ifdef CONFIG_PER_VMA_LOCK
+	if (!fault_under_vma_lock(addr, &flags, &fault))
+#endif
+		sig = fault_under_mmap_lock(addr, flags, &fault);
+	if (sig)
+		return sig;
+	if (fatal_signal_pending(current))
+		return SIGKILL;
+	if (unlikely(fault & VM_FAULT_ERROR)) {
+		if (fault & VM_FAULT_OOM)
+			return SIGKILL;
+		return fault & (VM_FAULT_SIGBUS | VM_FAULT_HWPOISON) ? SIGBUS : SIGSEGV;
+	}
+	return 0;
+}
+
+/* Where the page at `addr` lies, after as many faults as it takes; or the signal that the access ends with. */
+int fl_mmu_access(unsigned long addr, unsigned int flags, char **page)
+{
+	bool write = flags & FL_MMU_WRITE;
+	unsigned long pfn;
+
+	while (!translate(current->mm, addr, write, &pfn)) {
+		int sig = page_fault(addr, write);
+
+		if (sig)
+			return sig;
+		fl.cur->events++;
+		if (fl.cur->events > 100000)
+			fl_report(FL_KIND_HANG, NULL, "the access faults again and again");
+	}
+	*page = pfn_to_virt(pfn);
+	return 0;
+}
+
+/*
+ * User copies.  The window is memory of the process that is always there; all else goes through the MMU, page by page,
+ * and faults unless page faults are disabled.
+ */
+static char *user_page(unsigned long addr, bool write)
+{
+	unsigned long pfn;
+	char *page;
+
+	if (addr >= FL_WINDOW && addr < FL_WINDOW_END)
+		return addr < FL_WINDOW_SOURCE ? fl.args : fl.source;
+	if (addr < FL_REGION || addr >= FL_REGION_END || !current->mm)
+		return NULL;
+	if (pagefault_disabled())
+		return translate(current->mm, addr, write, &pfn) ? pfn_to_virt(pfn) : NULL;
+	return fl_mmu_access(addr, write ? FL_MMU_WRITE : 0, &page) ? NULL : page;
+}
+
+static unsigned long copy_user(unsigned long addr, void *kernel, unsigned long len, bool write)
+{
+	while (len) {
+		unsigned long offset = addr & ~PAGE_MASK, part = min(len, PAGE_SIZE - offset);
+		char *page = user_page(addr & PAGE_MASK, write);
+
+		if (!page)
+			break;
+		if (!write)
+			memcpy(kernel, page + offset, part);
+		else if (kernel)
+			memcpy(page + offset, kernel, part);
+		else
+			memset(page + offset, 0, part);
+		addr += part;
+		if (kernel)
+			kernel += part;
+		len -= part;
+	}
+	return len;
+}
+
+unsigned long fl_copy_from_user(void *to, unsigned long from, unsigned long len)
+{
+	return copy_user(from, to, len, false);
+}
+
+unsigned long fl_copy_to_user(unsigned long to, const void *from, unsigned long len)
+{
+	return copy_user(to, (void *)from, len, true);
+}
+
+unsigned long fl_clear_user(unsigned long to, unsigned long len)
+{
+	return copy_user(to, NULL, len, true);
+}
+
+unsigned long _copy_from_user(void *to, const void __user *from, unsigned long len)
+{
+	return fl_copy_from_user(to, (unsigned long)from, len);
+}
+
+unsigned long _copy_to_user(void __user *to, const void *from, unsigned long len)
+{
+	return fl_copy_to_user((unsigned long)to, from, len);
+}

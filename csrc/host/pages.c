@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The page allocator.
+ * keeps: order, alignment, zeroing, compound pages, the state that a fresh page must have and a freed one must not.
+ * leaves out: zones, per-CPU lists, watermarks, reclaim.  The lowest free page comes first, so that what a program gets
+ * depends on the program alone.
+ */
+#include "host/host.h"
+#include <linux/page-flags.h>
+#include <linux/pagemap.h>
+#include <linux/swap.h>
+#include "internal.h"
+
+#define POISON	0x6b
+#define WORDS	(FL_ARENA_PAGES / 64)
+
+unsigned long fl_arena, fl_max_pfn;
+unsigned long fl_memmap_start, fl_memmap_end;
+struct page *fl_zero_page;
+struct page *mem_map;
+
+static unsigned long free_bits[WORDS];	/* 1: free */
+static unsigned long summary[WORDS / 64 + 1];	/* 1: the word has a free page */
+static unsigned long live, fresh_from;	/* pages from fresh_from on were never used: not poisoned yet */
+static FL_KEEP unsigned long fresh_after_restore;
+
+static struct page *page_at(unsigned long index)
+{
+	return mem_map + index;
+}
+
+static char *page_memory(unsigned long index)
+{
+	return (char *)fl_arena + (index << PAGE_SHIFT);
+}
+
+static void take(unsigned long index)
+{
+	free_bits[index / 64] &= ~(1UL << index % 64);
+	if (!free_bits[index / 64])
+		summary[index / 4096] &= ~(1UL << index / 64 % 64);
+}
+
+static void give(unsigned long index)
+{
+	free_bits[index / 64] |= 1UL << index % 64;
+	summary[index / 4096] |= 1UL << index / 64 % 64;
+}
+
+static long find_one(void)
+{
+	for (unsigned long s = 0; s < WORDS / 64 + !!(WORDS % 64); s++)
+		if (summary[s]) {
+			unsigned long word = s * 64 + __builtin_ctzl(summary[s]);
+
+			return word * 64 + __builtin_ctzl(free_bits[word]);
+		}
+	return -1;
+}
+
+static long find_block(unsigned int order)
+{
+	unsigned long n = 1UL << order;
+
+	for (unsigned long i = 0; i + n <= FL_ARENA_PAGES; i += n) {
+		unsigned long k = 0;
+
+		while (k < n && free_bits[(i + k) / 64] & (1UL << (i + k) % 64))
+			k++;
+		if (k == n)
+			return i;
+	}
+	return -1;
+}
+
+static void first_use(unsigned long end)
+{
+	for (; fresh_from < end; fresh_from++) {
+		fl_unpoison(page_memory(fresh_from), PAGE_SIZE);
+		memset(page_memory(fresh_from), POISON, PAGE_SIZE);
+	}
+}
+
+static void prepare(struct page *page, int count)
+{
+	page->flags = 0;
+	page->mapping = NULL;
+	page->index = 0;
+	page->private = 0;
+	INIT_LIST_HEAD(&page->lru);
+	atomic_set(&page->_mapcount, -1);
+	set_page_count(page, count);
+}
+
+struct page *fl_page_alloc(gfp_t gfp, unsigned int order)
+{
+	long index = order ? find_block(order) : find_one();
+	unsigned long n = 1UL << order;
+	struct page *page;
+
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		fl_check_sleep("allocating a page");
+	if (index < 0)
+		return NULL;
+	if (index + n > fresh_from)
+		first_use(index + n);
+	page = page_at(index);
+	for (unsigned long i = 0; i < n; i++) {
+		take(index + i);
+		prepare(page + i, i ? 0 : 1);
+	}
+	fl_unpoison(page_memory(index), n << PAGE_SHIFT);
+	if (gfp & __GFP_ZERO)
+		memset(page_memory(index), 0, n << PAGE_SHIFT);
+	if (order && (gfp & __GFP_COMP))
+		prep_compound_page(page, order);
+	live += n;
+	if (live > fl_counts.pages_peak)
+		fl_counts.pages_peak = live;
+	return page;
+}
+
+/* What the kernel itself calls a bad page, told by its most telling part. */
+static const char *bad_state(struct page *page)
+{
+	if (page_ref_count(page))
+		return "references left";
+	if (atomic_read(&page->_mapcount) != -1 && !page_has_type(page))
+		return "still mapped (mapcount)";
+	if (page->flags & (1UL << PG_locked))
+		return "locked";
+	if (page->flags & (1UL << PG_lru))
+		return "on an LRU list";
+	if (page->flags & (1UL << PG_writeback))
+		return "under writeback";
+	return NULL;
+}
+
+void fl_page_free(struct page *page, unsigned int order)
+{
+	unsigned long index = page - mem_map, n = 1UL << order;
+
+	for (unsigned long i = 0; i < n; i++) {
+		const char *bad = bad_state(page + i);
+
+		if (unlikely(free_bits[(index + i) / 64] & (1UL << (index + i) % 64)))
+			fl_report(FL_KIND_USE_AFTER_FREE, NULL, "page freed twice");
+		if (unlikely(bad))
+			fl_report(FL_KIND_KERNEL_BUG, NULL, "page freed in a bad state: %s", bad);
+		fl_tlb_page_freed(page_to_pfn(page + i));
+		page[i].mapping = NULL;
+		page[i].flags = 0;
+		atomic_set(&page[i]._mapcount, -1);
+		give(index + i);
+	}
+	memset(page_memory(index), POISON, n << PAGE_SHIFT);
+	fl_poison(page_memory(index), n << PAGE_SHIFT);
+	live -= n;
+}
+
+unsigned long fl_pages_live(void)
+{
+	return live;
+}
+
+/* Bytes of the arena that have been used so far. */
+unsigned long fl_pages_used(void)
+{
+	fresh_after_restore = fresh_from;
+	return fresh_from << PAGE_SHIFT;
+}
+
+/*
+ * A restore brought back the arena's first pages as they were at the snapshot.  The rest counts as never used: it is
+ * poisoned anew when it is, and ASan forgets what it knew.
+ */
+void fl_pages_after_restore(void)
+{
+	fl_unpoison((void *)fl_arena, FL_ARENA_PAGES << PAGE_SHIFT);
+}
+
+/* The memory map takes the arena's first pages. */
+void fl_pages_init(void *arena)
+{
+	unsigned long map_pages = DIV_ROUND_UP(FL_ARENA_PAGES * sizeof(struct page), PAGE_SIZE);
+
+	fl_arena = (unsigned long)arena;
+	fl_max_pfn = ARCH_PFN_OFFSET + FL_ARENA_PAGES;
+	mem_map = arena;
+	fl_memmap_start = (unsigned long)mem_map;
+	fl_memmap_end = fl_memmap_start + FL_ARENA_PAGES * sizeof(struct page);
+	for (unsigned long i = 0; i < FL_ARENA_PAGES; i++) {
+		prepare(page_at(i), 0);
+		if (i >= map_pages)
+			give(i);
+	}
+	fresh_from = map_pages;
+	fl_zero_page = fl_page_alloc(__GFP_ZERO, 0);
+	__SetPageReserved(fl_zero_page);
+}
+
+/* The allocator's interface to the kernel, by version. */
+#if FL_KVER >= 610
+#define ALLOC_PAGES __alloc_pages_noprof
+#define FOLIO_ALLOC __folio_alloc_noprof
+#define GET_FREE_PAGES get_free_pages_noprof
+#elif FL_KVER >= 513
+#define ALLOC_PAGES __alloc_pages
+#define FOLIO_ALLOC __folio_alloc
+#define GET_FREE_PAGES __get_free_pages
+#else
+#define ALLOC_PAGES __alloc_pages_nodemask
+#define GET_FREE_PAGES __get_free_pages
+#endif
+
+struct page *ALLOC_PAGES(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
+{
+	return fl_page_alloc(gfp, order);
+}
+
+#ifdef FOLIO_ALLOC
+struct folio *FOLIO_ALLOC(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
+{
+	return (struct folio *)fl_page_alloc(gfp | __GFP_COMP, order);
+}
+#endif
+
+unsigned long GET_FREE_PAGES(gfp_t gfp, unsigned int order)
+{
+	struct page *page = fl_page_alloc(gfp, order);
+
+	return page ? (unsigned long)page_to_virt(page) : 0;
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	if (put_page_testzero(page))
+		fl_page_free(page, order);
+}
+
+void free_pages(unsigned long addr, unsigned int order)
+{
+	if (addr)
+		__free_pages(virt_to_page((void *)addr), order);
+}
+
+#if FL_KVER >= 514
+void free_unref_page(struct page *page, unsigned int order)
+{
+	fl_page_free(page, order);
+}
+#else
+void free_unref_page(struct page *page)
+{
+	fl_page_free(page, 0);
+}
+#endif
+
+#if FL_KVER >= 610
+void free_unref_folios(struct folio_batch *batch)
+{
+	for (unsigned int i = 0; i < batch->nr; i++)
+		fl_page_free(&batch->folios[i]->page, folio_order(batch->folios[i]));
+	folio_batch_reinit(batch);
+}
+#else
+void free_unref_page_list(struct list_head *list)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, list, lru) {
+		list_del(&page->lru);
+		fl_page_free(page, 0);
+	}
+}
+#endif
+
+#if FL_KVER >= 614
+void free_frozen_pages(struct page *page, unsigned int order)
+{
+	fl_page_free(page, order);
+}
+#endif
+
+pgd_t *pgd_alloc(struct mm_struct *mm)
+{
+	struct page *page = fl_page_alloc(GFP_KERNEL | __GFP_ZERO, 0);
+
+	return page ? page_to_virt(page) : NULL;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The kernel log.  keeps: what the kernel itself calls a bug becomes a finding.  leaves out: the log. */
+#include "host/host.h"
+#include <linux/printk.h>
+#include <linux/panic.h>
+
+static void heard(const char *fmt, va_list args)
+{
+	char text[FL_TEXT_MAX];
+	const char *s = text;
+
+	if (fmt[0] == KERN_SOH_ASCII && fmt[1])
+		fmt += 2;
+	if (strncmp(fmt, "BUG: ", 5) && strncmp(fmt, "Bad ", 4))
+		return;
+	fl_format(text, sizeof(text), fmt, args);
+	fl_report(strstr(text, "rss-counter") || strstr(text, "pgtables_bytes") ? FL_KIND_COUNTER_DRIFT :
+		  FL_KIND_KERNEL_BUG, NULL, "%s", s);
+}
+
+#undef _printk
+#undef printk
+int _printk(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	heard(fmt, args);
+	va_end(args);
+	return 0;
+}
+
+void warn_slowpath_fmt(const char *file, const int line, unsigned int taint, const char *fmt, ...)
+{
+	fl_report(FL_KIND_KERNEL_BUG, NULL, "WARNING");
+}
+
+void __warn_printk(const char *fmt, ...)
+{
+	va_list args;
+	char text[FL_TEXT_MAX];
+
+	va_start(args, fmt);
+	fl_format(text, sizeof(text), fmt, args);
+	fl_report(FL_KIND_KERNEL_BUG, NULL, "WARNING: %s", text);
+}
+
+void panic(const char *fmt, ...)
+{
+	va_list args;
+	char text[FL_TEXT_MAX];
+
+	va_start(args, fmt);
+	fl_format(text, sizeof(text), fmt, args);
+	fl_report(FL_KIND_KERNEL_BUG, NULL, "panic: %s", text);
+}
+
+int ___ratelimit(struct ratelimit_state *rs, const char *func)
+{
+	return 1;
+}
+
+int __printk_ratelimit(const char *func)
+{
+	return 1;
+}
+
+/* keeps: nothing. leaves out: the text. What leads here (a bad page) is reported by the caller's own BUG or WARN. */
+void dump_stack(void)
+{
+}
+
+void add_taint(unsigned flag, enum lockdep_ok ok)
+{
+}

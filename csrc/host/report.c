@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A checker's report: it notes the finding and ends the program. */
+#include "host/host.h"
+
+/* Survives the restore that follows a finding. */
+static FL_KEEP struct fl_finding finding;
+static FL_KEEP int have_finding;
+FL_KEEP void *fl_main_context[5];
+FL_KEEP struct fl_fiber *fl_fiber_of_report;
+
+int fl_finding(struct fl_finding *out)
+{
+	if (have_finding)
+		*out = finding;
+	return have_finding;
+}
+
+void fl_finding_clear(void)
+{
+	have_finding = 0;
+}
+
+/* A number in base 8, 10 or 16, most significant digit first. */
+static int put_number(char *to, unsigned long val, int base, bool negative)
+{
+	char digits[24];
+	int n = 0, len = 0;
+
+	do {
+		digits[n++] = "0123456789abcdef"[val % base];
+	} while (val /= base);
+	if (negative)
+		to[len++] = '-';
+	while (n)
+		to[len++] = digits[--n];
+	return len;
+}
+
+/*
+ * keeps: the conversions d i u x o s c with their length modifiers.
+ * leaves out: padding, and the kernel's %p extensions: a pointer would make the text differ from run to run.
+ */
+int fl_format(char *to, int room, const char *fmt, va_list args)
+{
+	int len = 0;
+
+	for (; *fmt && len < room - 26; fmt++) {
+		int longs = 0;
+		unsigned long val;
+		const char *s;
+
+		if (*fmt != '%') {
+			if (*fmt >= ' ')
+				to[len++] = *fmt;
+			continue;
+		}
+		while (*++fmt && strchr("-+ #0123456789.", *fmt))
+			;
+		for (; *fmt == 'l' || *fmt == 'z' || *fmt == 'h'; fmt++)
+			longs += *fmt != 'h';
+		switch (*fmt) {
+		case 'd': case 'i':
+			val = longs ? va_arg(args, long) : (long)va_arg(args, int);
+			len += put_number(to + len, (long)val < 0 ? -val : val, 10, (long)val < 0);
+			break;
+		case 'u': case 'x': case 'o':
+			val = longs ? va_arg(args, unsigned long) : va_arg(args, unsigned int);
+			len += put_number(to + len, val, *fmt == 'u' ? 10 : *fmt == 'x' ? 16 : 8, false);
+			break;
+		case 's':
+			for (s = va_arg(args, const char *) ?: "(null)"; *s && len < room - 26; s++)
+				to[len++] = *s;
+			break;
+		case 'c':
+			to[len++] = va_arg(args, int);
+			break;
+		case 'p':
+			(void)va_arg(args, void *);
+			while ((fmt[1] >= 'a' && fmt[1] <= 'z') || (fmt[1] >= 'A' && fmt[1] <= 'Z'))
+				fmt++;
+			to[len++] = '*';
+			break;
+		case '%':
+			to[len++] = '%';
+			break;
+		case 0:
+			fmt--;
+			break;
+		}
+	}
+	to[len] = 0;
+	return len;
+}
+
+/* The chain of return addresses, as offsets into the library; it ends where the stack ends. */
+static void collect_frames(const void *ip, const void *bp)
+{
+	unsigned long base = fl_posix_library_base();
+	const unsigned long *frame = bp;
+
+	if (ip)
+		finding.frames[finding.nframes++] = (unsigned long)ip - base;
+	while (finding.nframes < FL_FRAMES_MAX && fl_posix_is_stack(frame) && fl_posix_is_stack(frame + 1)) {
+		const unsigned long *up = (const unsigned long *)frame[0];
+
+		if (frame[1])
+			finding.frames[finding.nframes++] = frame[1] - 1 - base;
+		if (up <= frame)
+			break;
+		frame = up;
+	}
+}
+
+static void __noreturn report(int kind, const void *other, const void *ip, const void *bp, const char *fmt, va_list args)
+{
+	struct fl_task *task = fl.cur;
+
+	if (!have_finding) {
+		memset(&finding, 0, sizeof(finding));
+		finding.kind = kind;
+		finding.op = task->state == FL_TASK_RUNNING && task->op >= 0 ? task->op : fl.op;
+		finding.task = task->id < FL_ID_MONITOR ? task->process | (task->id % FL_TASKS) << 3 :
+			       task->id == FL_ID_BOOT ? -1 : FL_TASK_MONITOR;
+		finding.other = other ? (unsigned long)other - 1 - fl_posix_library_base() : 0;
+		collect_frames(ip, bp);
+		fl_format(finding.text, FL_TEXT_MAX, fmt, args);
+		have_finding = 1;
+	}
+	fl_fiber_of_report = &task->fiber;
+	__builtin_longjmp(fl_main_context, 1);
+}
+
+void fl_report(int kind, const void *other, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	report(kind, other, NULL, __builtin_frame_address(0), fmt, args);
+}
+
+void fl_report_from(int kind, const void *other, const void *ip, const void *bp, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	report(kind, other, ip, bp, fmt, args);
+}
+
+void fl_bug(const char *file, int line, const char *function)
+{
+	fl_report(FL_KIND_KERNEL_BUG, NULL, "BUG in %s()", function);
+}
+
+void fl_warn(const char *file, int line, const char *function)
+{
+	fl_report(FL_KIND_KERNEL_BUG, NULL, "WARNING in %s()", function);
+}
+
+void __noreturn fl_trap(const char *name)
+{
+	fl_report(FL_KIND_TOOL_ERROR, NULL, "%s() is not part of the machine", name);
+}
+
+static const char *signal_name(int signal)
+{
+	switch (signal) {
+	case 4: return "illegal instruction";
+	case 5: return "trap";
+	case 7: return "bus error";
+	case 8: return "division error";
+	default: return "bad memory access";
+	}
+}
+
+/* The address is told only where it is the same in every run: a NULL pointer with a small offset, a poison value. */
+void fl_on_signal(int signal, unsigned long address, unsigned long ip, unsigned long bp)
+{
+	const void *at = (const void *)ip, *frame = (const void *)bp;
+
+	if (!signal)
+		fl_report_from(FL_KIND_HANG, NULL, at, frame, "no end in sight: the operation used up its time");
+	if (address < 4096)
+		fl_report_from(FL_KIND_KERNEL_BUG, NULL, at, frame, "%s at NULL + %lu", signal_name(signal), address);
+	fl_report_from(FL_KIND_KERNEL_BUG, NULL, at, frame, "%s", signal_name(signal));
+}

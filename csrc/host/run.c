@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Runs one program: decode, dispatch, trace, teardown, checks, reset. */
+#define FL_OPSPECS
+#include "host/host.h"
+#include <linux/file.h>
+#include <linux/swap.h>
+#include <linux/sched/mm.h>
+#include "host/trace.h"
+
+extern void *fl_main_context[5];
+extern struct fl_fiber *fl_fiber_of_report;
+void fl_finding_clear(void);
+void fl_task_kill(struct fl_task *task);
+
+FL_KEEP struct fl_stats fl_counts;
+static FL_KEEP int created;
+static FL_KEEP struct fl_trace trace;
+static FL_KEEP struct fl_fiber main_fiber;
+
+/* Every byte string is a program: each byte is reduced by its operand's kind, a range is clipped to the region. */
+static void decode(const unsigned char *bytes, struct fl_operation *op)
+{
+	const struct fl_opspec *spec;
+	unsigned int slot = 0;
+
+	op->code = bytes[0] % FL_NR_OPS;
+	spec = &fl_opspecs[op->code];
+	op->task = spec->monitor ? FL_TASK_MONITOR : bytes[1] % (FL_PROCESSES * FL_TASKS);
+	for (int i = 0; i < spec->noperands; i++) {
+		unsigned int val = spec->operand[i].lo + bytes[2 + i] % spec->operand[i].count;
+
+		if (spec->operand[i].form == FL_FORM_SLOT)
+			slot = val;
+		if (spec->operand[i].form == FL_FORM_PAGES && val > FL_SLOTS - slot)
+			val = FL_SLOTS - slot;
+		op->v[i] = val;
+	}
+}
+
+static bool lives(int process)
+{
+	return fl.process[process].mm && !fl.process[process].dying;
+}
+
+/* The task that runs the operation, or NULL: skipped, for the reason given. */
+static struct fl_task *actor(const struct fl_operation *op, int *skip)
+{
+	struct fl_task *task;
+
+	if (op->task == FL_TASK_MONITOR) {
+		task = &fl.task[op->code == FL_OP_KSM_MERGE || op->code == FL_OP_KSM_SCAN ? FL_ID_KSMD : FL_ID_MONITOR];
+		*skip = FL_SKIP_BUSY;
+		return task->state == FL_TASK_IDLE ? task : NULL;
+	}
+	*skip = FL_SKIP_NO_PROCESS;
+	if (!lives(op->task % FL_PROCESSES))
+		return NULL;
+	task = fl_task_get(op->task % FL_PROCESSES, op->task / FL_PROCESSES);
+	*skip = FL_SKIP_BUSY;
+	return task->state == FL_TASK_IDLE ? task : NULL;
+}
+
+/* Whether what the operation names is there; a FL_SKIP_ reason, or 0. */
+static int missing_operand(const struct fl_operation *op)
+{
+	const unsigned char *v = op->v;
+
+	switch (op->code) {
+	case FL_OP_FORK:
+		return fl.process[v[0]].mm || fl.process[v[0]].forking ? FL_SKIP_EXISTS : 0;
+	case FL_OP_UFFD_OPEN:
+		return fl.uffd[v[0]] ? FL_SKIP_HANDLE_USED : 0;
+	case FL_OP_UFFD_READ:
+		if (!fl.uffd[v[0]])
+			return FL_SKIP_NO_HANDLE;
+		return fl.uffd[v[1]] ? FL_SKIP_HANDLE_USED : 0;
+	case FL_OP_KSM_MERGE:
+		return lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
+	case FL_OP_KSM_SCAN:
+		return 0;
+	default:
+		return op->task == FL_TASK_MONITOR && !fl.uffd[v[0]] ? FL_SKIP_NO_HANDLE : 0;
+	}
+}
+
+static int wait_kind(const struct fl_task *task)
+{
+	if (task->wait_lock)
+		return FL_WAIT_LOCK;
+	return task->what.code == FL_OP_READ || task->what.code == FL_OP_WRITE ? FL_WAIT_FAULT : FL_WAIT_EVENT;
+}
+
+/* Lets every task go on that was woken, until all sleep or are done.  Bit mask of those that completed. */
+static unsigned long run_woken(const struct fl_task *but)
+{
+	unsigned long completed = 0;
+	int rounds = 0;
+
+	while (fl.runnable) {
+		struct fl_task *task = &fl.task[__builtin_ctzl(fl.runnable)];
+
+		fl.runnable &= fl.runnable - 1;
+		if (task->state != FL_TASK_BLOCKED)
+			continue;
+		if (++rounds > 10000)
+			fl_report(FL_KIND_HANG, NULL, "tasks wake each other for ever");
+		fl_task_run(task);
+		if (task->state != FL_TASK_BLOCKED && task != but)
+			completed |= 1UL << task->id;
+	}
+	return completed;
+}
+
+static void put_record(int index, const struct fl_outcome *outcome, unsigned long completed)
+{
+	fl_put16(&trace, index);
+	fl_put8(&trace, outcome->status);
+	fl_put8(&trace, hweight64(completed));
+	fl_put32(&trace, outcome->value);
+	fl_put32(&trace, outcome->aux);
+	for (; completed; completed &= completed - 1) {
+		const struct fl_task *task = &fl.task[__builtin_ctzl(completed)];
+
+		fl_put16(&trace, task->op);
+		fl_put8(&trace, task->outcome.status);
+		fl_put8(&trace, 0);
+		fl_put32(&trace, task->outcome.value);
+		fl_put32(&trace, task->outcome.aux);
+	}
+}
+
+static void after_operation(unsigned int flags)
+{
+	fl_rcu_run();
+	fl_check_tlb();
+	if (flags & FL_PARANOID)
+		fl_check_mappings();
+}
+
+static void run_operation(int index, const struct fl_operation *op, unsigned int flags)
+{
+	struct fl_outcome outcome = { .status = FL_STATUS_SKIPPED };
+	unsigned long completed = 0;
+	struct fl_task *task;
+	bool ran = false;
+
+	fl.op = index;
+	task = actor(op, &outcome.value);
+	if (task) {
+		outcome.value = missing_operand(op);
+		ran = !outcome.value;
+	}
+	if (ran) {
+		task->op = index;
+		task->what = *op;
+		fl_task_run(task);
+		completed = run_woken(task);
+		outcome = task->outcome;
+		if (task->state == FL_TASK_BLOCKED)
+			outcome = (struct fl_outcome){ .status = FL_STATUS_BLOCKED, .value = wait_kind(task) };
+		after_operation(flags);
+	}
+	put_record(index, &outcome, completed);
+	if (!(flags & FL_SNAPSHOTS))
+		return;
+	if (op->code == FL_OP_KSM_MERGE || op->code == FL_OP_KSM_SCAN)
+		fl_put_sharing(&trace);
+	fl_put_snapshot(&trace);
+	if (flags & FL_INTERNALS)
+		fl_put_internals(&trace);
+}
+
+/* Ends what is left of a process as exit_group() by its first task does. */
+static void end_process(int number)
+{
+	struct fl_process *process = &fl.process[number];
+	struct fl_task *killer = NULL;
+
+	for (int i = 0; i < FL_TASKS; i++) {
+		struct fl_task *task = &fl.task[number * FL_TASKS + i];
+
+		if (task->state == FL_TASK_IDLE && !killer)
+			killer = task;
+		else if (task->state == FL_TASK_BLOCKED)
+			fl_task_kill(task);
+	}
+	process->dying = true;
+	if (killer) {
+		killer->what = (struct fl_operation){ .code = FL_OP_EXIT };
+		killer->op = -1;
+		fl_task_run(killer);
+	}
+	run_woken(NULL);
+}
+
+static void drain_lru(void)
+{
+	for (int cpu = 0; cpu < fl.cpus; cpu++) {
+		fl_switch_cpu(cpu);
+		lru_add_drain();
+	}
+	fl_switch_cpu(0);
+}
+
+/* The real teardown: every process exits, every file is closed, KSM lets go. */
+static void teardown(void)
+{
+	fl.op = -1;
+	fl_check_mappings();
+	for (int p = 0; p < FL_PROCESSES; p++)
+		if (fl.process[p].mm)
+			end_process(p);
+	for (int p = 0; p < FL_PROCESSES; p++)
+		if (unlikely(fl.process[p].mm))
+			fl_report(FL_KIND_HANG, NULL, "p%d cannot end: one of its tasks waits for ever", p);
+	for (int u = 0; u < FL_UFFDS; u++)
+		if (fl.uffd[u]) {
+			fput(fl.uffd[u]);
+			fl.uffd[u] = NULL;
+		}
+	if (fl.ksm_used)
+		fl_ksm_cleanup();
+	fl.ksm_used = false;
+	drain_lru();
+	fl_rcu_run();
+	fl_check_idle(&fl.task[FL_ID_BOOT]);
+	fl_check_leftovers();
+	fl_tasks_reset();
+}
+
+static void start_first_process(void)
+{
+	struct mm_struct *mm = mm_alloc();
+
+	mm->task_size = TASK_SIZE;
+	fl.process[0].mm = mm;
+	fl_task_get(0, 0);
+}
+
+static void run_program(const unsigned char *program, unsigned long length, unsigned int flags)
+{
+	unsigned long n = min_t(unsigned long, length / FL_OP_SIZE, FL_OPS_MAX);
+
+	fl.task[FL_ID_BOOT].events = 0;
+	start_first_process();
+	for (unsigned long i = 0; i < n; i++) {
+		struct fl_operation op;
+
+		decode(program + i * FL_OP_SIZE, &op);
+		run_operation(i, &op, flags);
+	}
+	fl_counts.ops += n;
+	fl.task[FL_ID_BOOT].events = 0;
+	teardown();
+}
+
+static void restore(void)
+{
+	struct fl_fiber *left = fl_fiber_of_report;
+
+	fl_counts.restores++;
+	fl_posix_restore();
+	fl_pages_after_restore();
+	fl_fiber_abandoned(left, &fl.task[FL_ID_BOOT].fiber);
+}
+
+long fl_run(const unsigned char *program, unsigned long length, unsigned int flags, unsigned char *out,
+	    unsigned long room)
+{
+	if (!created)
+		return -EINVAL;
+	trace = (struct fl_trace){ .at = out, .end = out + room };
+	fl_finding_clear();
+	fl_counts.programs++;
+	fl_posix_arm(&main_fiber);
+	if (!__builtin_setjmp(fl_main_context)) {
+		run_program(program, length, flags);
+		fl_posix_disarm();
+	} else {
+		fl_posix_disarm();
+		restore();
+	}
+	return trace.full ? -ENOSPC : trace.at - out;
+}
+
+void fl_stats(struct fl_stats *out)
+{
+	fl_counts.pages_live = fl_pages_live();
+	*out = fl_counts;
+}
+
+int fl_create(unsigned int cpus)
+{
+	int err;
+
+	if (created || !cpus || cpus > FL_CPUS_MAX) {
+		fl_posix_set_error(created ? "the machine exists already" : "a machine has 1 to 4 CPUs");
+		return -EINVAL;
+	}
+	if (__builtin_setjmp(fl_main_context)) {
+		struct fl_finding found = { };
+
+		fl_finding(&found);
+		fl_posix_disarm();
+		fl_posix_set_error(found.text);
+		return -EFAULT;
+	}
+	err = fl_posix_init();
+	if (!err) {
+		fl_posix_arm(&main_fiber);
+		err = fl_boot(cpus);
+		fl_posix_disarm();
+	}
+	if (!err) {
+		drain_lru();
+		fl_baseline();
+		err = fl_posix_snapshot(fl_arena, fl_pages_used());
+	}
+	if (err)
+		fl_posix_set_error("no memory for the machine");
+	else
+		created = 1;
+	return err;
+}
+
+void fl_destroy(void)
+{
+	fl_posix_exit();
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The slab allocator.
+ * keeps: one cache per kernel cache, constructors, type-safe-by-RCU objects, alignment; a freed object is poisoned.
+ * leaves out: per-CPU lists, merging of caches, accounting.  The lowest free object comes first.
+ */
+#include "host/host.h"
+#include <linux/slab.h>
+#include <linux/bitops.h>
+
+#define POISON	0x6b
+#define OBJECTS_MAX	64
+#define CACHES_MAX	96
+#define CHUNKS_MAX	256
+
+struct chunk {
+	struct kmem_cache *cache;
+	char *memory;
+	unsigned long free;		/* bit per object */
+	unsigned int order;
+	struct chunk *next;
+};
+
+struct kmem_cache {
+	const char *name;
+	unsigned int size, stride, order, objects;
+	bool keep_state;		/* constructed, or readable after free: never poisoned */
+	void (*ctor)(void *object);
+	struct chunk *chunks, **last;
+	long live, live_at_mark;
+	struct chunk *last_at_mark;
+};
+
+static struct kmem_cache caches[CACHES_MAX];
+static int ncaches;
+static struct chunk chunks[CHUNKS_MAX];
+static struct chunk *chunk_of[FL_ARENA_PAGES];
+static struct chunk *unused;
+static unsigned char large_order[FL_ARENA_PAGES];	/* order + 1 of a big kmalloc */
+static long large_live, large_at_mark;
+
+kmem_buckets kmalloc_caches[NR_KMALLOC_TYPES];
+#ifdef CONFIG_RANDOM_KMALLOC_CACHES
+unsigned long random_kmalloc_seed;
+#endif
+
+static unsigned long page_index(const void *addr)
+{
+	return ((unsigned long)addr - fl_arena) >> PAGE_SHIFT;
+}
+
+static struct kmem_cache *cache_create(const char *name, unsigned int size, unsigned int align, slab_flags_t flags,
+				       void (*ctor)(void *))
+{
+	struct kmem_cache *cache = &caches[ncaches++];
+
+	if (ncaches > CACHES_MAX)
+		fl_report(FL_KIND_TOOL_ERROR, NULL, "too many slab caches");
+	if (flags & SLAB_HWCACHE_ALIGN)
+		align = max(align, 64U);
+	cache->name = name;
+	cache->size = size;
+	cache->stride = ALIGN(size, max(align, 16U));
+	while (cache->order < 3 && (PAGE_SIZE << cache->order) / cache->stride < 16)
+		cache->order++;
+	cache->objects = min_t(unsigned long, OBJECTS_MAX, (PAGE_SIZE << cache->order) / cache->stride);
+	cache->ctor = ctor;
+	cache->keep_state = ctor || (flags & SLAB_TYPESAFE_BY_RCU);
+	cache->last = &cache->chunks;
+	return cache;
+}
+
+static struct chunk *grow(struct kmem_cache *cache)
+{
+	struct page *page = fl_page_alloc(0, cache->order);
+	struct chunk *chunk = unused;
+
+	if (!page || !chunk)
+		return NULL;
+	unused = chunk->next;
+	chunk->cache = cache;
+	chunk->memory = page_to_virt(page);
+	chunk->order = cache->order;
+	chunk->free = cache->objects == 64 ? ~0UL : (1UL << cache->objects) - 1;
+	chunk->next = NULL;
+	for (unsigned int i = 0; i < 1U << cache->order; i++)
+		chunk_of[page_index(chunk->memory) + i] = chunk;
+	for (unsigned int i = 0; cache->ctor && i < cache->objects; i++)
+		cache->ctor(chunk->memory + i * cache->stride);
+	if (!cache->keep_state)
+		fl_poison(chunk->memory, PAGE_SIZE << cache->order);
+	*cache->last = chunk;
+	cache->last = &chunk->next;
+	return chunk;
+}
+
+static void *object_alloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	struct chunk *chunk = cache->chunks;
+	unsigned int i;
+	char *object;
+
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		fl_check_sleep("allocating memory");
+	while (chunk && !chunk->free)
+		chunk = chunk->next;
+	if (unlikely(!chunk)) {
+		chunk = grow(cache);
+		if (!chunk)
+			return NULL;
+	}
+	i = __builtin_ctzl(chunk->free);
+	chunk->free &= ~(1UL << i);
+	cache->live++;
+	object = chunk->memory + i * cache->stride;
+	if (!cache->keep_state)
+		fl_unpoison(object, cache->size);
+	if (gfp & __GFP_ZERO)
+		memset(object, 0, cache->size);
+	return object;
+}
+
+static void object_free(struct chunk *chunk, void *object)
+{
+	struct kmem_cache *cache = chunk->cache;
+	unsigned int offset = (char *)object - chunk->memory, i = offset / cache->stride;
+
+	if (unlikely(offset % cache->stride || i >= cache->objects))
+		fl_report(FL_KIND_USE_AFTER_FREE, NULL, "%s: freed address is no object", cache->name);
+	if (unlikely(chunk->free & (1UL << i)))
+		fl_report(FL_KIND_USE_AFTER_FREE, NULL, "%s: object freed twice", cache->name);
+	if (!cache->keep_state) {
+		memset(object, POISON, cache->size);
+		fl_poison(object, cache->stride);
+	}
+	chunk->free |= 1UL << i;
+	cache->live--;
+}
+
+static struct chunk *chunk_at(const void *object)
+{
+	unsigned long index = page_index(object);
+
+	return index < FL_ARENA_PAGES ? chunk_of[index] : NULL;
+}
+
+static void *big_alloc(size_t size, gfp_t gfp)
+{
+	unsigned int order = get_order(size);
+	struct page *page = fl_page_alloc(gfp, order);
+
+	if (!page)
+		return NULL;
+	large_order[page - mem_map] = order + 1;
+	large_live++;
+	return page_to_virt(page);
+}
+
+static void *memory_alloc(size_t size, gfp_t gfp)
+{
+	if (!size)
+		return ZERO_SIZE_PTR;
+	if (size > KMALLOC_MAX_CACHE_SIZE)
+		return big_alloc(size, gfp);
+	return object_alloc(kmalloc_caches[0][__kmalloc_index(size, false)], gfp);
+}
+
+static void memory_free(const void *object)
+{
+	struct chunk *chunk;
+	unsigned long index;
+
+	if (ZERO_OR_NULL_PTR(object))
+		return;
+	chunk = chunk_at(object);
+	if (chunk) {
+		object_free(chunk, (void *)object);
+		return;
+	}
+	index = page_index(object);
+	if (index >= FL_ARENA_PAGES || !large_order[index])
+		fl_report(FL_KIND_USE_AFTER_FREE, NULL, "kfree() of memory that is not allocated");
+	large_live--;
+	page_ref_dec(mem_map + index);
+	fl_page_free(mem_map + index, large_order[index] - 1);
+	large_order[index] = 0;
+}
+
+static const char *const kmalloc_names[] = {
+	"", "kmalloc-96", "kmalloc-192", "kmalloc-8", "kmalloc-16", "kmalloc-32", "kmalloc-64", "kmalloc-128",
+	"kmalloc-256", "kmalloc-512", "kmalloc-1k", "kmalloc-2k", "kmalloc-4k", "kmalloc-8k",
+};
+
+void fl_slab_init(void)
+{
+	for (int i = CHUNKS_MAX - 1; i >= 0; i--) {
+		chunks[i].next = unused;
+		unused = &chunks[i];
+	}
+	for (int i = 1; i <= KMALLOC_SHIFT_HIGH; i++) {
+		unsigned int size = i == 1 ? 96 : i == 2 ? 192 : 1U << i;
+		struct kmem_cache *cache = cache_create(kmalloc_names[i], size, is_power_of_2(size) ? size : 64, 0, NULL);
+
+		for (int type = 0; type < NR_KMALLOC_TYPES; type++)
+			kmalloc_caches[type][i] = cache;
+	}
+}
+
+void fl_slab_mark(void)
+{
+	for (int i = 0; i < ncaches; i++) {
+		caches[i].live_at_mark = caches[i].live;
+		caches[i].last_at_mark = container_of(caches[i].last, struct chunk, next);
+		if (caches[i].last == &caches[i].chunks)
+			caches[i].last_at_mark = NULL;
+	}
+	large_at_mark = large_live;
+}
+
+/* Gives back the chunks that came since the mark: what a program is given depends on the program alone. */
+static void shrink(struct kmem_cache *cache)
+{
+	struct chunk **link = cache->last_at_mark ? &cache->last_at_mark->next : &cache->chunks;
+	struct chunk *chunk = *link;
+
+	*link = NULL;
+	cache->last = link;
+	while (chunk) {
+		struct chunk *next = chunk->next;
+
+		for (unsigned int i = 0; i < 1U << chunk->order; i++)
+			chunk_of[page_index(chunk->memory) + i] = NULL;
+		__free_pages(virt_to_page(chunk->memory), chunk->order);
+		chunk->next = unused;
+		unused = chunk;
+		chunk = next;
+	}
+}
+
+void fl_slab_check(void)
+{
+	for (int i = 0; i < ncaches; i++) {
+		struct kmem_cache *cache = &caches[i];
+
+		if (unlikely(cache->live != cache->live_at_mark))
+			fl_report(FL_KIND_REFERENCE_LEAK, NULL, "%ld objects of %s left over after teardown",
+				  cache->live - cache->live_at_mark, cache->name);
+		if (*cache->last || cache->last != (cache->last_at_mark ? &cache->last_at_mark->next : &cache->chunks))
+			shrink(cache);
+	}
+	if (unlikely(large_live != large_at_mark))
+		fl_report(FL_KIND_REFERENCE_LEAK, NULL, "%ld big allocations left over after teardown",
+			  large_live - large_at_mark);
+}
+
+/* The allocator's interface to the kernel, by version. */
+#if FL_KVER >= 612
+struct kmem_cache *__kmem_cache_create_args(const char *name, unsigned int size, struct kmem_cache_args *args,
+					    slab_flags_t flags)
+{
+	return cache_create(name, size, args->align, flags, args->ctor);
+}
+#else
+struct kmem_cache *kmem_cache_create(const char *name, unsigned int size, unsigned int align, slab_flags_t flags,
+				     void (*ctor)(void *))
+{
+	return cache_create(name, size, align, flags, ctor);
+}
+
+struct kmem_cache *kmem_cache_create_usercopy(const char *name, unsigned int size, unsigned int align,
+					      slab_flags_t flags, unsigned int offset, unsigned int usersize,
+					      void (*ctor)(void *))
+{
+	return cache_create(name, size, align, flags, ctor);
+}
+#endif
+
+#undef kmem_cache_alloc
+#undef kmem_cache_alloc_lru
+#undef kmem_cache_alloc_node
+#undef kmem_cache_alloc_bulk
+#define CACHE_ALLOC(name) void *name(struct kmem_cache *cache, gfp_t gfp) { return object_alloc(cache, gfp); }
+#define CACHE_ALLOC_LRU(name) \
+void *name(struct kmem_cache *cache, struct list_lru *lru, gfp_t gfp) { return object_alloc(cache, gfp); }
+#define CACHE_ALLOC_NODE(name) \
+void *name(struct kmem_cache *cache, gfp_t gfp, int node) { return object_alloc(cache, gfp); }
+#define CACHE_ALLOC_BULK(name) \
+int name(struct kmem_cache *cache, gfp_t gfp, size_t count, void **objects) { return alloc_bulk(cache, gfp, count, objects); }
+
+static int alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t count, void **objects)
+{
+	for (size_t i = 0; i < count; i++) {
+		objects[i] = object_alloc(cache, gfp);
+		if (!objects[i]) {
+			while (i--)
+				object_free(chunk_at(objects[i]), objects[i]);
+			return 0;
+		}
+	}
+	return count;
+}
+
+#if FL_KVER >= 610
+CACHE_ALLOC(kmem_cache_alloc_noprof)
+CACHE_ALLOC_LRU(kmem_cache_alloc_lru_noprof)
+CACHE_ALLOC_NODE(kmem_cache_alloc_node_noprof)
+CACHE_ALLOC_BULK(kmem_cache_alloc_bulk_noprof)
+void *__kmalloc_noprof(size_t size, gfp_t gfp) { return memory_alloc(size, gfp); }
+void *__kmalloc_large_noprof(size_t size, gfp_t gfp) { return big_alloc(size, gfp); }
+void *__kmalloc_cache_noprof(struct kmem_cache *cache, gfp_t gfp, size_t size) { return object_alloc(cache, gfp); }
+#else
+CACHE_ALLOC(kmem_cache_alloc)
+CACHE_ALLOC_LRU(kmem_cache_alloc_lru)
+CACHE_ALLOC_NODE(kmem_cache_alloc_node)
+CACHE_ALLOC_BULK(kmem_cache_alloc_bulk)
+void *__kmalloc(size_t size, gfp_t gfp) { return memory_alloc(size, gfp); }
+void *kmalloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size) { return object_alloc(cache, gfp); }
+void *kmem_cache_alloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size) { return object_alloc(cache, gfp); }
+#endif
+
+void kmem_cache_free(struct kmem_cache *cache, void *object)
+{
+	struct chunk *chunk = chunk_at(object);
+
+	if (unlikely(!chunk || chunk->cache != cache))
+		fl_report(FL_KIND_USE_AFTER_FREE, NULL, "object freed to %s, which is not its cache", cache->name);
+	if (fl_canary_is(LEAK_SLAB) && !strcmp(cache->name, "anon_vma"))
+		return;
+	object_free(chunk, object);
+}
+
+void kmem_cache_free_bulk(struct kmem_cache *cache, size_t count, void **objects)
+{
+	for (size_t i = 0; i < count; i++)
+		kmem_cache_free(cache, objects[i]);
+}
+
+void kfree(const void *object) { memory_free(object); }
+void kvfree(const void *object) { memory_free(object); }
+void kfree_sensitive(const void *object) { memory_free(object); }
+void vfree(const void *object) { memory_free(object); }

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What user space can see of its memory, as pagemap and smaps tell it. */
+#include "host/host.h"
+#include <linux/ksm.h>
+#include <linux/pgtable.h>
+#include <linux/rmap.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/userfaultfd_k.h>
+#include "host/trace.h"
+
+static bool lives(int process)
+{
+	return fl.process[process].mm && !fl.process[process].dying;
+}
+
+/* The byte that fills the page, or its first one with FL_BIT_MIXED. */
+static unsigned int content(const unsigned char *page)
+{
+	unsigned int bits = page[0];
+
+	if (memcmp(page, page + 8, PAGE_SIZE - 8) || memcmp(page, page + 1, 8))
+		bits |= FL_BIT_MIXED;
+	return bits;
+}
+
+static unsigned int vma_bits(struct vm_area_struct *vma)
+{
+	unsigned int bits = FL_BIT_MAPPED;
+
+	if (vma->vm_flags & VM_READ)
+		bits |= FL_BIT_READ;
+	if (vma->vm_flags & VM_WRITE)
+		bits |= FL_BIT_WRITE;
+	if (vma->vm_flags & VM_UFFD_MISSING)
+		bits |= FL_BIT_REG_MISSING;
+	if (vma->vm_flags & VM_UFFD_WP)
+		bits |= FL_BIT_REG_WP;
+	if (vma->vm_flags & VM_MERGEABLE)
+		bits |= FL_BIT_MERGEABLE;
+	return bits;
+}
+
+/* Documentation/admin-guide/mm/pagemap.rst */
+static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
+{
+	pte_t pte = __pte(fl_pte_value(vma->vm_mm, addr));
+	unsigned int bits = 0;
+	struct page *page;
+
+	if (pte_none(pte))
+		return 0;
+	if (!pte_present(pte)) {
+		bits = FL_BIT_SWAP;
+		if (pte_swp_uffd_wp(pte) || (is_pte_marker_entry(pte_to_swp_entry(pte)) && pte_marker_uffd_wp(pte)))
+			bits |= FL_BIT_UFFD_WP;
+		return bits;
+	}
+	bits = FL_BIT_PRESENT | content(pfn_to_virt(pte_pfn(pte)));
+	if (pte_uffd_wp(pte))
+		bits |= FL_BIT_UFFD_WP;
+	page = vm_normal_page(vma, addr, pte);
+	if (page && !PageAnon(page))
+		bits |= FL_BIT_FILE;
+	if (page && atomic_read(&page->_mapcount) == 0)
+		bits |= FL_BIT_EXCLUSIVE;
+	return bits;
+}
+
+static void put_counters(struct fl_trace *trace, struct mm_struct *mm)
+{
+#if FL_KVER >= 602
+	fl_put32(trace, percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
+	fl_put32(trace, percpu_counter_sum(&mm->rss_stat[MM_FILEPAGES]) +
+			percpu_counter_sum(&mm->rss_stat[MM_SHMEMPAGES]));
+	fl_put32(trace, percpu_counter_sum(&mm->rss_stat[MM_SWAPENTS]));
+#else
+	fl_put32(trace, get_mm_counter(mm, MM_ANONPAGES));
+	fl_put32(trace, get_mm_counter(mm, MM_FILEPAGES) + get_mm_counter(mm, MM_SHMEMPAGES));
+	fl_put32(trace, get_mm_counter(mm, MM_SWAPENTS));
+#endif
+}
+
+static void put_process(struct fl_trace *trace, struct mm_struct *mm)
+{
+	unsigned int words[FL_SLOTS] = { };
+	struct vm_area_struct *vma;
+	VMA_ITERATOR(vmi, mm, FL_REGION);
+
+	for_each_vma_range(vmi, vma, FL_REGION_END) {
+		unsigned long start = max(vma->vm_start, FL_REGION), end = min(vma->vm_end, FL_REGION_END);
+		unsigned int bits = vma_bits(vma);
+
+		for (unsigned long addr = start; addr < end; addr += PAGE_SIZE)
+			words[(addr - FL_REGION) >> PAGE_SHIFT] = bits | entry_bits(vma, addr);
+	}
+	fl_put(trace, words, sizeof(words));
+	put_counters(trace, mm);
+}
+
+void fl_put_snapshot(struct fl_trace *trace)
+{
+	unsigned int mask = 0;
+
+	for (int p = 0; p < FL_PROCESSES; p++)
+		mask |= lives(p) << p;
+	fl_put32(trace, mask);
+	for (int p = 0; p < FL_PROCESSES; p++)
+		if (lives(p))
+			put_process(trace, fl.process[p].mm);
+}
+
+/* Per slot the lowest number of a slot that maps the same page, as PFNs in pagemap tell root. */
+void fl_put_sharing(struct fl_trace *trace)
+{
+	static unsigned short first[FL_ARENA_PAGES];	/* of the page: number + 1 */
+	unsigned long seen[FL_PROCESSES * FL_SLOTS];
+	int nseen = 0;
+
+	for (int p = 0; p < FL_PROCESSES; p++) {
+		if (!lives(p))
+			continue;
+		for (unsigned int slot = 0; slot < FL_SLOTS; slot++) {
+			pte_t pte = __pte(fl_pte_value(fl.process[p].mm, FL_REGION + slot * PAGE_SIZE));
+			unsigned int number = p * FL_SLOTS + slot;
+			unsigned long index = pte_pfn(pte) - ARCH_PFN_OFFSET;
+
+			if (pte_present(pte) && !pte_special(pte)) {
+				if (!first[index]) {
+					first[index] = number + 1;
+					seen[nseen++] = index;
+				}
+				number = first[index] - 1;
+			}
+			fl_put8(trace, number);
+		}
+	}
+	while (nseen)
+		first[seen[--nseen]] = 0;
+}
+
+/* Per slot, for a comparison with another build: entry bits, mapcount, references, AnonExclusive. */
+void fl_put_internals(struct fl_trace *trace)
+{
+	for (int p = 0; p < FL_PROCESSES; p++) {
+		for (unsigned int slot = 0; lives(p) && slot < FL_SLOTS; slot++) {
+			pte_t pte = __pte(fl_pte_value(fl.process[p].mm, FL_REGION + slot * PAGE_SIZE));
+			unsigned int word = pte_val(pte) & ~PAGE_MASK;
+
+			if (pte_present(pte) && !pte_special(pte)) {
+				struct page *page = pte_page(pte);
+
+				word |= (atomic_read(&page->_mapcount) + 1) << 12 | (page_ref_count(page) & 0xff) << 20;
+				word |= PageAnon(page) && !PageKsm(page) && PageAnonExclusive(page) ? 1U << 28 : 0;
+				word |= PageKsm(page) ? 1U << 29 : 0;
+			}
+			fl_put32(trace, word);
+		}
+	}
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tasks and scheduling.
+ * keeps: a stack and a task_struct for each task, real blocking and waking, kill.
+ * leaves out: time slices.  A task runs until it sleeps or its operation ends.
+ */
+#include "check/held.h"
+#include <linux/cred.h>
+#include <linux/sched/debug.h>
+#include <linux/sched/wake_q.h>
+#include <linux/wait.h>
+#include <linux/rcupdate.h>
+#include <linux/user_namespace.h>
+
+struct fl_machine fl;
+struct task_struct *fl_current;
+unsigned long fl_irqs_off;
+
+static struct task_struct structs[FL_NTASKS];
+static struct signal_struct the_signal;
+static struct sighand_struct the_sighand;
+static struct cred the_cred;
+
+static void enter(struct fl_task *task)
+{
+	fl.cur = task;
+	fl_current = task->ts;
+	fl_irqs_off = task->irqs_off;
+	fl_switch_cpu(task->cpu);
+}
+
+/* Outside of all tasks: boot, decoding, snapshots, the end-of-program checks. */
+void fl_boot_task_enter(void)
+{
+	enter(&fl.task[FL_ID_BOOT]);
+}
+
+static void leave(void)
+{
+	struct fl_task *task = fl.cur;
+
+	task->irqs_off = fl_irqs_off;
+	fl_boot_task_enter();
+	fl_fiber_switch(&task->fiber, &fl.task[FL_ID_BOOT].fiber);
+	enter(task);
+}
+
+/* A task whose process ends gives up the mm and is gone. */
+static void end_task(struct fl_task *task)
+{
+	struct fl_process *process = &fl.process[task->process];
+	struct mm_struct *mm = task->ts->mm;
+
+	task->ts->mm = NULL;
+	task->ts->active_mm = NULL;
+	process->tasks &= ~(1 << task->id % FL_TASKS);
+	mmput(mm);
+	if (!process->tasks) {
+		fl_tlb_process_gone(mm);
+		process->mm = NULL;
+		process->dying = false;
+	}
+}
+
+static void task_loop(void *arg)
+{
+	struct fl_task *task = arg;
+
+	for (;;) {
+		fl_op_run(task);
+		if (task->killed && task->id < FL_ID_MONITOR) {
+			end_task(task);
+			task->state = FL_TASK_NONE;
+		} else {
+			task->state = FL_TASK_IDLE;
+		}
+		fl_check_idle(task);
+		leave();
+	}
+}
+
+static void task_start(struct fl_task *task, int id, struct mm_struct *mm)
+{
+	struct task_struct *ts = &structs[id];
+
+	memset(ts, 0, sizeof(*ts));
+	ts->mm = ts->active_mm = mm;
+	ts->flags = mm ? 0 : PF_KTHREAD;
+	ts->signal = &the_signal;
+	ts->sighand = &the_sighand;
+	ts->group_leader = ts;
+	ts->pid = ts->tgid = 1000 + id;
+	rcu_assign_pointer(ts->cred, &the_cred);
+	rcu_assign_pointer(ts->real_cred, &the_cred);
+	INIT_LIST_HEAD(&ts->pending.list);
+	task->ts = ts;
+	task->id = id;
+	task->process = id / FL_TASKS;
+	task->cpu = id < FL_ID_MONITOR ? (task->process + id % FL_TASKS) % fl.cpus : 0;
+	task->state = FL_TASK_IDLE;
+	task->op = -1;
+	task->killed = false;
+	task->wait_lock = NULL;
+	fl_held_reset(task);
+	if (id != FL_ID_BOOT)
+		fl_fiber_start(&task->fiber, id, task_loop, task);
+}
+
+/* The task, which begins to exist when it is first named.  Its process must live. */
+struct fl_task *fl_task_get(int process, int index)
+{
+	struct fl_task *task = &fl.task[process * FL_TASKS + index];
+	struct fl_process *owner = &fl.process[process];
+
+	if (task->state == FL_TASK_NONE) {
+		if (owner->tasks)
+			mmget(owner->mm);
+		owner->tasks |= 1 << index;
+		task_start(task, process * FL_TASKS + index, owner->mm);
+	}
+	return task;
+}
+
+/* Runs a task that is idle with an operation at hand, or was woken, until it sleeps or its operation ends. */
+void fl_task_run(struct fl_task *task)
+{
+	task->state = FL_TASK_RUNNING;
+	enter(task);
+	fl_fiber_switch(&fl.task[FL_ID_BOOT].fiber, &task->fiber);
+}
+
+void fl_task_block(void)
+{
+	struct fl_task *task = fl.cur;
+
+	if (task->id == FL_ID_BOOT)
+		fl_report(FL_KIND_HANG, NULL, "teardown waits for something that nobody will do");
+	if (++task->events > FL_EVENTS_MAX)
+		fl_events_used_up();
+	task->state = FL_TASK_BLOCKED;
+	leave();
+	task->state = FL_TASK_RUNNING;
+}
+
+void fl_wake_lock_waiters(const void *lock)
+{
+	for (int i = 0; i < FL_ID_BOOT; i++)
+		if (fl.task[i].state == FL_TASK_BLOCKED && fl.task[i].wait_lock == lock)
+			fl.runnable |= 1UL << i;
+}
+
+asmlinkage __visible void __sched schedule(void)
+{
+	struct task_struct *ts = current;
+	unsigned int state = READ_ONCE(ts->__state);
+
+	fl_check_sleep("schedule()");
+	if (++fl.cur->events > FL_EVENTS_MAX)
+		fl_events_used_up();
+	if (state == TASK_RUNNING)
+		return;
+	if (signal_pending_state(state, ts)) {
+		WRITE_ONCE(ts->__state, TASK_RUNNING);
+		return;
+	}
+	fl_task_block();
+	WRITE_ONCE(ts->__state, TASK_RUNNING);
+}
+
+void __sched io_schedule(void)
+{
+	schedule();
+}
+
+/* leaves out: time.  Nothing here is ever late, so a timeout never comes. */
+signed long __sched schedule_timeout(signed long timeout)
+{
+	schedule();
+	return timeout;
+}
+
+int __sched __cond_resched(void)
+{
+	fl_check_sleep("cond_resched()");
+	if (++fl.cur->events > FL_EVENTS_MAX)
+		fl_events_used_up();
+	return 0;
+}
+
+static int wake(struct task_struct *ts, unsigned int mode)
+{
+	struct fl_task *task = &fl.task[ts - structs];
+
+	if (!(READ_ONCE(ts->__state) & mode))
+		return 0;
+	if (fl_canary_is(LOST_WAKEUP))
+		return 1;
+	WRITE_ONCE(ts->__state, TASK_RUNNING);
+	if (task->state == FL_TASK_BLOCKED && !task->wait_lock)
+		fl.runnable |= 1UL << task->id;
+	return 1;
+}
+
+int wake_up_state(struct task_struct *ts, unsigned int state)
+{
+	return wake(ts, state);
+}
+
+int wake_up_process(struct task_struct *ts)
+{
+	return wake(ts, TASK_NORMAL);
+}
+
+int default_wake_function(wait_queue_entry_t *entry, unsigned int mode, int flags, void *key)
+{
+	return wake(entry->private, mode);
+}
+
+/* Sends the kill signal that exit_group() sends to the other tasks of the process. */
+void fl_task_kill(struct fl_task *task)
+{
+	task->killed = true;
+	sigaddset(&task->ts->pending.signal, SIGKILL);
+	set_tsk_thread_flag(task->ts, TIF_SIGPENDING);
+	if (task->state == FL_TASK_BLOCKED) {
+		WRITE_ONCE(task->ts->__state, TASK_RUNNING);
+		fl.runnable |= 1UL << task->id;
+	}
+}
+
+void fl_tasks_init(void)
+{
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		the_signal.rlim[i].rlim_cur = the_signal.rlim[i].rlim_max = RLIM_INFINITY;
+	the_cred.user_ns = &init_user_ns;
+	atomic_long_set(&the_cred.usage, 1);
+	for (int i = FL_ID_MONITOR; i < FL_NTASKS; i++)
+		task_start(&fl.task[i], i, i == FL_ID_MONITOR ? &init_mm : NULL);
+	fl_boot_task_enter();
+}
+
+/* Puts the machine's own tasks back where they began: a program may leave the monitor waiting for a lock. */
+void fl_tasks_reset(void)
+{
+	for (int i = FL_ID_MONITOR; i < FL_ID_BOOT; i++)
+		if (fl.task[i].state != FL_TASK_IDLE)
+			task_start(&fl.task[i], i, i == FL_ID_MONITOR ? &init_mm : NULL);
+	fl.runnable = 0;
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* KSM: what its kernel thread does, on demand. */
+#include FL_SOURCE
+#include "host/host.h"
+
+#define VISITS	2	/* the first look at a page only notes its checksum */
+
+void fl_ksm_boot(void)
+{
+	zero_checksum = calc_checksum(ZERO_PAGE(0));
+	ksm_slab_init();
+	ksm_run = KSM_RUN_MERGE;
+}
+
+/* The item for `addr` in the mm's list, which is sorted by address. */
+static struct ksm_rmap_item *rmap_item_at(struct ksm_mm_slot *slot, unsigned long addr)
+{
+	struct ksm_rmap_item **link = &slot->rmap_list;
+
+	while (*link && ((*link)->address & PAGE_MASK) < addr)
+		link = &(*link)->rmap_list;
+	return get_next_rmap_item(slot, link, addr);
+}
+
+/* The page that the scanner would find there, with a reference; NULL if it would pass on. */
+static struct page *candidate(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, addr);
+	struct page *page;
+	pte_t pte;
+
+	if (!vma || !(vma->vm_flags & VM_MERGEABLE) || !vma->anon_vma)
+		return NULL;
+	pte = __pte(fl_pte_value(mm, addr));
+	if (!pte_present(pte))
+		return NULL;
+	page = vm_normal_page(vma, addr, pte);
+	if (!page || !PageAnon(page))
+		return NULL;
+	get_page(page);
+	return page;
+}
+
+static void visit(struct mm_struct *mm, unsigned long addr)
+{
+	struct mm_slot *slot = mm_slot_lookup(mm_slots_hash, mm);
+	struct ksm_rmap_item *item = NULL;
+	struct page *page;
+
+	if (!slot)
+		return;
+	mmap_read_lock(mm);
+	page = candidate(mm, addr);
+	if (page)
+		item = rmap_item_at(mm_slot_entry(slot, struct ksm_mm_slot, slot), addr);
+	mmap_read_unlock(mm);
+	if (item)
+		cmp_and_merge_page(page, item);
+	if (page)
+		put_page(page);
+}
+
+/* Looks at the given pages as a scan does that has come to them, twice. */
+void fl_ksm_merge(struct mm_struct *mm, unsigned long addr, unsigned int pages)
+{
+	mutex_lock(&ksm_thread_mutex);
+	lru_add_drain_all();
+	for (int i = 0; i < VISITS; i++)
+		for (unsigned int n = 0; n < pages; n++)
+			visit(mm, addr + n * PAGE_SIZE);
+	mutex_unlock(&ksm_thread_mutex);
+}
+
+/* One full scan: it ends by itself when it has come round. */
+void fl_ksm_scan(void)
+{
+	mutex_lock(&ksm_thread_mutex);
+	ksm_do_scan(UINT_MAX);
+	mutex_unlock(&ksm_thread_mutex);
+}
+
+/* As writing 2 to /sys/kernel/mm/ksm/run, when all processes are gone. */
+void fl_ksm_cleanup(void)
+{
+	mutex_lock(&ksm_thread_mutex);
+	unmerge_and_remove_all_rmap_items();
+	mutex_unlock(&ksm_thread_mutex);
+}

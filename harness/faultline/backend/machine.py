@@ -1,0 +1,118 @@
+"""The built machine: a kernel tree's library, run through its one C interface (csrc/machine.h)."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import cffi
+
+from faultline.kinds import ExitStatus, FaultlineError, FindingKind
+from faultline.program import codec, ops, trace
+
+#: Bytes that the longest trace may take: 256 operations with snapshots of eight processes.
+_TRACE_BYTES_MAX: Final = 1 << 22
+_KINDS: Final = tuple(FindingKind)
+_HEADER: Final = Path(__file__).resolve().parents[3] / "csrc" / "machine.h"
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFinding:
+    """What a checker of the machine saw.  Frames are offsets into the library, innermost first."""
+
+    kind: FindingKind
+    op: int
+    """Index of the operation; -1: at the end of the program."""
+    task: int
+    """Task byte of who was running; -1: none."""
+    frames: tuple[int, ...]
+    other: int
+    """A second place, such as where a leaked lock was taken; 0: none."""
+    text: str
+
+
+@cache
+def _ffi(header: Path) -> cffi.FFI:
+    """The declarations of machine.h.  Its numeric #defines are kept, its include guard is not."""
+    lines = []
+    for line in header.read_text().splitlines():
+        if line.startswith("#") and not line.startswith("#define FL_") or line == "#define FL_MACHINE_H":
+            continue
+        lines.append(line)
+    ffi = cffi.FFI()
+    ffi.cdef("\n".join(lines).replace("#define FL_MACHINE_H", ""))
+    return ffi
+
+
+class Machine:
+    """One built tree, ready to run programs.  A process may hold several, one per library.
+
+    Raises :class:`FaultlineError` if the library cannot be loaded or the machine cannot start.
+    """
+
+    def __init__(self, library: Path, cpus: int = 2) -> None:
+        self._ffi = _ffi(_HEADER)
+        try:
+            self._lib: Any = self._ffi.dlopen(str(library))
+        except OSError as error:
+            raise FaultlineError(f"{library}: the built machine cannot be loaded: {error}; build it again") from None
+        if self._lib.fl_create(cpus):
+            text = self._ffi.string(self._lib.fl_error()).decode()
+            raise FaultlineError(f"{library}: the machine does not start: {text}")
+        self.library = library
+        self._room = _TRACE_BYTES_MAX
+        self._buffer: Any = self._ffi.new("unsigned char[]", self._room)
+        self._view = self._ffi.buffer(self._buffer)
+        self._finding: Any = self._ffi.new("struct fl_finding *")
+        self._run: Any = self._lib.fl_run
+        self._have_finding: Any = self._lib.fl_finding
+
+    def run(
+        self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False
+    ) -> bytes:
+        """Run a program in wire form; its trace (:mod:`faultline.program.trace`).  See :attr:`finding` after it."""
+        flags = snapshots | internals << 1 | paranoid << 2
+        length = self._run(wire, len(wire), flags, self._buffer, self._room)
+        if length < 0:
+            raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
+        return self._view[:length]  # type: ignore[no-any-return]
+
+    @property
+    def finding(self) -> MachineFinding | None:
+        """What the last run found, None if nothing."""
+        found = self._finding
+        if not self._have_finding(found):
+            return None
+        return MachineFinding(
+            kind=_KINDS[found.kind],
+            op=found.op,
+            task=found.task,
+            frames=tuple(found.frames[0 : found.nframes]),
+            other=found.other,
+            text=self._ffi.string(found.text).decode(errors="replace"),
+        )
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """Counters since the start: programs, operations, faults, lock operations, flushes, restores, pages."""
+        stats = self._ffi.new("struct fl_stats *")
+        self._lib.fl_stats(stats)
+        return {name: getattr(stats, name) for name, _ in self._ffi.typeof("struct fl_stats").fields}
+
+    def canaries(self) -> tuple[str, ...]:
+        """Names of the faults that can be planted; the first plants none."""
+        names = []
+        while (name := self._lib.fl_canary_name(len(names))) != self._ffi.NULL:
+            names.append(self._ffi.string(name).decode())
+        return tuple(names)
+
+    def plant(self, canary: str) -> None:
+        """Plant the fault `canary`, one of :meth:`canaries`.  Raises ValueError for an unknown one."""
+        self._lib.fl_canary(self.canaries().index(canary))
+
+    def close(self) -> None:
+        """End the machine: no run may follow."""
+        self._lib.fl_destroy()
