@@ -1,0 +1,207 @@
+"""Builds a tree, with patches, and the machine into one library."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from faultline.build.headers import BOUNDS_SOURCE, bounds, config_lines, generated
+from faultline.build.link import Linker, plan
+from faultline.build.objects import Compiled, Compiler, digest
+from faultline.build.toolchain import find_toolchain
+from faultline.build.units import Role, Roots, Unit, Variant, find_units, flags
+from faultline.kinds import FaultlineError
+from faultline.tree import Overlay, TreeInfo
+from faultline.tree.cache import cache_dir, prune, scratch, store, store_folder, touch, writing
+
+#: The cache's objects and libraries may take this much; what was not used for longest goes first.
+CACHE_BYTES_MAX: Final = 4 << 30
+
+Progress = Callable[[str, int, int], None]
+"""Told what was done last, how many steps are done, and of how many."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltLibrary:
+    """A built machine."""
+
+    path: Path
+    key: str
+    """Stands for the library's content: equal keys are equal libraries."""
+    variant: Variant
+    profile: str
+    tree: TreeInfo
+    patches: tuple[Path, ...]
+    cached: bool
+    """Nothing had to be compiled or linked."""
+    seconds: float
+    traps: tuple[str, ...]
+    """Kernel functions in the library that trap, ascending."""
+
+
+def csrc_dir() -> Path:
+    """The machine's C sources: ``FAULTLINE_CSRC``, else csrc/ of the repository that this package lies in."""
+    chosen = os.environ.get("FAULTLINE_CSRC")
+    return Path(chosen).expanduser().absolute() if chosen else Path(__file__).resolve().parents[3] / "csrc"
+
+
+def build(
+    tree: TreeInfo,
+    patches: Sequence[Path] = (),
+    *,
+    variant: Variant = "plain",
+    profile: str = "base",
+    jobs: int = 2,
+    extra_headers: Mapping[str, str] | None = None,
+    progress: Progress = lambda _stage, _done, _total: None,
+    csrc: Path | None = None,
+) -> BuiltLibrary:
+    """Builds ``tree`` with ``patches`` (applied in order) and the machine in ``csrc`` into one library.
+
+    ``extra_headers`` are generated headers of the machine, name -> text.  ``jobs`` compilers run at once.  All that was
+    built before is taken from the cache by its content.  Raises :class:`FaultlineError`: a patch that does not apply or
+    compile, a missing program, kernel data that nothing defines, a cache that cannot be written.
+    """
+    started = time.monotonic()
+    root = cache_dir()
+    overlay = Overlay(tree.path, patches)
+    with scratch(root) as work:
+        extra = dict(extra_headers or {})
+        job = _Job(tree, overlay, csrc or csrc_dir(), variant, profile, jobs, extra, root, work, progress)
+        path, key, traps, cached = job.run()
+    if not cached:
+        prune(root, CACHE_BYTES_MAX)
+    seconds = time.monotonic() - started
+    return BuiltLibrary(path, key, variant, profile, tree, tuple(patches), cached, seconds, traps)
+
+
+@dataclass(slots=True)
+class _Job:
+    tree: TreeInfo
+    overlay: Overlay
+    csrc: Path
+    variant: Variant
+    profile: str
+    jobs: int
+    extra_headers: dict[str, str]
+    root: Path
+    work: Path
+    progress: Progress
+
+    def run(self) -> tuple[Path, str, tuple[str, ...], bool]:
+        units = find_units(self.csrc, self.tree.path, self.overlay)
+        compiler = self._compiler()
+        objects = self._objects(compiler, units)
+        script = self.csrc / "link.ld"
+        linker = Linker(compiler.toolchain, self.root, self.work, script if script.is_file() else None)
+        key = digest(linker.identity, *(f"{entry.unit.name} {entry.key}" for entry in objects))
+        library, listing = self.root / "libs" / f"{key}.so", self.root / "libs" / f"{key}.traps"
+        if library.is_file() and listing.is_file():
+            touch(library)
+            touch(listing)
+            return library, key, tuple(listing.read_text().split()), not any(entry.fresh for entry in objects)
+        self.progress("link", len(units), len(units))
+        made, traps = linker.link(plan(objects, partial(self._kinds, compiler)))
+        with writing(self.root):
+            store(listing, "\n".join(traps).encode())
+            library.parent.mkdir(parents=True, exist_ok=True)
+            made.replace(library)
+        return library, key, traps, False
+
+    def _compiler(self) -> Compiler:
+        """Writes the generated headers and sets up a compiler that sees them."""
+        config = self._config()
+        headers = generated(self.tree, self.overlay, self.csrc, config)
+        extra = self._folder(self.extra_headers)
+        compiler = self._compiler_with(headers | {"include/generated/bounds.h": ""}, extra)
+        unit = Unit(BOUNDS_SOURCE, self.tree.path / BOUNDS_SOURCE, Role.KERNEL)
+        constants = bounds(compiler.text(unit, [*flags(unit, self.tree, self.overlay, "plain"), "-S"]))
+        if not constants:
+            raise FaultlineError(f"{BOUNDS_SOURCE} of the tree yields no constants")
+        return self._compiler_with(headers | {"include/generated/bounds.h": constants}, extra)
+
+    def _compiler_with(self, headers: dict[str, str], extra: Path) -> Compiler:
+        roots = Roots(self.tree.path, self.csrc, self._folder(headers), extra)
+        arch = sorted(str(path.relative_to(self.csrc)) for path in self.csrc.rglob("*.h"))
+        moved = sorted(
+            path
+            for path, content in self.overlay.changed.items()
+            if content is None or not (self.tree.path / path).is_file()
+        )
+        layout = digest(*sorted(headers), "", *arch, "", *moved)
+        vfs = self.overlay.save(self.root)
+        return Compiler(find_toolchain(), roots, self.overlay, vfs, self.root, self.work, layout)
+
+    def _folder(self, headers: dict[str, str]) -> Path:
+        """A folder of the cache with these files."""
+        parts = [text for path, content in sorted(headers.items()) for text in (path, content)]
+        folder = self.root / "headers" / digest(*parts)
+        store_folder({path: content.encode() for path, content in headers.items()}, folder, self.root)
+        return folder
+
+    def _config(self) -> dict[str, str]:
+        path = self.csrc / "arch/profiles" / f"{self.profile}.config"
+        try:
+            return config_lines(path.read_text(), path.name)
+        except OSError as error:
+            known = sorted(other.stem for other in path.parent.glob("*.config"))
+            raise FaultlineError(f"no profile {self.profile}; there are: {', '.join(known) or 'none'}") from error
+
+    def _objects(self, compiler: Compiler, units: list[Unit]) -> list[Compiled]:
+        """All objects, in the order of ``units``; patched files first, as they are what may fail, then big ones."""
+
+        def urgency(unit: Unit) -> tuple[bool, int]:
+            return (unit.replaces or unit.name) not in self.overlay.touched, -unit.source.stat().st_size
+
+        def compile_unit(unit: Unit) -> Compiled:
+            return compiler.object(unit, flags(unit, self.tree, self.overlay, self.variant))
+
+        done: dict[str, Compiled] = {}
+        ordered = sorted(units, key=urgency)
+        for unit, entry in self._parallel(compile_unit, ordered):
+            done[unit.name] = entry
+            self.progress(f"compile {unit.name}" if entry.fresh else "cached", len(done), len(units))
+        return [done[unit.name] for unit in units]
+
+    def _kinds(self, compiler: Compiler, users: dict[str, list[Compiled]]) -> dict[str, bool]:
+        """Which symbols are functions, as the compiler declares them in one of the units that use each."""
+        kinds: dict[str, bool] = {}
+        while open_names := sorted(users.keys() - kinds.keys()):
+            chosen = {users[name][0].unit.name: users[name][0].unit for name in open_names}
+            declare = partial(_declared, compiler, self.tree, self.overlay, self.variant)
+            for _, found in self._parallel(declare, list(chosen.values())):
+                kinds.update((name, is_function) for name, is_function in found.items() if name in users)
+            kinds.update((name, False) for name in open_names if name not in kinds)
+        return kinds
+
+    def _parallel(self, work: Callable[[T], R], items: Sequence[T]) -> list[tuple[T, R]]:
+        """Runs ``work`` on all items, at most ``jobs`` at once; the first failure ends it and is raised."""
+        results: list[tuple[T, R]] = []
+        pool = ThreadPoolExecutor(max(1, self.jobs))
+        try:
+            futures: dict[Future[R], T] = {pool.submit(work, item): item for item in items}
+            for future in as_completed(futures):
+                results.append((futures[future], future.result()))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        return results
+
+
+def _declared(compiler: Compiler, tree: TreeInfo, overlay: Overlay, variant: Variant, unit: Unit) -> dict[str, bool]:
+    """The undefined symbols of a unit: name -> whether it is a function, from the compiler's intermediate code."""
+    code = compiler.text(
+        unit, [*flags(unit, tree, overlay, variant), "-S", "-emit-llvm", "-Xclang", "-disable-llvm-passes"]
+    )
+    functions = re.findall(r'^declare [^@]*@"?([\w.$]+)"?\(', code, re.MULTILINE)
+    data = re.findall(r'^@"?([\w.$]+)"? = .*external .*global', code, re.MULTILINE)
+    return dict.fromkeys(data, False) | dict.fromkeys(functions, True)

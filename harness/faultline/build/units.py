@@ -1,0 +1,154 @@
+"""What a build compiles, and with which flags."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final, Literal
+
+from faultline.kinds import FaultlineError
+from faultline.tree import Overlay, TreeInfo
+
+Variant = Literal["plain", "asan"]
+
+#: Flags of a kernel build that change what the code means, and what the machine needs of it.
+_KERNEL_FLAGS: Final = (
+    "-D__KERNEL__", "-D__DISABLE_EXPORTS", "-nostdinc", "-std=gnu11",
+    "-fno-strict-aliasing", "-fno-common", "-fshort-wchar", "-funsigned-char", "-fno-delete-null-pointer-checks",
+    "-fwrapv", "-fms-extensions", "-ffunction-sections", "-fdata-sections", "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    # the kernel's own warnings are not ours to report, but these are errors in a kernel build too
+    "-w", "-Werror=implicit-function-declaration", "-Werror=implicit-int", "-Werror=return-type",
+    "-Werror=incompatible-pointer-types", "-Werror=int-conversion",
+)  # fmt: skip
+_COMMON_FLAGS: Final = ("-O2", "-gline-tables-only", "-fPIC", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer")
+#: Of the kernel-side code in the variant with sanitiser and coverage.
+_ASAN_FLAGS: Final = ("-fsanitize=fuzzer-no-link,address",)
+#: Included before anything else, as the kernel's build does; a tree need not have all.
+_FORCED: Final = ("compiler-version.h", "kconfig.h", "compiler_types.h")
+
+
+class Role(Enum):
+    """Where a unit comes from."""
+
+    KERNEL = "kernel"
+    """A file of the tree."""
+    GLUE = "glue"
+    """Ours in csrc/kernel, compiled instead of a file of the tree, which it includes."""
+    HOST = "host"
+    """Ours in csrc/host: weak, so that the kernel's own definition wins."""
+    CHECK = "check"
+    POSIX = "posix"
+    """Ours in csrc/posix: against the C library's headers, never instrumented."""
+
+    @property
+    def kernel_side(self) -> bool:
+        """Whether it is compiled as kernel code."""
+        return self is not Role.POSIX
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One file to compile.  ``name`` is its path in the tree, or from ``csrc/`` on."""
+
+    name: str
+    source: Path
+    role: Role
+    replaces: str = ""
+    """For glue: the file of the tree that it includes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """The folders that a build reads.  A flag names them by these fields (``{tree}/mm``), so that what is kept in the
+    cache does not depend on where they are."""
+
+    tree: Path
+    csrc: Path
+    headers: Path
+    """Generated headers of the kernel."""
+    extra: Path
+    """Generated headers of the machine (``ops.h``)."""
+
+    def expand(self, flag: str) -> str:
+        """The flag with the real paths."""
+        for name in ("tree", "csrc", "headers", "extra"):
+            flag = flag.replace(f"{{{name}}}", str(getattr(self, name)))
+        return flag
+
+    def collapse(self, path: str) -> str:
+        """The path with the name of its folder instead, absolute if it is in none of them."""
+        for name in ("tree", "csrc", "headers", "extra"):
+            root = f"{getattr(self, name)}/"
+            if path.startswith(root):
+                return f"{{{name}}}/{os.path.normpath(path[len(root) :])}"
+        return os.path.normpath(path)
+
+
+def find_units(csrc: Path, tree: Path, overlay: Overlay) -> list[Unit]:
+    """All units, kernel files in the order of sources.txt first.
+
+    Raises :class:`FaultlineError`: a file that the tree lacks, glue for a file that is not built.
+    """
+    units = [_kernel_unit(csrc, tree, path) for path in _sources(csrc, overlay)]
+    used = {unit.source for unit in units}
+    for glue in sorted((csrc / "kernel").glob("*.c")):
+        if glue not in used:
+            raise FaultlineError(f"csrc/kernel/{glue.name} stands for no file that sources.txt names and the tree has")
+    for role in (Role.HOST, Role.CHECK, Role.POSIX):
+        for source in sorted((csrc / role.value).glob("*.c")):
+            units.append(Unit(f"csrc/{role.value}/{source.name}", source, role))
+    return units
+
+
+def _kernel_unit(csrc: Path, tree: Path, path: str) -> Unit:
+    glue = csrc / "kernel" / path.replace("/", "_")
+    if glue.is_file():
+        return Unit(f"csrc/kernel/{glue.name}", glue, Role.GLUE, replaces=path)
+    return Unit(path, tree / path, Role.KERNEL)
+
+
+def _sources(csrc: Path, overlay: Overlay) -> Iterator[str]:
+    listing = csrc / "sources.txt"
+    try:
+        lines = listing.read_text().splitlines()
+    except OSError as error:
+        raise FaultlineError(f"cannot read {listing}: {error.strerror}") from error
+    for number, line in enumerate(lines, 1):
+        line = line.partition("#")[0].strip()
+        if not line:
+            continue
+        choices = [choice.strip() for choice in line.removeprefix("?").split("|")]
+        present = [choice for choice in choices if overlay.exists(choice)]
+        if present:
+            yield present[0]
+        elif not line.startswith("?"):
+            raise FaultlineError(f"{listing.name}:{number}: the tree has no {' or '.join(choices)}")
+
+
+def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant) -> list[str]:
+    """The compiler flags of a unit but for its source and output, with folders as :class:`Roots` names them."""
+    own = [] if unit.role is Role.KERNEL else ["-I{csrc}", "-I{extra}", "-I{tree}/mm"]
+    maps = ["-ffile-prefix-map={tree}/=", "-ffile-prefix-map={csrc}=csrc", "-fdebug-compilation-dir=."]
+    variant_defines = ["-DFL_ASAN=1"] if variant == "asan" else []
+    if not unit.role.kernel_side:
+        return [*_COMMON_FLAGS, *maps, *variant_defines, "-I{csrc}", "-I{extra}"]
+    path = unit.replaces or unit.name
+    module = Path(path).stem.replace("-", "_")
+    glue = [f'-DFL_SOURCE="{{tree}}/{unit.replaces}"', f"-I{{tree}}/{Path(path).parent}"] if unit.replaces else []
+    forced = [f for name in _FORCED if overlay.exists(f"include/linux/{name}") for f in _force(name)]
+    return [
+        *_KERNEL_FLAGS, *_COMMON_FLAGS, *(_ASAN_FLAGS if variant == "asan" else ()), *maps, *variant_defines,
+        f"-DFL_KVER={tree.kver}",
+        f'-DKBUILD_MODNAME="{module}"', f'-DKBUILD_BASENAME="{module}"', f'-DKBUILD_MODFILE="{path[:-2]}"',
+        f"-D__KBUILD_MODNAME=kmod_{module}",
+        "-I{csrc}/arch", "-I{headers}/include", "-I{headers}", "-I{tree}/include",
+        "-I{csrc}/arch/uapi", "-I{headers}/uapi", "-I{tree}/include/uapi", *forced, *glue, *own,
+    ]  # fmt: skip
+
+
+def _force(name: str) -> tuple[str, str]:
+    return "-include", f"{{tree}}/include/linux/{name}"
