@@ -100,7 +100,7 @@ void fl_task_block(void);
 void fl_wake_lock_waiters(const void *lock);
 void fl_task_forget_process(int process);
 void fl_tasks_init(void);
-void fl_tasks_reset(void);
+void fl_tasks_reset(bool all);
 void fl_switch_cpu(int cpu);
 void fl_boot_task_enter(void);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Small services that kernel code calls out to. */
 #include "host/host.h"
+#include <linux/blkdev.h>
 #include <linux/capability.h>
 #include <linux/cpuhotplug.h>
 #include <linux/jiffies.h>
@@ -59,6 +60,10 @@ bool flush_work(struct work_struct *work) { return true; }
 void invalidate_bh_lrus(void) { }
 void invalidate_bh_lrus_cpu(void) { }
 bool has_bh_in_lru(int cpu, void *dummy) { return false; }
+
+/* leaves out: plugging; there is no block device yet. */
+void blk_start_plug(struct blk_plug *plug) { }
+void blk_finish_plug(struct blk_plug *plug) { }
 
 /* keeps: calls go to every CPU in turn, as if by interrupt. */
 void on_each_cpu_cond_mask(smp_cond_func_t cond, smp_call_func_t func, void *info, bool wait, const struct cpumask *mask)

@@ -225,7 +225,7 @@ static void teardown(void)
 	fl_rcu_run();
 	fl_check_idle(&fl.task[FL_ID_BOOT]);
 	fl_check_leftovers();
-	fl_tasks_reset();
+	fl_tasks_reset(false);
 }
 
 static void start_first_process(void)
@@ -262,6 +262,7 @@ static void restore(void)
 	fl_posix_restore();
 	fl_pages_after_restore();
 	fl_fiber_abandoned(left, &fl.task[FL_ID_BOOT].fiber);
+	fl_tasks_reset(true);
 }
 
 long fl_run(const unsigned char *program, unsigned long length, unsigned int flags, unsigned char *out,

@@ -239,11 +239,14 @@ void fl_tasks_init(void)
 	fl_boot_task_enter();
 }
 
-/* Puts the machine's own tasks back where they began: a program may leave the monitor waiting for a lock. */
-void fl_tasks_reset(void)
+/*
+ * Puts the machine's own tasks back where they began.  After a restore all of them: their stacks are not part of the
+ * snapshot.  Else those that the program left waiting.
+ */
+void fl_tasks_reset(bool all)
 {
 	for (int i = FL_ID_MONITOR; i < FL_ID_BOOT; i++)
-		if (fl.task[i].state != FL_TASK_IDLE)
+		if (all || fl.task[i].state != FL_TASK_IDLE)
 			task_start(&fl.task[i], i, i == FL_ID_MONITOR ? &init_mm : NULL);
 	fl.runnable = 0;
 }

@@ -60,14 +60,34 @@ static void visit(struct mm_struct *mm, unsigned long addr)
 		put_page(page);
 }
 
-/* Looks at the given pages as a scan does that has come to them, twice. */
+/*
+ * The unstable tree lives for one scan: it starts empty, and an item in it is taken out before the next one begins (the
+ * scanner sees to that by coming to every item, here only the pages at hand are come to).
+ */
+static void leave_unstable_tree(struct mm_struct *mm, unsigned long addr)
+{
+	struct mm_slot *slot = mm_slot_lookup(mm_slots_hash, mm);
+	struct ksm_rmap_item *item;
+
+	if (!slot)
+		return;
+	for (item = mm_slot_entry(slot, struct ksm_mm_slot, slot)->rmap_list; item; item = item->rmap_list)
+		if ((item->address & PAGE_MASK) == addr && (item->address & UNSTABLE_FLAG))
+			remove_rmap_item_from_tree(item);
+}
+
+/* A scan that looks at the given pages only, twice. */
 void fl_ksm_merge(struct mm_struct *mm, unsigned long addr, unsigned int pages)
 {
 	mutex_lock(&ksm_thread_mutex);
 	lru_add_drain_all();
+	for (int nid = 0; nid < ksm_nr_node_ids; nid++)
+		root_unstable_tree[nid] = RB_ROOT;
 	for (int i = 0; i < VISITS; i++)
 		for (unsigned int n = 0; n < pages; n++)
 			visit(mm, addr + n * PAGE_SIZE);
+	for (unsigned int n = 0; n < pages; n++)
+		leave_unstable_tree(mm, addr + n * PAGE_SIZE);
 	mutex_unlock(&ksm_thread_mutex);
 }
 
