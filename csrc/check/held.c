@@ -83,13 +83,10 @@ void fl_check_idle(struct fl_task *task)
 		fl_report(FL_KIND_LOCK_LEAK, NULL, "interrupts still off after the operation");
 }
 
-/* Before anything that may sleep. */
-void fl_check_sleep(const char *what)
+void fl_sleeping_in_atomic(const char *what)
 {
 	struct fl_task *task = fl.cur;
 
-	if (likely(!task->spins && !rcu_preempt_depth() && !preempt_count()))
-		return;
 	for (int i = task->nheld - 1; i >= 0; i--)
 		if (task->held[i].kind <= FL_LOCK_WRITE)
 			fl_report(FL_KIND_SLEEP_IN_ATOMIC, task->held[i].ip, "%s may sleep, but a %s is held", what,

@@ -78,6 +78,7 @@ struct fl_machine {
 	struct fl_process process[FL_PROCESSES];
 	struct file *uffd[FL_UFFDS];
 	unsigned long runnable;		/* bit per task id: blocked, and woken since */
+	int lock_waiters;		/* tasks that wait for a sleeping lock */
 	bool ksm_used;
 	int op;				/* index of the operation being run, -1 outside */
 	char args[PAGE_SIZE] __aligned(PAGE_SIZE);
@@ -86,6 +87,12 @@ struct fl_machine {
 
 extern struct fl_machine fl;
 extern struct fl_stats fl_counts;
+
+/* Before anything that may sleep. */
+#define fl_check_sleep(what) do {					\
+	if (unlikely(fl.cur->spins || rcu_preempt_depth() || preempt_count())) \
+		fl_sleeping_in_atomic(what);				\
+} while (0)
 
 /* report.c */
 void fl_report(int kind, const void *other, const char *fmt, ...) __noreturn __printf(3, 4);
@@ -133,7 +140,7 @@ int fl_boot(int cpus);
 
 /* check/ */
 void fl_check_idle(struct fl_task *task);
-void fl_check_sleep(const char *what);
+void fl_sleeping_in_atomic(const char *what) __noreturn;
 void fl_check_tlb(void);
 void fl_check_leftovers(void);
 void fl_check_mappings(void);

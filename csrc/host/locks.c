@@ -129,9 +129,17 @@ void __lockfunc _raw_write_unlock_irq(rwlock_t *lock)
 static int wait_for(const void *lock, bool killable)
 {
 	fl.cur->wait_lock = lock;
+	fl.lock_waiters++;
 	fl_task_block();
+	fl.lock_waiters--;
 	fl.cur->wait_lock = NULL;
 	return killable && fl.cur->killed ? -EINTR : 0;
+}
+
+static __always_inline void wake_waiters(const void *lock)
+{
+	if (unlikely(fl.lock_waiters))
+		fl_wake_lock_waiters(lock);
 }
 
 /* rw_semaphore.count: a writer is 1, as the tree's rwsem_assert_held_write() expects, a reader is 256. */
@@ -167,8 +175,7 @@ static __always_inline void release_rwsem(struct rw_semaphore *sem, int kind)
 		fl_held_del(sem, kind);
 	fl_held_del(sem, kind);
 	atomic_long_sub(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
-	if (unlikely(fl.runnable != ~0UL))
-		fl_wake_lock_waiters(sem);
+	wake_waiters(sem);
 }
 
 void __init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key)
@@ -209,7 +216,7 @@ void downgrade_write(struct rw_semaphore *sem)
 	fl_held_del(sem, FL_LOCK_RWSEM_WRITE);
 	atomic_long_set(&sem->count, READER);
 	fl_held_add(sem, FL_LOCK_RWSEM_READ, IP);
-	fl_wake_lock_waiters(sem);
+	wake_waiters(sem);
 }
 
 static __always_inline int take_mutex(struct mutex *lock, const void *ip, bool killable)
@@ -248,7 +255,7 @@ void __sched mutex_unlock(struct mutex *lock)
 {
 	fl_held_del(lock, FL_LOCK_MUTEX);
 	atomic_long_set(&lock->owner, 0);
-	fl_wake_lock_waiters(lock);
+	wake_waiters(lock);
 }
 
 /* The folio lock: taken and released by bit operations (asm/fl_bitlock.h), waited for by the tree's own code. */

@@ -21,8 +21,8 @@ struct page *mem_map;
 
 static unsigned long free_bits[WORDS];	/* 1: free */
 static unsigned long summary[WORDS / 64 + 1];	/* 1: the word has a free page */
-static unsigned long live, fresh_from;	/* pages from fresh_from on were never used: not poisoned yet */
-static FL_KEEP unsigned long fresh_after_restore;
+static unsigned long live, fresh_from;	/* pages from fresh_from on were never used */
+static unsigned char stale[FL_ARENA_PAGES];	/* free, with contents of its last use: poisoned if handed out as it is */
 
 static struct page *page_at(unsigned long index)
 {
@@ -75,10 +75,8 @@ static long find_block(unsigned int order)
 
 static void first_use(unsigned long end)
 {
-	for (; fresh_from < end; fresh_from++) {
-		fl_unpoison(page_memory(fresh_from), PAGE_SIZE);
-		memset(page_memory(fresh_from), POISON, PAGE_SIZE);
-	}
+	for (; fresh_from < end; fresh_from++)
+		stale[fresh_from] = 1;
 }
 
 static void prepare(struct page *page, int count)
@@ -105,13 +103,16 @@ struct page *fl_page_alloc(gfp_t gfp, unsigned int order)
 	if (index + n > fresh_from)
 		first_use(index + n);
 	page = page_at(index);
+	fl_unpoison(page_memory(index), n << PAGE_SHIFT);
 	for (unsigned long i = 0; i < n; i++) {
 		take(index + i);
 		prepare(page + i, i ? 0 : 1);
+		if (gfp & __GFP_ZERO)
+			memset(page_memory(index + i), 0, PAGE_SIZE);
+		else if (stale[index + i])
+			memset(page_memory(index + i), POISON, PAGE_SIZE);
+		stale[index + i] = 0;
 	}
-	fl_unpoison(page_memory(index), n << PAGE_SHIFT);
-	if (gfp & __GFP_ZERO)
-		memset(page_memory(index), 0, n << PAGE_SHIFT);
 	if (order && (gfp & __GFP_COMP))
 		prep_compound_page(page, order);
 	live += n;
@@ -152,8 +153,8 @@ void fl_page_free(struct page *page, unsigned int order)
 		page[i].flags = 0;
 		atomic_set(&page[i]._mapcount, -1);
 		give(index + i);
+		stale[index + i] = 1;
 	}
-	memset(page_memory(index), POISON, n << PAGE_SHIFT);
 	fl_poison(page_memory(index), n << PAGE_SHIFT);
 	live -= n;
 }
@@ -166,7 +167,6 @@ unsigned long fl_pages_live(void)
 /* Bytes of the arena that have been used so far. */
 unsigned long fl_pages_used(void)
 {
-	fresh_after_restore = fresh_from;
 	return fresh_from << PAGE_SHIFT;
 }
 
