@@ -161,7 +161,8 @@ class _Job:
         """All objects, in the order of ``units``; patched files first, as they are what may fail, then big ones."""
 
         def urgency(unit: Unit) -> tuple[bool, int]:
-            return (unit.replaces or unit.name) not in self.overlay.touched, -unit.source.stat().st_size
+            size = unit.source.stat().st_size if unit.source.is_file() else 0
+            return (unit.replaces or unit.name) not in self.overlay.touched, -size
 
         def compile_unit(unit: Unit) -> Compiled:
             return compiler.object(unit, flags(unit, self.tree, self.overlay, self.variant))
@@ -178,7 +179,7 @@ class _Job:
         kinds: dict[str, bool] = {}
         while open_names := sorted(users.keys() - kinds.keys()):
             chosen = {users[name][0].unit.name: users[name][0].unit for name in open_names}
-            declare = partial(_declared, compiler, self.tree, self.overlay, self.variant)
+            declare = partial(_declared, compiler, self.tree, self.overlay)
             for _, found in self._parallel(declare, list(chosen.values())):
                 kinds.update((name, is_function) for name, is_function in found.items() if name in users)
             kinds.update((name, False) for name in open_names if name not in kinds)
@@ -197,11 +198,10 @@ class _Job:
         return results
 
 
-def _declared(compiler: Compiler, tree: TreeInfo, overlay: Overlay, variant: Variant, unit: Unit) -> dict[str, bool]:
+def _declared(compiler: Compiler, tree: TreeInfo, overlay: Overlay, unit: Unit) -> dict[str, bool]:
     """The undefined symbols of a unit: name -> whether it is a function, from the compiler's intermediate code."""
-    code = compiler.text(
-        unit, [*flags(unit, tree, overlay, variant), "-S", "-emit-llvm", "-Xclang", "-disable-llvm-passes"]
-    )
+    unoptimised = ["-S", "-emit-llvm", "-Xclang", "-disable-llvm-passes"]
+    code = compiler.text(unit, [*flags(unit, tree, overlay, "plain"), *unoptimised])
     functions = re.findall(r'^declare [^@]*@"?([\w.$]+)"?\(', code, re.MULTILINE)
     data = re.findall(r'^@"?([\w.$]+)"? = .*external .*global', code, re.MULTILINE)
     return dict.fromkeys(data, False) | dict.fromkeys(functions, True)

@@ -29,6 +29,7 @@ LIBC: Final = frozenset((
 _RUNTIME: Final = ("__asan_", "__sanitizer_", "__sancov_", "__ubsan_")
 _FLAGS: Final = (
     "--gc-sections", "--no-undefined", "--warn-unresolved-symbols", "--error-limit=0", "-Bsymbolic", "--build-id=none",
+    "-zstart-stop-visibility=hidden",
 )  # fmt: skip
 #: Symbols that every library exports; all others are its own.
 _EXPORTS: Final = "{ global: fl_*; local: *; };\n"

@@ -125,8 +125,13 @@ class Compiler:
     def _run(self, unit: Unit, flags: Sequence[str]) -> str:
         system = ["-isystem", self.toolchain.resources] if unit.role.kernel_side else []
         vfs = ["-ivfsoverlay", str(self.vfs)] if self.vfs else []
-        command = [self.toolchain.clang, *map(self.roots.expand, flags), *system, *vfs, str(unit.source)]
-        done = subprocess.run(command, cwd=self.work, capture_output=True, encoding="utf-8", errors="surrogateescape")
+        # clang's driver looks for its input on the disk alone, so a file that a patch creates comes in by an include
+        there = unit.source.is_file()
+        source, text = ([str(unit.source)], "") if there else (["-xc", "-"], f'#include "{unit.source}"\n')
+        command = [self.toolchain.clang, *map(self.roots.expand, flags), *system, *vfs, *source]
+        done = subprocess.run(
+            command, cwd=self.work, input=text, capture_output=True, encoding="utf-8", errors="surrogateescape"
+        )
         if done.returncode != 0:
             raise self._error(unit, done.stderr)
         return done.stdout

@@ -73,6 +73,8 @@ class Symbolizer:
         except (OSError, ValueError) as error:
             self.close()
             raise FaultlineError(f"llvm-symbolizer fails on {self._library}") from error
+        if "Error" in answer:
+            raise FaultlineError(f"llvm-symbolizer cannot read {self._library}: {answer['Error'].get('Message', '')}")
         return [_frame(entry) for entry in answer.get("Symbol", ()) if entry["FunctionName"]]
 
     def _start(self) -> subprocess.Popen[str]:
