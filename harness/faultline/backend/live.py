@@ -60,7 +60,6 @@ _PAGE: Final = 4096
 _PMD: Final = 1 << 21
 #: The region lies astride the border of two page tables, as the operation table asks.
 _REGION: Final = 0x1000_0000 - SLOT_TABLE_EDGE * _PAGE
-_END: Final = _REGION + SLOTS * _PAGE
 assert (_REGION + SLOT_TABLE_EDGE * _PAGE) % _PMD == 0
 
 _WORKER: Final = Path(__file__).with_name("live_worker.c")
@@ -210,8 +209,8 @@ class _Process:
             key, _, rest = line.partition(b":")
             if b"-" in key and b" " in key:
                 bounds, flags = line.split(None, 2)[:2]
-                start, end = (int(x, 16) for x in bounds.split(b"-"))
-                slots = range((start - _REGION) // _PAGE, (end - _REGION) // _PAGE if _REGION <= start < _END else 0)
+                start, end = ((int(x, 16) - _REGION) // _PAGE for x in bounds.split(b"-"))
+                slots = range(start, end) if 0 <= start < SLOTS else range(0)
                 mark = Bit.MAPPED | (Bit.READ if flags[0:1] == b"r" else 0) | (Bit.WRITE if flags[1:2] == b"w" else 0)
             elif not slots:
                 continue

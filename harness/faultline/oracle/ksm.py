@@ -7,7 +7,7 @@ it; no slot leaves its page except for a page of another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from faultline.oracle import rules
 from faultline.oracle.memory import DONE, Memory, Outcome
@@ -20,6 +20,8 @@ from faultline.oracle.state import (
     UFFD_WP,
     ForkWaiter,
     KsmPage,
+    OpenBits,
+    Process,
 )
 from faultline.program.codec import Operation
 from faultline.program.ops import SLOTS
@@ -47,19 +49,25 @@ class Ksm(Memory):
         return DONE
 
     def _op_ksm_scan(self, op: Operation) -> Outcome:
-        for waiter in self._blocked.values():
-            if isinstance(waiter, ForkWaiter):
-                self._scan_unborn(waiter)
+        unborn = [waiter for waiter in self._blocked.values() if isinstance(waiter, ForkWaiter)]
+        for waiter in unborn:
+            waiter.open_bits += self._protected(waiter.child)
+            self._tainted |= any(self._scanned(waiter.child, slot) for slot in range(SLOTS))
+        if unborn and self._tainted:
+            for process in self._living:
+                self._once += self._protected(process)
         self._rule = rules.KSM
         return DONE
 
-    def _scan_unborn(self, waiter: ForkWaiter) -> None:
-        child = waiter.child
-        for slot, page in enumerate(child.pages):
-            if page and child.row[slot] & MERGEABLE:
-                self._tainted = True
-                if child.row[slot] & UFFD_WP:
-                    waiter.open_bits.append((child.number << SLOT_SHIFT | slot, UFFD_WP, rules.KSM_BIT, -1))
+    @staticmethod
+    def _scanned(process: Process, slot: int) -> bool:
+        return bool(process.pages[slot]) and bool(process.row[slot] & MERGEABLE)
+
+    def _protected(self, process: Process) -> Iterator[OpenBits]:
+        """The bits that merging with a page that the sharing map cannot name may drop."""
+        for slot in range(SLOTS):
+            if process.row[slot] & UFFD_WP and self._scanned(process, slot):
+                yield process.number << SLOT_SHIFT | slot, UFFD_WP, rules.KSM_BIT, -1
 
     # --- the sharing map ---
 

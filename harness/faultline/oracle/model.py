@@ -244,10 +244,11 @@ class Oracle(Userfault, Ksm):
 
     def _adopt_word(self, process: Process, slot: int, word: int, reasons: list[OpenBits]) -> None:
         difference = word ^ process.row[slot]
-        allowed = 0
-        for reason in reasons:
-            allowed |= reason[1]
-        if difference and not difference & ~allowed:
+        unexplained = difference
+        for _, bits, _, _ in reasons:
+            if difference & bits == bits:
+                unexplained &= ~bits
+        if difference and not unexplained:
             process.row[slot] = word
             process.packed = None
             for _, bits, deviation, rule in reasons:

@@ -122,10 +122,11 @@ class Userfault(Memory):
 
     def _leave_stale(self, process: Process, slot: int, deviation: int) -> None:
         """The protection ends, but kernels leave its bit behind."""
-        if process.row[slot] & UFFD_WP:
+        word = process.row[slot]
+        if word & UFFD_WP:
             self._clear_wp(process.row, slot)
             key = process.number << SLOT_SHIFT | slot
-            self._stale[key] = (key, UFFD_WP | SWAP, deviation, -1)
+            self._stale[key] = (key, UFFD_WP | (word ^ process.row[slot]) & SWAP, deviation, -1)
 
     # --- registration ---
 
