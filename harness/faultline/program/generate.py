@@ -1,0 +1,453 @@
+"""Generation of programs: random ones by the thousand, and a Hypothesis strategy over the same generator.
+
+The generator turns bytes into a program.  Random bytes from a seeded `random.Random` give campaigns; bytes drawn by
+Hypothesis give examples that shrink.  It is deterministic: the same bytes give the same program on any machine.
+
+A program's bytes are a header, which sets the program's character (its mix of moves, its few slots), and a gene of
+GENE_SIZE bytes for each operation.  A gene chooses a *move*; a move is one operation, or several that belong together,
+of which the first is emitted and the others are planned.  Later genes follow the plan or cut in with moves of their
+own.  A light model of what the program has done so far (see `Model`) makes operands plausible: most operations act
+on something that is there.  About one gene in twelve is noise, so that error paths are reached too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from faultline.program.codec import Operation, decode, process_of, task_byte
+from faultline.program.model import (
+    CLOSE,
+    COPY,
+    COPY_DONTWAKE,
+    COPY_WP,
+    DONTNEED,
+    EVENT,
+    EVENT_FORK,
+    EXIT,
+    FORK,
+    MADVISE,
+    MERGE,
+    MERGEABLE,
+    MMAP,
+    MODE_MISSING,
+    MODE_WP,
+    MPROTECT,
+    MUNMAP,
+    NONE,
+    OPEN,
+    READ,
+    REGISTER,
+    RESOLVE,
+    RW,
+    SCAN,
+    SIGBUS,
+    UNMERGEABLE,
+    UNREGISTER,
+    WAKE,
+    WP,
+    WP_ASYNC,
+    WP_UNPOPULATED,
+    WRITE,
+    ZEROPAGE,
+    Model,
+    R,
+)
+from faultline.program.ops import OP_SIZE, OPS_MAX, PROCESSES, SLOT_TABLE_EDGE, SLOTS, TASK_MONITOR
+
+#: Bytes of the header and of each gene.
+HEADER_SIZE: Final = 8
+GENE_SIZE: Final = OP_SIZE
+#: Operations of a random program unless told: 1 to twice the mean, 12 on average.
+LENGTH_MAX: Final = 23
+
+# Weighted choices: a byte takes the element at byte % len.  The simplest stands first, for shrinking.
+_BASES: Final = (0, 0, 0, SLOT_TABLE_EDGE - 1, SLOT_TABLE_EDGE - 2, 8, SLOT_TABLE_EDGE - 3, SLOTS - 3)
+_WIDTHS: Final = (3, 2, 3, 4, 1, 3, 6, 4)
+_VALUES: Final = (1, 1, 1, 1, 1, 2, 2, 3, 1, 1, 1, 2, 2, 3, 0, 255)
+_PROTS: Final = (RW, RW, RW, RW, RW, RW, R, NONE)
+_REPROTECTS: Final = (R, R, RW, R, RW, RW, R, NONE)
+_FEATURES: Final = (
+    *(0, 0, 0, EVENT_FORK, WP_UNPOPULATED, 0, EVENT_FORK, WP_ASYNC | WP_UNPOPULATED),
+    *(0, 0, EVENT_FORK | WP_UNPOPULATED, WP_ASYNC, SIGBUS, 0, 0, WP_ASYNC | EVENT_FORK),
+)
+_BOTH: Final = MODE_WP | MODE_MISSING
+_MODES: Final = (MODE_WP, MODE_WP, MODE_WP, _BOTH, MODE_WP, MODE_MISSING, MODE_WP, _BOTH)
+#: By the upper 3 bits of a byte.
+_COPY_MODES: Final = (0, COPY_WP, 0, COPY_WP, 0, COPY_WP, COPY_DONTWAKE, COPY_WP | COPY_DONTWAKE)
+#: A control byte from here on makes the gene noise.
+_NOISE_FROM: Final = 244
+
+
+# --- operands ---
+
+
+def _value(gene: bytes) -> int:
+    return _VALUES[gene[5] % len(_VALUES)]
+
+
+def _other_value(gene: bytes) -> int:
+    return _value(gene) + 1 & 0xFF
+
+
+def _slot(model: Model, gene: bytes) -> int:
+    """One of the program's slots, the one in focus half of the time; rarely any slot."""
+    if gene[7] >= 248:
+        return gene[3] % SLOTS
+    if gene[7] >= 200:
+        model.focus = model.base + gene[3] % model.width
+    return model.base + (gene[3] >> 1) % model.width if gene[3] & 1 else model.focus
+
+
+def _range(model: Model, gene: bytes) -> tuple[int, int]:
+    """(start, pages): one page mostly, or all slots of the program, or a few pages."""
+    if 128 <= gene[4] < 208:
+        return model.base, model.width
+    start = _slot(model, gene)
+    pages = 1 if gene[4] < 128 else 2 + gene[4] % 3
+    return start, min(pages, SLOTS - start)
+
+
+def _task(model: Model, gene: bytes) -> int:
+    """The task byte of a task of a live process, its task 0 mostly."""
+    return model.free_task(model.live[gene[2] % len(model.live)], 1 if gene[2] >= 232 else 0)
+
+
+# --- moves: each returns the operations that it wants, of which there is at least one ---
+
+_Move = Callable[[Model, bytes], list[Operation]]
+
+
+def _map_first(model: Model, task: int) -> list[Operation]:
+    """What maps the program's slots if the task's process has nothing mapped."""
+    if model.mapped[process_of(task)]:
+        return []
+    return [(MMAP, task, model.base, model.width, RW)]
+
+
+def _uffd(model: Model, gene: bytes) -> tuple[list[Operation], int, int]:
+    """(operations that open and register a userfaultfd if none is open, a handle, the process behind it)"""
+    if not model.uffds:
+        ops = _open(model, gene)
+        return ops, model.free_handle(), process_of(ops[0][1])
+    handle = list(model.uffds)[gene[2] % len(model.uffds)]
+    return [], handle, model.uffds[handle].owner
+
+
+def _mmap(model: Model, gene: bytes) -> list[Operation]:
+    return [(MMAP, _task(model, gene), *_range(model, gene), _PROTS[gene[5] % len(_PROTS)])]
+
+
+def _munmap(model: Model, gene: bytes) -> list[Operation]:
+    task = _task(model, gene)
+    return [*_map_first(model, task), (MUNMAP, task, *_range(model, gene))]
+
+
+def _mprotect(model: Model, gene: bytes) -> list[Operation]:
+    """A change of protection; sometimes taken back."""
+    task, target = _task(model, gene), _range(model, gene)
+    prot = _REPROTECTS[gene[5] % len(_REPROTECTS)]
+    ops: list[Operation] = [*_map_first(model, task), (MPROTECT, task, *target, prot)]
+    return [*ops, (MPROTECT, task, *target, RW)] if prot != RW and gene[6] & 3 == 3 else ops
+
+
+def _dontneed(model: Model, gene: bytes) -> list[Operation]:
+    task = _task(model, gene)
+    return [*_map_first(model, task), (MADVISE, task, *_range(model, gene), DONTNEED)]
+
+
+def _mergeable(model: Model, gene: bytes) -> list[Operation]:
+    task = _task(model, gene)
+    advice = UNMERGEABLE if model.mergeable[process_of(task)] and gene[5] & 1 else MERGEABLE
+    return [*_map_first(model, task), (MADVISE, task, *_range(model, gene), advice)]
+
+
+def _read(model: Model, gene: bytes) -> list[Operation]:
+    task = _task(model, gene)
+    return [*_map_first(model, task), (READ, task, _slot(model, gene))]
+
+
+def _write(model: Model, gene: bytes) -> list[Operation]:
+    task = _task(model, gene)
+    return [*_map_first(model, task), (WRITE, task, _slot(model, gene), _value(gene))]
+
+
+def _fork(model: Model, gene: bytes) -> list[Operation]:
+    """A fork; often with data before it, the event read, and a write by one side after it."""
+    task, child, slot = _task(model, gene), model.free_process(), _slot(model, gene)
+    ops = _map_first(model, task)
+    if gene[6] & 1:
+        ops.append((WRITE, task, slot, _value(gene)))
+    ops.append((FORK, task, child))
+    if gene[6] & 6:
+        for handle, uffd in model.uffds.items():
+            if uffd.features & EVENT_FORK and uffd.owner == process_of(task):
+                ops.append((EVENT, TASK_MONITOR, handle, model.free_handle()))
+    if gene[6] & 8:
+        ops.append((WRITE, task_byte(child) if gene[6] & 16 else task, slot, _other_value(gene)))
+    return ops
+
+
+def _exit(model: Model, gene: bytes) -> list[Operation]:
+    """An exit, of the youngest process mostly; of the only one seldom, as that ends the program."""
+    if len(model.live) == 1 and gene[6] < 224:
+        return _fork(model, gene)
+    return [(EXIT, model.free_task(model.live[-1 if gene[2] < 192 else 0]))]
+
+
+def _open(model: Model, gene: bytes) -> list[Operation]:
+    """A userfaultfd, registered on the program's slots mostly."""
+    task, handle = _task(model, gene), model.free_handle()
+    ops: list[Operation] = [*_map_first(model, task), (OPEN, task, handle, _FEATURES[gene[5] % len(_FEATURES)])]
+    if gene[7] < 240:
+        mode = _MODES[gene[7] % len(_MODES)]
+        ops.append((REGISTER, TASK_MONITOR, handle, model.base, model.width, mode))
+    return ops
+
+
+def _register(model: Model, gene: bytes) -> list[Operation]:
+    first, handle, _ = _uffd(model, gene)
+    return first or [(REGISTER, TASK_MONITOR, handle, *_range(model, gene), _MODES[gene[6] % len(_MODES)])]
+
+
+def _unregister(model: Model, gene: bytes) -> list[Operation]:
+    first, handle, _ = _uffd(model, gene)
+    return first or [(UNREGISTER, TASK_MONITOR, handle, *_range(model, gene))]
+
+
+def _close(model: Model, gene: bytes) -> list[Operation]:
+    first, handle, _ = _uffd(model, gene)
+    return first or [(CLOSE, TASK_MONITOR, handle)]
+
+
+def _protect(model: Model, gene: bytes) -> tuple[list[Operation], int, int, tuple[int, int]]:
+    """(operations that write-protect a range with a page in it, the handle, a task, the range)"""
+    ops, handle, process = _uffd(model, gene)
+    start, pages = _range(model, gene)
+    task = model.free_task(process)
+    if not model.present[process] >> start & 1 and gene[5] < 224:
+        ops.append((WRITE, task, start, _value(gene)))
+    ops.append((WP, TASK_MONITOR, handle, start, pages))
+    return ops, handle, task, (start, pages)
+
+
+def _wp(model: Model, gene: bytes) -> list[Operation]:
+    """Write protection; often with a write that meets it, and what the monitor does then."""
+    ops, handle, task, target = _protect(model, gene)
+    if gene[6] & 1:
+        ops.append((WRITE, task, target[0], _other_value(gene)))
+        if gene[6] & 2:
+            ops.append((EVENT, TASK_MONITOR, handle, model.free_handle()))
+    if gene[6] & 4:
+        ops.append((RESOLVE, TASK_MONITOR, handle, *target, int(gene[6] >= 240)))
+    return ops
+
+
+def _wp_sandwich(model: Model, gene: bytes) -> list[Operation]:
+    """Write protection with an mprotect inside it, then the resolve and a write."""
+    ops, handle, task, target = _protect(model, gene)
+    ops.append((MPROTECT, task, *target, R))
+    if gene[6] & 1:
+        ops.append((MPROTECT, task, *target, RW))
+    if gene[6] & 6:
+        ops.append((RESOLVE, TASK_MONITOR, handle, *target, 0))
+    return [*ops, (WRITE, task, target[0], _other_value(gene))]
+
+
+def _resolve(model: Model, gene: bytes) -> list[Operation]:
+    _, handle, _ = _uffd(model, gene)
+    if handle not in model.uffds or not model.uffds[handle].protected:
+        return _wp(model, gene)
+    return [(RESOLVE, TASK_MONITOR, handle, *_range(model, gene), int(gene[6] >= 240))]
+
+
+def _fill(model: Model, gene: bytes) -> list[Operation]:
+    """A copy or zeropage into a missing page; often a task waits for it."""
+    ops, handle, process = _uffd(model, gene)
+    target = _range(model, gene)
+    task = model.free_task(process)
+    if model.present[process] >> target[0] & 1 and gene[6] & 3:
+        ops.append((MADVISE, task, *target, DONTNEED))
+    if gene[6] & 4:
+        ops.append((READ, task, target[0]) if gene[6] & 8 else (WRITE, task, target[0], _other_value(gene)))
+    if gene[6] & 0x70:
+        return [*ops, (COPY, TASK_MONITOR, handle, *target, _value(gene), _COPY_MODES[gene[5] >> 5])]
+    return [*ops, (ZEROPAGE, TASK_MONITOR, handle, *target, int(gene[5] >= 224))]
+
+
+def _wake(model: Model, gene: bytes) -> list[Operation]:
+    first, handle, _ = _uffd(model, gene)
+    return first or [(WAKE, TASK_MONITOR, handle, *_range(model, gene))]
+
+
+def _event(model: Model, gene: bytes) -> list[Operation]:
+    first, handle, _ = _uffd(model, gene)
+    return first or [(EVENT, TASK_MONITOR, handle, model.free_handle())]
+
+
+def _merge(model: Model, gene: bytes) -> list[Operation]:
+    """KSM over the program's slots, mostly with equal pages made for it first."""
+    task = _task(model, gene)
+    ops = _map_first(model, task)
+    if not model.mergeable[process_of(task)] or gene[5] < 16:
+        ops.append((MADVISE, task, model.base, model.width, MERGEABLE))
+    if gene[6] & 3:
+        ops.append((WRITE, task, _slot(model, gene), 1))
+    if gene[6] & 12:
+        ops.append((WRITE, task, model.base + (gene[6] >> 4) % model.width, 1))
+    if gene[5] >= 224:
+        return [*ops, (SCAN, TASK_MONITOR)]
+    target = (model.base, model.width) if gene[4] < 192 else _range(model, gene)
+    return [*ops, (MERGE, TASK_MONITOR, process_of(task), *target)]
+
+
+def _reshare(model: Model, gene: bytes) -> list[Operation]:
+    """A page is shared, left alone, write-protected and resolved, shared again, written.
+
+    Code that takes the page for exclusive in between shows itself at the other sharer.
+    """
+    ops, handle, process = _uffd(model, gene)
+    task, slot = model.free_task(process), _slot(model, gene)
+    sharing = (_sharing_by_ksm if gene[7] & 3 else _sharing_by_fork)(model, gene, task, slot)
+    ops += [*sharing.share, sharing.leave]
+    if gene[6] & 3:
+        ops.append((WP, TASK_MONITOR, handle, slot, 1))
+        ops.append((RESOLVE, TASK_MONITOR, handle, slot, 1, 0))
+    return [*ops, sharing.again, (WRITE, task, slot, _other_value(gene)), sharing.look]
+
+
+class _Sharing(NamedTuple):
+    share: list[Operation]
+    """What makes the page shared."""
+    leave: Operation
+    """What leaves it with one mapper."""
+    again: Operation
+    """What shares it again."""
+    look: Operation
+    """A read by the other sharer."""
+
+
+def _sharing_by_ksm(model: Model, gene: bytes, task: int, slot: int) -> _Sharing:
+    """The neighbour is merged with the slot, rewritten, and merged again."""
+    process = process_of(task)
+    other = model.base + (slot - model.base + 1) % model.width
+    merge: Operation = (MERGE, TASK_MONITOR, process, model.base, model.width)
+    share: list[Operation] = [(WRITE, task, slot, 1), (WRITE, task, other, 1), merge]
+    if not model.mergeable[process]:
+        share.insert(0, (MADVISE, task, model.base, model.width, MERGEABLE))
+    return _Sharing(share, (WRITE, task, other, 1), merge, (READ, task, other))
+
+
+def _sharing_by_fork(model: Model, gene: bytes, task: int, slot: int) -> _Sharing:
+    """A child exits or writes the page; then there is another child."""
+    child = model.free_process()
+    exits = gene[6] & 4
+    leave: Operation = (EXIT, task_byte(child)) if exits else (WRITE, task_byte(child), slot, 0)
+    next_child = child if exits else (child + 1) % PROCESSES
+    share: list[Operation] = [(WRITE, task, slot, _value(gene)), (FORK, task, child)]
+    return _Sharing(share, leave, (FORK, task, next_child), (READ, task_byte(next_child), slot))
+
+
+def _attend(model: Model, gene: bytes) -> list[Operation]:
+    """What the monitor does for a blocked task: reads the event, ends the cause."""
+    handle, slot = list(model.blocked.values())[gene[2] % len(model.blocked)]
+    event: Operation = (EVENT, TASK_MONITOR, handle, model.free_handle())
+    if slot < 0:
+        return [event]
+    first = [event] if gene[6] & 1 else []
+    if model.uffds[handle].protected >> slot & 1:
+        return [*first, (RESOLVE, TASK_MONITOR, handle, slot, 1, 0)]
+    return [*first, (COPY, TASK_MONITOR, handle, slot, 1, _value(gene), _COPY_MODES[gene[5] >> 5])]
+
+
+def _noise(model: Model, gene: bytes) -> list[Operation]:
+    """Any operation with any operands; if a task runs it, a live one every other time."""
+    op = decode(bytes((gene[0], gene[6], *gene[2:])))[0]
+    return [op if op[1] == TASK_MONITOR or gene[1] & 1 else (op[0], _task(model, gene), *op[2:])]
+
+
+#: The moves and their weights in the mix of everything, simplest first.
+_MOVES: Final[tuple[tuple[_Move, int], ...]] = (
+    (_write, 8),
+    (_read, 3),
+    (_mmap, 2),
+    (_fork, 6),
+    (_mprotect, 2),
+    (_dontneed, 2),
+    (_mergeable, 1),
+    (_merge, 5),
+    (_munmap, 1),
+    (_exit, 4),
+    (_open, 2),
+    (_wp, 5),
+    (_resolve, 4),
+    (_wp_sandwich, 2),
+    (_reshare, 2),
+    (_fill, 3),
+    (_register, 2),
+    (_unregister, 1),
+    (_close, 1),
+    (_wake, 1),
+    (_event, 2),
+)
+#: The first moves are in every mix.
+_ALWAYS: Final = 2
+_MIXES: Final = 1024
+
+
+@lru_cache(_MIXES)
+def _mix(number: int) -> tuple[_Move, ...]:
+    """The moves of one program, by the first byte of its genes.
+
+    Mix 0 holds them all.  In any other, each later move is there or not, with a weight of its own: programs
+    of few kinds of operations get deeper than programs of all (swarm testing, Groce et al., ISSTA 2012).
+    """
+    rng = random.Random(number)
+    weights = [weight for _, weight in _MOVES]
+    if number:
+        for i in range(len(weights)):
+            weights[i] *= (1, 1, 2, 3)[int(rng.random() * 4)] if i < _ALWAYS or rng.random() < 0.5 else 0
+    total = sum(weights)
+    table: list[_Move] = []
+    reached = 0
+    for (move, _), weight in zip(_MOVES, weights, strict=True):
+        reached += weight
+        table += [move] * (reached * 256 // total - len(table))
+    return tuple(table)
+
+
+def program_from(data: bytes) -> list[Operation]:
+    """The program that the bytes stand for: a header, then one operation for each whole gene.
+
+    :param data: at least HEADER_SIZE bytes.
+    """
+    base = _BASES[data[2] % len(_BASES)]
+    width = min(_WIDTHS[data[3] % len(_WIDTHS)], SLOTS - base)
+    model = Model(base, width, base + data[4] % width)
+    moves = _mix((data[0] | data[1] << 8) % _MIXES)
+    program: list[Operation] = []
+    plan: list[Operation] = []
+    for i in range(HEADER_SIZE, len(data) - GENE_SIZE + 1, GENE_SIZE):
+        gene = data[i : i + GENE_SIZE]
+        control = gene[1]
+        if control >= _NOISE_FROM:
+            plan[:0] = _noise(model, gene)
+        elif not plan or not control & 7:
+            move = _attend if model.blocked and control & 8 else moves[gene[0]]
+            plan[:0] = move(model, gene)
+        op = plan.pop(0)
+        model.apply(op)
+        program.append(op)
+    return program
+
+
+def random_program(rng: random.Random, *, length_max: int = LENGTH_MAX) -> list[Operation]:
+    """A random program of 1 to ``length_max`` operations, half of that on average.
+
+    It takes its bytes from ``rng`` alone, so a seed gives the same program on any machine.
+    """
+    assert 1 <= length_max <= OPS_MAX
+    length = 1 + int((rng.random() + rng.random()) / 2 * length_max)
+    return program_from(rng.randbytes(HEADER_SIZE + GENE_SIZE * length))

@@ -1,0 +1,275 @@
+"""What a program has done so far, roughly: the generator's guide to operands that mean something.
+
+Whatever the model gets wrong costs a less useful operation, never a wrong verdict: the oracle is elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from faultline.program.codec import Operation, process_of, task_byte
+from faultline.program.ops import (
+    ADVICE,
+    BY_NAME,
+    COPY_MODE,
+    FEATURES,
+    OPS,
+    PROCESSES,
+    PROT,
+    REGISTER_MODE,
+    SLOTS,
+    TASK_MONITOR,
+    TASKS,
+    UFFDS,
+)
+
+
+def _code(name: str) -> int:
+    return BY_NAME[name].code
+
+
+def _bit(kind_words: tuple[str, ...], word: str) -> int:
+    return 1 << kind_words.index(word)
+
+
+MMAP, MUNMAP, MPROTECT, MADVISE = map(_code, ("mmap", "munmap", "mprotect", "madvise"))
+READ, WRITE, FORK, EXIT, OPEN = map(_code, ("read", "write", "fork", "exit", "uffd-open"))
+REGISTER, UNREGISTER, CLOSE = map(_code, ("uffd-register", "uffd-unregister", "uffd-close"))
+WP, RESOLVE, COPY, ZEROPAGE = map(_code, ("uffd-wp", "uffd-resolve", "uffd-copy", "uffd-zeropage"))
+WAKE, EVENT, MERGE, SCAN = map(_code, ("uffd-wake", "uffd-read", "ksm-merge", "ksm-scan"))
+
+NONE, R, RW = (PROT.words.index(word) for word in ("none", "r", "rw"))
+DONTNEED, MERGEABLE, UNMERGEABLE = (ADVICE.words.index(word) for word in ("dontneed", "mergeable", "unmergeable"))
+MODE_MISSING, MODE_WP = (_bit(REGISTER_MODE.words, word) for word in ("missing", "wp"))
+EVENT_FORK, WP_ASYNC, WP_UNPOPULATED, SIGBUS = (_bit(FEATURES.words, word) for word in FEATURES.words)
+COPY_WP, COPY_DONTWAKE = (_bit(COPY_MODE.words, word) for word in ("wp", "dontwake"))
+
+
+class Uffd:
+    """What the model knows of an open userfaultfd; the masks have a bit for each slot."""
+
+    __slots__ = ("features", "forks", "missing", "owner", "protected", "wp")
+
+    def __init__(self, owner: int, features: int) -> None:
+        self.owner = owner
+        self.features = features
+        self.missing = 0
+        self.wp = 0
+        self.protected = 0
+        self.forks: list[tuple[int, int]] = []
+        """(parent's task byte, child) of forks whose event is not read yet"""
+
+
+class Model:
+    """The state of the program so far, and the operands that it suggests.
+
+    ``base``, ``width`` and ``focus`` are the few slots that a program is about; the masks are by process.
+    """
+
+    __slots__ = ("base", "blocked", "focus", "live", "mapped", "mergeable", "present", "uffds", "width")
+
+    def __init__(self, base: int, width: int, focus: int) -> None:
+        self.base = base
+        self.width = width
+        self.focus = focus
+        self.live = [0]
+        self.mapped = [0] * PROCESSES
+        self.present = [0] * PROCESSES
+        self.mergeable = [0] * PROCESSES
+        self.uffds: dict[int, Uffd] = {}
+        self.blocked: dict[int, tuple[int, int]] = {}
+        """(handle, slot) that a blocked task waits for, by task byte; slot -1: a fork event"""
+
+    def free_task(self, process: int, first: int = 0) -> int:
+        """The task byte of the process's first task from ``first`` on that is probably not blocked."""
+        for task in range(first, TASKS):
+            byte = task_byte(process, task)
+            if byte not in self.blocked:
+                return byte
+        return task_byte(process)
+
+    def free_handle(self) -> int:
+        """A handle that is not open, the last one if all are."""
+        return next((u for u in range(UFFDS) if u not in self.uffds), UFFDS - 1)
+
+    def free_process(self) -> int:
+        """A process that does not live, the last one if all do."""
+        return next((p for p in range(PROCESSES) if p not in self.live), PROCESSES - 1)
+
+    def apply(self, op: Operation) -> None:
+        """Takes note of what the operation does."""
+        effect = _EFFECTS[op[0]]
+        if effect and (op[1] == TASK_MONITOR or (op[1] not in self.blocked and process_of(op[1]) in self.live)):
+            effect(self, op)
+
+    def unblock(self, handle: int, mask: int) -> None:
+        """The tasks that wait for the handle because of a slot in the mask go on."""
+        for byte, (waited, slot) in list(self.blocked.items()):
+            if waited == handle and slot >= 0 and mask >> slot & 1:
+                del self.blocked[byte]
+
+
+def _mask(op: Operation, at: int) -> int:
+    """The slots of the range whose start is item ``at`` of the operation."""
+    return (1 << op[at + 1]) - 1 << op[at]
+
+
+def _does_mmap(model: Model, op: Operation) -> None:
+    _does_munmap(model, op)
+    model.mapped[process_of(op[1])] |= _mask(op, 2)
+
+
+def _does_munmap(model: Model, op: Operation) -> None:
+    process, mask = process_of(op[1]), _mask(op, 2)
+    for masks in (model.mapped, model.present, model.mergeable):
+        masks[process] &= ~mask
+    for handle, uffd in model.uffds.items():
+        if uffd.owner == process:
+            uffd.wp &= ~mask
+            uffd.missing &= ~mask
+            uffd.protected &= ~mask
+            model.unblock(handle, mask)
+
+
+def _does_madvise(model: Model, op: Operation) -> None:
+    process, mask = process_of(op[1]), _mask(op, 2)
+    if op[4] == MERGEABLE:
+        model.mergeable[process] |= mask & model.mapped[process]
+    elif op[4] == UNMERGEABLE:
+        model.mergeable[process] &= ~mask
+    else:
+        model.present[process] &= ~mask
+
+
+def _does_access(model: Model, op: Operation) -> None:
+    process, bit = process_of(op[1]), 1 << op[2]
+    for handle, uffd in model.uffds.items():
+        if uffd.owner == process and not uffd.features & SIGBUS:
+            missing = uffd.missing & bit and not model.present[process] & bit
+            if missing or (op[0] == WRITE and uffd.protected & bit and not uffd.features & WP_ASYNC):
+                model.blocked[op[1]] = (handle, op[2])
+                return
+            uffd.protected &= ~bit if op[0] == WRITE else -1
+    model.present[process] |= bit & model.mapped[process]
+
+
+def _does_fork(model: Model, op: Operation) -> None:
+    process, child = process_of(op[1]), op[2]
+    if child in model.live:
+        return
+    for masks in (model.mapped, model.present, model.mergeable):
+        masks[child] = masks[process]
+    for handle, uffd in model.uffds.items():
+        if uffd.owner == process and uffd.features & EVENT_FORK:
+            uffd.forks.append((op[1], child))
+            model.blocked[op[1]] = (handle, -1)
+            return
+    model.live.append(child)
+
+
+def _does_exit(model: Model, op: Operation) -> None:
+    process = process_of(op[1])
+    model.live.remove(process)
+    model.mapped[process] = 0
+    for byte in [byte for byte in model.blocked if process_of(byte) == process]:
+        del model.blocked[byte]
+    if not model.live:
+        model.live.append(process)
+
+
+def _does_open(model: Model, op: Operation) -> None:
+    if op[2] not in model.uffds:
+        model.uffds[op[2]] = Uffd(process_of(op[1]), op[3])
+
+
+def _does_register(model: Model, op: Operation) -> None:
+    uffd = model.uffds.get(op[2])
+    if uffd:
+        mask = _mask(op, 3) & model.mapped[uffd.owner]
+        uffd.wp |= mask if op[5] & MODE_WP else 0
+        uffd.missing |= mask if op[5] & MODE_MISSING else 0
+
+
+def _does_unregister(model: Model, op: Operation) -> None:
+    uffd, mask = model.uffds.get(op[2]), _mask(op, 3)
+    if uffd:
+        uffd.wp &= ~mask
+        uffd.missing &= ~mask
+        uffd.protected &= ~mask
+        model.unblock(op[2], mask)
+
+
+def _does_close(model: Model, op: Operation) -> None:
+    uffd = model.uffds.pop(op[2], None)
+    if uffd:
+        model.unblock(op[2], (1 << SLOTS) - 1)
+        for parent, child in uffd.forks:
+            _fork_goes_on(model, parent, child)
+
+
+def _fork_goes_on(model: Model, parent: int, child: int) -> None:
+    model.blocked.pop(parent, None)
+    if child not in model.live:
+        model.live.append(child)
+
+
+def _does_wp(model: Model, op: Operation) -> None:
+    uffd = model.uffds.get(op[2])
+    if uffd:
+        reached = -1 if uffd.features & WP_UNPOPULATED else model.present[uffd.owner]
+        uffd.protected |= _mask(op, 3) & uffd.wp & reached
+
+
+def _does_resolve(model: Model, op: Operation) -> None:
+    uffd = model.uffds.get(op[2])
+    if uffd:
+        uffd.protected &= ~_mask(op, 3)
+        if not op[5]:
+            model.unblock(op[2], _mask(op, 3))
+
+
+def _does_fill(model: Model, op: Operation) -> None:
+    uffd = model.uffds.get(op[2])
+    if uffd:
+        filled = _mask(op, 3) & uffd.missing & ~model.present[uffd.owner]
+        model.present[uffd.owner] |= filled
+        if op[0] == COPY and op[6] & COPY_WP:
+            uffd.protected |= filled & uffd.wp
+        model.unblock(op[2], _mask(op, 3))
+
+
+def _does_wake(model: Model, op: Operation) -> None:
+    model.unblock(op[2], _mask(op, 3))
+
+
+def _does_event(model: Model, op: Operation) -> None:
+    uffd = model.uffds.get(op[2])
+    if uffd and uffd.forks and op[3] not in model.uffds:
+        parent, child = uffd.forks.pop(0)
+        _fork_goes_on(model, parent, child)
+        inherited = model.uffds[op[3]] = Uffd(child, uffd.features)
+        inherited.wp, inherited.missing, inherited.protected = uffd.wp, uffd.missing, uffd.protected
+
+
+_Effect = Callable[[Model, Operation], None]
+_EFFECT_BY_CODE: Final[dict[int, _Effect]] = {
+    MMAP: _does_mmap,
+    MUNMAP: _does_munmap,
+    MADVISE: _does_madvise,
+    READ: _does_access,
+    WRITE: _does_access,
+    FORK: _does_fork,
+    EXIT: _does_exit,
+    OPEN: _does_open,
+    REGISTER: _does_register,
+    UNREGISTER: _does_unregister,
+    CLOSE: _does_close,
+    WP: _does_wp,
+    RESOLVE: _does_resolve,
+    COPY: _does_fill,
+    ZEROPAGE: _does_fill,
+    WAKE: _does_wake,
+    EVENT: _does_event,
+}
+_EFFECTS: Final = tuple(_EFFECT_BY_CODE.get(op.code) for op in OPS)
