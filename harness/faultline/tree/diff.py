@@ -159,7 +159,7 @@ def _outwards(start: int, lowest: int, highest: int) -> Iterator[int]:
 
 
 def _misfit(lines: list[str], part: _Part, expected: int, what: str, path: str) -> str:
-    if _place(lines, _Part(part.new, part.new, part.head, part.tail), expected, 0) and part.new != part.old:
+    if part.new != part.old and _place(lines, _Part(part.new, part.new, head=0, tail=0), expected, 0):
         return f"{what} does not fit {path}: it seems to be applied already"
     best = max(
         _outwards(expected, 0, max(len(lines) - 1, 0)),

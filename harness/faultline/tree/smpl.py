@@ -21,7 +21,7 @@ from faultline.tree.cache import cache_dir, no_space, scratch, store, touch, wri
 
 _FILES: Final = re.compile(r"^//\s*files:\s*(.+)$", re.MULTILINE)
 _OPTIONAL: Final = re.compile(r"^//\s*optional:\s*(.+)$", re.MULTILINE)
-_RULE: Final = re.compile(r"^@\s*(?P<name>[A-Za-z_]\w*)?[^@]*@")
+_RULE: Final = re.compile(r"^@\s*(?P<name>[A-Za-z_]\w*)?(?P<script>\s*:)?[^@]*@")
 _TRIED: Final = re.compile(r"^dependencies for rule (.+) (?:not )?satisfied:$")
 _EDITED: Final = "transform state:"
 _TIMEOUT_SECONDS: Final = 300
@@ -30,9 +30,14 @@ _TIMEOUT_SECONDS: Final = 300
 @dataclass(frozen=True, slots=True)
 class _Rule:
     name: str
+    """As spatch calls it; an unnamed one by its line."""
     line: int
     """1-based, of its header."""
-    edits: bool
+    script: bool
+    edits: bool = False
+
+    def __str__(self) -> str:
+        return f"the {self.name}" if " " in self.name else f"rule {self.name} (line {self.line})"
 
 
 def apply_smpl(text: str, read: Callable[[str], str | None], name: str) -> dict[str, str | None]:
@@ -67,21 +72,22 @@ def _silent(text: str, edited: set[str]) -> str:
     """Names the rules that should have edited something and did not."""
     optional = {rule for line in _OPTIONAL.findall(text) for rule in line.split()}
     missed = [rule for rule in _rules(text) if rule.edits and rule.name not in edited | optional]
-    return "".join(f": rule {rule.name} (line {rule.line}) matches nowhere" for rule in missed[:1])
+    return f": {missed[0]} matches nowhere" if missed else ""
 
 
 def _rules(text: str) -> list[_Rule]:
-    """The rules of a semantic patch, found by their headers; an unnamed one is called as spatch calls it."""
+    """The rules of a semantic patch, found by their headers."""
     rules: list[_Rule] = []
     in_body = True
     for number, line in enumerate(text.splitlines(), 1):
         header = _RULE.match(line) if in_body else None
         if header:
-            rules.append(_Rule(header["name"] or f"rule starting on line {number}", number, False))
+            name = header["name"] or f"rule starting on line {number}"
+            rules.append(_Rule(name, number, script=bool(header["script"])))
             in_body = "@@" in line[header.end() :]
         elif not in_body:
             in_body = "@@" in line
-        elif rules and line[:1] in ("+", "-"):
+        elif rules and not rules[-1].script and line[:1] in ("+", "-"):
             rules[-1] = replace(rules[-1], edits=True)
     return rules
 
