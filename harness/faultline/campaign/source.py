@@ -1,0 +1,50 @@
+"""Which programs a campaign runs: number ``i`` is a function of the seed, ``i`` and the corpus, and of nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from faultline.program import generate, mutate
+from faultline.program.codec import Operation
+from faultline.program.text import read_repro
+
+#: Of the generated programs, one in this many is a mutation of a corpus program; the others are fresh.
+MUTATED_ONE_IN: Final = 3
+SUFFIXES: Final = (".prog", ".repro")
+
+
+class Source:
+    """The numbered programs of a campaign: first the corpus as it stands, then fresh and mutated ones."""
+
+    def __init__(self, seed: int, corpus: Sequence[list[Operation]] = ()) -> None:
+        self._seed = seed
+        self._corpus = list(corpus)
+
+    def program(self, index: int) -> list[Operation]:
+        """Program number ``index``, counted from 0."""
+        if index < len(self._corpus):
+            return list(self._corpus[index])
+        rng = random.Random(f"{self._seed}/{index}")
+        if self._corpus and rng.randrange(MUTATED_ONE_IN) == 0:
+            return mutate.mutate(rng, rng.choice(self._corpus), self._corpus)
+        return generate.random_program(rng)
+
+
+def corpora_dir() -> Path:
+    """The corpora: ``FAULTLINE_CORPORA``, else corpora/ of the repository that this package lies in."""
+    chosen = os.environ.get("FAULTLINE_CORPORA")
+    return Path(chosen).expanduser().absolute() if chosen else Path(__file__).resolve().parents[3] / "corpora"
+
+
+def read_corpus(folders: Iterable[Path]) -> list[list[Operation]]:
+    """The programs of all ``*.prog`` and ``*.repro`` files in ``folders``, ordered by file name; a missing folder is
+    an empty one.
+
+    :raises FaultlineError: (USAGE) a file is damaged or unreadable.
+    """
+    files = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.suffix in SUFFIXES]
+    return [read_repro(path).ops for path in sorted(files)]

@@ -1,0 +1,62 @@
+"""What a campaign tests: a tree, with patches or not, built and ready to be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from faultline.build import BuiltLibrary, Variant, build
+from faultline.campaign.source import corpora_dir
+from faultline.program.cheader import c_header
+from faultline.tree import TreeInfo, find_tree
+from faultline.verdict.judge import Judge, open_judge
+from faultline.verdict.known import read_known, signatures
+
+Say = Callable[[str], None]
+"""Told in a line what is being done."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A built tree, with its base where the patches are to be judged against it, and what is known of it."""
+
+    library: BuiltLibrary
+    base: BuiltLibrary | None
+    known: frozenset[str]
+
+    def judge_maker(self) -> Callable[[Callable[[bytes], None]], Judge]:
+        """What opens a judge in any process; it is given the judge's ``before_run``."""
+        base = self.base.path if self.base else None
+        return partial(open_judge, subject=self.library.path, base=base, known=self.known)
+
+
+def build_library(
+    tree: TreeInfo, patches: Sequence[Path], profile: str, *, jobs: int, say: Say, variant: Variant = "plain"
+) -> BuiltLibrary:
+    """Builds ``tree`` with ``patches``.
+
+    :raises FaultlineError: see :func:`faultline.build.build`.
+    """
+    what = " + ".join(["building " + tree.spec, *(patch.name for patch in patches)])
+
+    def progress(stage: str, done: int, total: int) -> None:
+        say(f"{what}: {done}/{total} {stage}")
+
+    headers = {"ops.h": c_header()}
+    return build(tree, patches, variant=variant, profile=profile, jobs=jobs, extra_headers=headers, progress=progress)
+
+
+def prepare(
+    kernel: str, patches: Sequence[Path], profile: str, *, check: bool, jobs: int, say: Say, variant: Variant = "plain"
+) -> Subject:
+    """Finds the tree and builds what is to be tested; ``check``: its base too, always the plain variant.
+
+    :raises FaultlineError: the tree, a patch or the build.
+    """
+    tree = find_tree(kernel, say)
+    library = build_library(tree, patches, profile, jobs=jobs, say=say, variant=variant)
+    base = build_library(tree, (), profile, jobs=jobs, say=say) if check else None
+    known = signatures(read_known(corpora_dir() / "known"), f"{tree.major}.{tree.minor}")
+    return Subject(library, base, known)

@@ -1,0 +1,226 @@
+"""One worker of a campaign: a process that generates, runs, judges and minimises."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+from faultline.campaign.flight import Flight
+from faultline.campaign.isolate import death_of
+from faultline.campaign.source import Source
+from faultline.kinds import FaultlineError, FindingKind
+from faultline.program.codec import Operation, decode, encode
+from faultline.program.minimize import minimize
+from faultline.verdict.finding import END, Finding
+from faultline.verdict.judge import Blame, Judge
+
+#: Runs that the minimiser may spend on one finding.
+BUDGET: Final = 3000
+#: The same where every run is a forked process.
+BUDGET_ISOLATED: Final = 300
+NOT_AGAIN: Final = "This program alone does not show it again: the machine carried something over from an earlier one."
+NOT_STEADY: Final = "This program shows it in some runs only."
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a campaign is to do.
+
+    ``make_judge`` is called in each worker with the flight recorder's hook and must be picklable.  ``seconds`` and
+    ``programs`` bound the campaign, None: no bound.  ``settle`` ends it that many seconds after the last new finding
+    was done, minimisation included.
+    """
+
+    make_judge: Callable[[Callable[[bytes], None]], Judge]
+    seed: int
+    jobs: int
+    seconds: float | None = None
+    programs: int | None = None
+    settle: float | None = None
+    corpus: tuple[list[Operation], ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finding of a campaign with the program that shows it; ``index`` is the program's number in the campaign."""
+
+    finding: Finding
+    ops: list[Operation]
+    index: int
+    minimised: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing better will come: the program is minimised, or the note says why it cannot be."""
+        return self.minimised or bool(self.finding.note)
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A program that killed a worker with a signal."""
+
+    index: int
+    wire: bytes
+    signal: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker process starts with: ``start`` is the first program it looks at, ``seen`` are signatures already
+    reported, ``crash`` is what its predecessor died of."""
+
+    plan: Plan
+    flight: Path
+    start: int
+    seen: frozenset[str] = frozenset()
+    crash: Crash | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A worker's last message: how often each signature was seen, by blame, and which known deviations."""
+
+    signatures: Counter[tuple[Blame, str]] = field(default_factory=Counter)
+    deviations: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker cannot go on: a user's error in one line, or else a traceback of ours."""
+
+    message: str
+    ours: bool
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The worker has looked at what its predecessor died of, and reported it if there was something to report."""
+
+
+def crash_finding(crash: Crash) -> Finding:
+    """The finding that a dead worker leaves; SIGALRM stands for a worker that hung."""
+    name = signal.Signals(crash.signal).name
+    match crash.signal:
+        case signal.SIGALRM:
+            kind, aspect, happened = FindingKind.HANG, "process-stuck", "the machine did not return"
+        case signal.SIGKILL:
+            kind, aspect, happened = (
+                FindingKind.TOOL_ERROR,
+                "process-killed",
+                "something killed the worker (out of memory?)",
+            )
+        case _:
+            kind, aspect, happened = FindingKind.KERNEL_BUG, f"process-{name}", f"the machine's process died of {name}"
+    expected = "the program runs to its end"
+    return Finding(kind=kind, op=-1, operation=END, aspect=aspect, expected=expected, happened=happened)
+
+
+class Worker:
+    """The work of one process."""
+
+    def __init__(self, task: Task, judge: Judge, flight: Flight, send: Callable[[object], None]) -> None:
+        self._task, self._judge, self._flight, self._send = task, judge, flight, send
+        self._source = Source(task.plan.seed, task.plan.corpus)
+        self._seen = set(task.seen)
+        self._tally = Tally()
+
+    def run(self) -> None:
+        """Works until the plan's end or until the parent asks for it."""
+        if self._task.crash is not None:
+            self._explain(self._task.crash)
+        done, parent = self._flight.done, os.getppid()
+        for index in self._indices():
+            if self._flight.stopping or os.getppid() != parent:
+                break
+            self._flight.at(index, done)
+            self._one(index)
+            done += 1
+        self._flight.at(self._flight.index, done)
+        self._flight.rest()
+        self._send(self._tally)
+
+    def _indices(self) -> Iterator[int]:
+        plan = self._task.plan
+        if plan.programs is None:
+            return itertools.count(self._task.start, plan.jobs)
+        return iter(range(self._task.start, plan.programs, plan.jobs))
+
+    def _one(self, index: int) -> None:
+        ops = self._source.program(index)
+        verdict = self._judge.judge(ops)
+        self._tally.deviations.update(verdict.deviations)
+        finding = verdict.finding
+        if finding is None:
+            return
+        self._tally.signatures[verdict.blame, finding.signature] += 1
+        if verdict.blame is Blame.NEW and finding.signature not in self._seen:
+            self._seen.add(finding.signature)
+            self._report(Record(finding, ops, index))
+
+    def _report(self, record: Record) -> None:
+        """Sends the finding as it is, so that nothing is lost, then with a minimised program."""
+        self._send(record)
+        signature = record.finding.signature
+
+        def showing(ops: Sequence[Operation]) -> Finding | None:
+            verdict = self._judge.judge(ops)
+            finding = verdict.finding
+            return finding if finding and verdict.blame is Blame.NEW and finding.signature == signature else None
+
+        if showing(record.ops) is None:
+            self._send(replace(record, finding=record.finding.with_note(NOT_AGAIN)))
+            return
+        ops = minimize(record.ops, lambda fewer: not self._flight.hurrying and bool(showing(fewer)), budget=BUDGET)
+        finding = showing(ops)
+        if finding is None:
+            self._send(replace(record, finding=record.finding.with_note(NOT_STEADY)))
+            return
+        self._send(Record(finding, ops, record.index, minimised=not self._flight.hurrying))
+
+    def _explain(self, crash: Crash) -> None:
+        """Reports a program that killed a worker, minimised, each run in a child; not if the base tree dies too."""
+        finding = crash_finding(crash)
+        ops = decode(crash.wire)
+        blame = self._dies(ops)
+        self._tally.signatures[blame or Blame.NEW, finding.signature] += 1
+        if blame is not Blame.BASE and finding.signature not in self._seen:
+            self._seen.add(finding.signature)
+            self._send(Record(finding if blame else finding.with_note(NOT_AGAIN), ops, crash.index))
+        self._send(Explained())
+        if blame is Blame.NEW and finding.signature not in self._task.seen:
+            ops = minimize(ops, lambda fewer: self._dies(fewer) is Blame.NEW, budget=BUDGET_ISOLATED)
+            self._send(Record(finding, ops, crash.index, minimised=not self._flight.hurrying))
+
+    def _dies(self, ops: Sequence[Operation]) -> Blame | None:
+        """Whose machine dies of the program: the subject's (NEW), the base's, or nobody's."""
+        if self._flight.hurrying:
+            return None
+        wire = encode(ops)
+        base, subject = self._judge.base, self._judge.subject
+        if base is not None and death_of(lambda: base.machine.run(wire)):
+            return Blame.BASE
+        return Blame.NEW if death_of(lambda: subject.machine.run(wire)) else None
+
+
+def main(task: Task, pipe: Connection) -> None:
+    """The process: everything it has to say goes through ``pipe``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C does
+    try:
+        flight = Flight(task.flight)
+        Worker(task, task.plan.make_judge(flight.begin), flight, pipe.send).run()
+    except FaultlineError as error:
+        pipe.send(Failed(str(error), ours=False))
+    except BrokenPipeError:
+        pass  # the parent is gone
+    except Exception:
+        pipe.send(Failed(traceback.format_exc(), ours=True))
+    finally:
+        pipe.close()

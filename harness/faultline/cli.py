@@ -1,0 +1,434 @@
+"""The command line.  Every command ends with one of :class:`faultline.kinds.ExitStatus`."""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from faultline import __version__
+from faultline.build import BuiltLibrary, Variant
+from faultline.campaign.isolate import death_of
+from faultline.campaign.run import Result, run
+from faultline.campaign.source import corpora_dir, read_corpus
+from faultline.campaign.subject import Subject, build_library, prepare
+from faultline.campaign.worker import BUDGET, Crash, Plan, crash_finding
+from faultline.kinds import ExitStatus, FaultlineError
+from faultline.program.codec import Operation, encode
+from faultline.program.minimize import minimize as minimize_program
+from faultline.program.text import read_repro
+from faultline.report.console import Reporter, Screen
+from faultline.report.replay import replay_json, replay_lines
+from faultline.report.repro import Patch, Setting, repro_text
+from faultline.report.result import result_json, summary
+from faultline.tree import find_tree
+from faultline.tree.cache import cache_dir, store
+from faultline.verdict.compare import difference
+from faultline.verdict.finding import Finding
+from faultline.verdict.judge import Judge, Side, Trial
+
+TREE_DEFAULT: Final = "debian:6.12"
+PROFILE_DEFAULT: Final = "base"
+SECONDS_DEFAULT: Final = 60.0
+#: A check ends this many seconds after its last new finding: the author's next step is to look at it.
+SETTLE_SECONDS: Final = 5.0
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+# --- options that several commands share ---
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+    return decorate
+
+
+_path = click.Path(path_type=Path)
+_tree = click.option(
+    "--tree", default=None, envvar="FAULTLINE_TREE", metavar="TREE",
+    help=f"Kernel tree: a path, or debian:VERSION.  [default: {TREE_DEFAULT}]",
+)  # fmt: skip
+_patches = click.option(
+    "--patch", "patches", multiple=True, type=_path, metavar="FILE", help="Unified diff or .cocci; repeat for a series."
+)
+_profile = click.option("--profile", default=None, help=f"Kernel configuration.  [default: {PROFILE_DEFAULT}]")
+_jobs = click.option(
+    "--jobs", type=click.IntRange(1, 256), default=lambda: len(os.sched_getaffinity(0)), show_default="all cores",
+    help="Processes that run at once.",
+)  # fmt: skip
+_json = click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only findings and the result.")
+_verbose = click.option("-v", "--verbose", is_flag=True, help="More about what is done.")
+_file = click.argument("file", type=_path, metavar="FILE")
+_building = _options(_tree, _patches, _profile, _jobs, _quiet, _verbose)
+_campaign = _options(
+    click.option(
+        "--time", "seconds", type=click.FloatRange(0, min_open=True), default=None, metavar="SECONDS",
+        help=f"How long to run.  [default: {SECONDS_DEFAULT:.0f}]",
+    ),
+    click.option("--programs", type=click.IntRange(1), help="Instead run programs 0 to N-1: repeatable results."),
+    click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Which programs are generated.  [default: random]"),
+    click.option("--out", type=_path, default=Path("findings"), show_default=True, help="Where repros are written."),
+    click.option("--stop-first", is_flag=True, help="End at the first finding, once it is minimised."),
+    _json,
+)  # fmt: skip
+
+
+# --- what the commands do in common ---
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What a command works with."""
+
+    screen: Screen
+    setting: Setting
+    jobs: int
+    verbose: bool
+
+    @property
+    def patches(self) -> list[Path]:
+        return [patch.path for patch in self.setting.patches]
+
+    def subject(self, *, check: bool) -> Subject:
+        """Builds what the setting names, with its base for a check."""
+        setting, patches = self.setting, self.patches
+        with self.screen.progress():
+            return prepare(
+                setting.kernel, patches, setting.profile, check=check, jobs=self.jobs, say=self.screen.status
+            )
+
+
+def _unrecorded(_: bytes) -> None:
+    """No flight recorder: what runs here runs in a child first, or is not a campaign."""
+
+
+def _begin(
+    as_json: bool, *, tree: str | None, patches: Sequence[Path], profile: str | None, jobs: int, quiet: bool,
+    verbose: bool, seed: int | None = None,
+) -> _Desk:  # fmt: skip
+    """What the common options amount to."""
+    kernel = tree or TREE_DEFAULT
+    if not kernel.startswith("debian:"):
+        kernel = str(Path(kernel).expanduser().absolute())
+    setting = Setting(kernel, profile or PROFILE_DEFAULT, tuple(Patch.of(path) for path in patches), seed)
+    return _Desk(Screen(quiet=quiet, data=as_json), setting, jobs, verbose)
+
+
+def _print_json(data: dict[str, Any]) -> None:
+    print(msgspec.json.format(msgspec.json.encode(data)).decode())
+
+
+# --- commands ---
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="faultline")
+def cli() -> None:
+    """Finds what a memory-management patch changes: runs a kernel tree's own fault-path code in user space, against a
+    model of documented behaviour and against the tree without the patch."""
+
+
+@cli.command("build")
+@_building
+@click.option(
+    "--variant", type=click.Choice(["plain", "asan"]), default="plain", show_default=True, help="Which library."
+)
+@_json
+def build_command(variant: Variant, as_json: bool, **options: Any) -> None:
+    """Builds a tree, with patches, into a library; taken from the cache if nothing changed."""
+    desk = _begin(as_json, **options)
+    screen, setting = desk.screen, desk.setting
+    with screen.progress():
+        tree = find_tree(setting.kernel, screen.status)
+        library = build_library(
+            tree, desk.patches, setting.profile, jobs=desk.jobs, say=screen.status, variant=variant
+        )
+    if as_json:
+        _print_json(_library_json(library))
+        return
+    screen.say(str(library.path))
+    if desk.verbose:
+        screen.say(f"{len(library.traps)} kernel functions trap: {', '.join(library.traps)}")
+
+
+def _library_json(library: BuiltLibrary) -> dict[str, Any]:
+    return {
+        "path": str(library.path),
+        "key": library.key,
+        "tree": library.tree.id,
+        "variant": library.variant,
+        "profile": library.profile,
+        "patches": [str(patch) for patch in library.patches],
+        "cached": library.cached,
+        "seconds": round(library.seconds, 3),
+        "traps": list(library.traps),
+    }
+
+
+@cli.command("run")
+@_building
+@_campaign
+def run_command(**options: Any) -> None:
+    """A campaign: generated programs on a tree, with patches if given, against the model of documented behaviour."""
+    _run_campaign(check=False, **options)
+
+
+@cli.command("check")
+@_building
+@_campaign
+def check_command(**options: Any) -> None:
+    """The verdict for a patch author: the same programs on the tree with and without the patches.
+
+    Only what the patches bring is a finding: a bug, or any difference that user space can see.  Ends when --time is
+    over, or 5 seconds after the last new finding.
+    """
+    if not options["patches"]:
+        raise click.UsageError("check needs a patch: --patch FILE; to test a tree as it is, use 'faultline run'")
+    _run_campaign(check=True, **options)
+
+
+def _run_campaign(
+    *, check: bool, seconds: float | None, programs: int | None, seed: int | None, out: Path, stop_first: bool,
+    as_json: bool, **options: Any,
+) -> NoReturn:  # fmt: skip
+    """Runs a campaign, shows what it came to and ends the command."""
+    if programs is not None and seconds is not None:
+        raise click.UsageError("--time and --programs exclude each other; give one")
+    seed = secrets.randbits(32) if seed is None else seed
+    desk = _begin(as_json, seed=seed, **options)
+    screen, setting = desk.screen, desk.setting
+    subject = desk.subject(check=check)
+    settle = SETTLE_SECONDS if check and programs is None else None
+    plan = Plan(
+        make_judge=subject.judge_maker(),
+        seed=seed,
+        jobs=desk.jobs,
+        seconds=SECONDS_DEFAULT if seconds is None and programs is None else seconds,
+        programs=programs,
+        settle=0.0 if stop_first else settle,
+        corpus=tuple(read_corpus(corpora_dir() / name for name in ("regressions", "seeds"))),
+    )
+    reporter = Reporter(screen, setting, out)
+    screen.status(f"seed {seed}, {plan.jobs} workers", now=True)
+    with screen.progress():
+        result = run(plan, reporter)
+    for record in result.records:
+        reporter.show(record)
+    if as_json:
+        _print_json(result_json(result, setting, reporter.files))
+    else:
+        for line in summary(result, setting):
+            screen.say(line)
+    if not result.programs and not result.interrupted:
+        raise FaultlineError("no program ran in that time; give --time more")
+    sys.exit(_status(result))
+
+
+def _status(result: Result) -> ExitStatus:
+    if result.interrupted:
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.FINDINGS if result.records else ExitStatus.CLEAN
+
+
+# --- repros ---
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A repro file, read, with what it is to run on."""
+
+    ops: list[Operation]
+    signature: str | None
+    subject: Subject
+
+
+def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) -> tuple[_Desk, _Case]:
+    """Reads a repro and builds what its header names, unless options say otherwise."""
+    repro = read_repro(file)
+    header = repro.header
+    for key, default in (("tree", header.get("kernel")), ("profile", header.get("profile"))):
+        options[key] = options[key] or default
+    desk = _begin(as_json, patches=(), **options)
+    named = [Patch.of(path) for path in patches] or [
+        _found_patch(file, value, desk.screen) for value in repro.patches
+    ]
+    seed = header.get("seed", "")
+    setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None)
+    desk = replace(desk, setting=setting)
+    return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named)))
+
+
+def _found_patch(file: Path, value: str, screen: Screen) -> Patch:
+    """The patch that a header names: below the working directory, beside the repro, or in this repository."""
+    named = Patch.parse(value)
+    places = [Path.cwd() / named.path, file.parent / named.path, corpora_dir().parent / named.path]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise FaultlineError(f"{file}: its patch {named.path} is not here; name it with --patch FILE", ExitStatus.USAGE)
+    patch = Patch.of(path)
+    if named.digest and named.digest != patch.digest:
+        screen.warn(f"{path} changed since {file} was made")
+    return patch
+
+
+@cli.command()
+@_file
+@_building
+@_json
+def replay(file: Path, as_json: bool, **options: Any) -> None:
+    """Runs a repro: each operation with its outcome, and the finding if it shows (exit status 1)."""
+    desk, case = _case(file, as_json, **options)
+    judge = case.subject.judge_maker()(_unrecorded)
+    tested = _trial(judge, judge.subject, case.ops)
+    base = _trial(judge, judge.base, case.ops) if judge.base else None
+    finding = tested.finding
+    if finding is None and base is not None and base.finding is None:
+        finding = difference(case.ops, base.trace, tested.trace)
+    if as_json:
+        _print_json(replay_json(desk.setting, case.ops, tested, base, finding))
+    else:
+        desk.screen.show(replay_lines(case.ops, tested, base, finding, expected=case.signature))
+    sys.exit(ExitStatus.FINDINGS if finding else ExitStatus.CLEAN)
+
+
+def _trial(judge: Judge, side: Side, ops: list[Operation]) -> Trial:
+    """Runs the program first in a child, as it may kill the process."""
+    died = death_of(lambda: side.machine.run(encode(ops)))
+    if died:
+        return Trial(b"", crash_finding(Crash(0, encode(ops), died)))
+    return judge.trial(side, ops)
+
+
+@cli.command()
+@_file
+@_building
+@click.option("--output", type=_path, help="Where the smaller repro goes.  [default: FILE.min]")
+def minimize(file: Path, output: Path | None, **options: Any) -> None:
+    """Makes a repro's program smaller, with the same kind of finding and the same signature."""
+    desk, case = _case(file, False, **options)
+    judge = case.subject.judge_maker()(_unrecorded)
+    verdict = judge.judge(case.ops)
+    if verdict.finding is None:
+        raise FaultlineError(
+            f"{file}: shows no finding, so there is nothing to keep; see 'faultline replay'", ExitStatus.SKIPPED
+        )
+    signature, blame = verdict.finding.signature, verdict.blame
+
+    def showing(ops: Sequence[Operation]) -> Finding | None:
+        verdict = judge.judge(ops)
+        same = verdict.finding is not None and (verdict.finding.signature, verdict.blame) == (signature, blame)
+        return verdict.finding if same else None
+
+    with desk.screen.progress():
+        desk.screen.status(f"minimising {len(case.ops)} operations")
+        ops = minimize_program(case.ops, lambda fewer: showing(fewer) is not None, budget=BUDGET)
+    finding = showing(ops)
+    assert finding is not None, "the minimiser returned what it was told is no match"
+    output = output or file.with_name(file.name + ".min")
+    try:
+        store(output, repro_text(desk.setting, finding, ops, output).encode())
+    except OSError as error:
+        raise FaultlineError(f"{output}: {error.strerror}; name another place with --output") from None
+    desk.screen.say(f"{output}: {len(case.ops)} -> {len(ops)} operations, {signature}")
+
+
+# --- trees ---
+
+
+@cli.group("tree")
+def tree_group() -> None:
+    """Kernel trees in the cache."""
+
+
+@tree_group.command("fetch")
+@click.argument("spec")
+@_quiet
+def tree_fetch(spec: str, quiet: bool) -> None:
+    """Downloads and unpacks a tree, e.g. debian:6.12; says where it is."""
+    screen = Screen(quiet=quiet)
+    with screen.progress():
+        tree = find_tree(spec, screen.status)
+    screen.say(f"{tree.path}  {tree.version}  {tree.id}")
+
+
+@tree_group.command("list")
+@_json
+def tree_list(as_json: bool) -> None:
+    """The trees in the cache."""
+    root = cache_dir() / "trees"
+    trees = [find_tree(str(path)) for path in sorted(root.iterdir())] if root.is_dir() else []
+    if as_json:
+        _print_json({"trees": [{"path": str(tree.path), "version": tree.version, "id": tree.id} for tree in trees]})
+        return
+    for tree in trees:
+        click.echo(f"{tree.path}  {tree.version}  {tree.id}")
+    if not trees:
+        click.echo(f"none in {root}; 'faultline tree fetch {TREE_DEFAULT}' gets one")
+
+
+# --- the command itself ---
+
+
+def main() -> NoReturn:
+    """The entry point: turns every way in which a command can end into an exit status."""
+    sys.exit(_guarded(sys.argv[1:]))
+
+
+def _guarded(arguments: Sequence[str]) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cli.main(list(arguments), prog_name="faultline", standalone_mode=False)
+    except SystemExit as end:
+        return int(end.code or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except FaultlineError as error:
+        return _complain(str(error), error.status)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return ExitStatus.USAGE
+    except click.ClickException as error:
+        return _complain(error.format_message(), ExitStatus.USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("interrupted", ExitStatus.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
+        return ExitStatus.ERROR
+    except Exception as error:
+        return _complain(f"{type(error).__name__}: {error}; this is a bug of faultline, see {_log()}", ExitStatus.ERROR)
+    return ExitStatus.CLEAN
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _complain(message: str, status: ExitStatus) -> ExitStatus:
+    print("faultline: " + " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _log() -> str:
+    """Writes the traceback of the exception at hand; the file's name."""
+    text = traceback.format_exc()
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="faultline-", suffix=".log", delete=False) as log:
+            log.write(text)
+        return log.name
+    except OSError:
+        return f"the traceback:\n{text}"

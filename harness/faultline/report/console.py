@@ -1,0 +1,144 @@
+"""What a person sees while a campaign or a build runs: progress on standard error, findings on standard output.
+
+On a terminal progress is one line that is rewritten; elsewhere it is a plain line now and then.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from faultline.campaign.run import Progress
+from faultline.campaign.worker import Record
+from faultline.report.repro import Setting, replay_command, repro_text
+from faultline.report.text import Line, Style, render, title
+from faultline.tree.cache import store
+
+#: Seconds between two plain progress lines.
+PLAIN_EVERY: Final = 10.0
+#: Findings that are shown in full; more are one line each, their repros hold the rest.
+SHOWN_MAX: Final = 5
+_BLANK: Final[Line] = (Style.PLAIN, "")
+
+
+class Screen:
+    """Standard output and error of a command.
+
+    ``quiet``: no progress.  ``data``: standard output is for a machine to read, so findings go to standard error.
+    """
+
+    def __init__(self, *, quiet: bool = False, data: bool = False) -> None:
+        self._quiet = quiet
+        self._error = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._output = self._error if data else Console(highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self._said_at = time.monotonic()
+
+    def show(self, lines: list[Line]) -> None:
+        """Shows a report."""
+        with self._aside():
+            for style, text in lines:
+                self._output.print(Text(text, style=style.value))
+
+    def say(self, text: str) -> None:
+        """Shows one line of a result."""
+        with self._aside():
+            self._output.print(Text(text))
+
+    def warn(self, text: str) -> None:
+        """Shows one line that must not be overlooked, on standard error."""
+        with self._aside():
+            self._error.print(Text(f"faultline: {text}"))
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """While it lasts, :meth:`status` lines are rewritten in place if standard error is a terminal."""
+        if self._quiet or not self._error.is_terminal:
+            yield
+            return
+        with Live(
+            console=self._error, transient=True, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False
+        ) as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                self._live = None
+
+    def status(self, text: str, *, now: bool = False) -> None:
+        """Says how far things are; ``now``: a plain line does not wait for its turn."""
+        if self._live is not None:
+            self._live.update(Text(text, style="dim"))
+        elif not self._quiet and (now or time.monotonic() - self._said_at >= PLAIN_EVERY):
+            self._said_at = time.monotonic()
+            self._error.print(Text(text))
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Takes the progress line away while something else is written."""
+        live = self._live
+        if live is None:
+            yield
+            return
+        live.stop()
+        try:
+            yield
+        finally:
+            live.start()
+
+
+class Reporter:
+    """Writes each finding's repro the moment it is there, and shows the finding once its program is minimised."""
+
+    def __init__(self, screen: Screen, setting: Setting, out: Path) -> None:
+        self._screen, self._setting, self._out = screen, setting, out
+        self._shown: set[str] = set()
+        self._failed = False
+        self.files: dict[str, Path] = {}
+        """Where the repro of each signature lies; one that could not be written is not there."""
+
+    def found(self, record: Record) -> None:
+        """Keeps the record; see :class:`faultline.campaign.run.Listener`."""
+        self._write(record)
+        if record.done:
+            self.show(record)
+
+    def progress(self, progress: Progress) -> None:
+        """Shows how far the campaign is."""
+        rate = progress.programs / progress.seconds if progress.seconds else 0
+        left = "" if progress.left is None else f", {progress.left:.0f} s left"
+        findings = f"{progress.findings} finding{'' if progress.findings == 1 else 's'}"
+        self._screen.status(f"{progress.programs:,} programs, {rate:,.0f}/s, {findings}{left}")
+
+    def show(self, record: Record) -> None:
+        """Shows a finding, unless its signature was shown before."""
+        signature = record.finding.signature
+        if signature in self._shown:
+            return
+        self._shown.add(signature)
+        file = self.files.get(signature)
+        if len(self._shown) > SHOWN_MAX and file is not None:
+            self._screen.say(f"{title(record.finding, record.ops)}; see {file}")
+            return
+        replay = replay_command(file) if file else "(the repro could not be written; its program is above)"
+        self._screen.show([*render(record.finding, record.ops, replay), _BLANK])
+
+    def _write(self, record: Record) -> None:
+        file = self._out / self._setting.file_name(record.finding)
+        text = repro_text(self._setting, record.finding, record.ops, file)
+        try:
+            store(file, text.encode())
+            self.files[record.finding.signature] = file
+        except OSError as error:
+            if not self._failed:
+                self._screen.warn(f"{self._out}: {error.strerror}; findings are printed here instead of being written")
+            self._failed = True
+            print(text, end="", file=sys.stderr, flush=True)

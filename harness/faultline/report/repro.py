@@ -1,0 +1,96 @@
+"""Repro files: a program with its header and, as comments, all that is known of its finding."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from faultline.kinds import ExitStatus, FaultlineError
+from faultline.program.codec import Operation
+from faultline.program.text import Repro, format_repro
+from faultline.report.text import explain, marked, plain, title
+from faultline.verdict.finding import Finding
+
+SUFFIX: Final = ".repro"
+#: Between a patch's path and its content's digest in a header.
+_DIGEST: Final = " sha256:"
+_DIGEST_DIGITS: Final = 16
+_NAME_DIGITS: Final = 8
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A patch as a repro names it: a path, and the digest of the content that was tested (empty: unknown)."""
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path) -> Patch:
+        """The patch at ``path`` with its present content.
+
+        :raises FaultlineError: (USAGE) it cannot be read.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise FaultlineError(f"{path}: {error.strerror}; name a patch file", ExitStatus.USAGE) from None
+        return cls(path, hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS])
+
+    @classmethod
+    def parse(cls, value: str) -> Patch:
+        """The patch that a header's value names."""
+        path, _, digest = value.partition(_DIGEST)
+        return cls(Path(path), digest)
+
+    def __str__(self) -> str:
+        return f"{_near(self.path)}{_DIGEST}{self.digest}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a finding was made on: enough to build and run the same again."""
+
+    kernel: str
+    profile: str
+    patches: tuple[Patch, ...] = ()
+    seed: int | None = None
+
+    def repro(self, finding: Finding | None, ops: Sequence[Operation]) -> Repro:
+        """The program with its header."""
+        header = {"kernel": self.kernel, "profile": self.profile}
+        if self.seed is not None:
+            header["seed"] = str(self.seed)
+        if finding is not None:
+            header |= {"kind": finding.kind.value, "signature": finding.signature}
+        return Repro(header, list(ops), [str(patch) for patch in self.patches])
+
+    def file_name(self, finding: Finding) -> str:
+        """The name of the finding's repro, the same in every run on the same kernel and patches."""
+        identity = "\n".join((finding.signature, self.kernel, self.profile, *(patch.digest for patch in self.patches)))
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:_NAME_DIGITS]
+        return f"{finding.kind.value}-{finding.operation}-{digest}{SUFFIX}"
+
+
+def replay_command(file: Path) -> str:
+    """The command that runs the repro ``file``."""
+    return f"faultline replay {shlex.quote(str(_near(file)))}"
+
+
+def repro_text(setting: Setting, finding: Finding, ops: Sequence[Operation], file: Path) -> str:
+    """The text of a repro file; ``file`` is where it will lie."""
+    header = format_repro(setting.repro(finding, []))
+    about = plain(explain(finding)).splitlines()
+    comments = [title(finding, ops), *(line.removeprefix("  ") for line in about), f"replay     {replay_command(file)}"]
+    program = [line for _, line in marked(finding, ops)]
+    return header + "".join(f"# {line}".rstrip() + "\n" for line in ["", *comments, ""]) + "\n".join(program) + "\n"
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from the working directory if it lies below it, else in full."""
+    full = path.absolute()
+    return full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else full

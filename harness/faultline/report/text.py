@@ -1,0 +1,128 @@
+"""A finding as text: for the terminal, and as the comments of a repro."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from textwrap import wrap
+from typing import Final
+
+from faultline.program.codec import Operation
+from faultline.program.text import format_operation
+from faultline.program.traceview import describe_word
+from faultline.verdict.finding import Finding, SlotState
+
+WIDTH: Final = 100
+_INDENT: Final = 11
+#: Frames and slots that are shown; a deep chain's end says no more.
+_FRAMES_MAX: Final = 12
+_SLOTS_MAX: Final = 8
+
+
+class Style(Enum):
+    """How a line is to stand out; the value is rich's name of the style."""
+
+    TITLE = "bold red"
+    PLAIN = ""
+    DIM = "dim"
+    MARKED = "bold"
+    COMMAND = "cyan"
+
+
+Line = tuple[Style, str]
+
+
+def render(finding: Finding, ops: Sequence[Operation], replay: str) -> list[Line]:
+    """The whole report of a finding; ``replay`` is the command that runs its repro."""
+    return [
+        (Style.TITLE, title(finding, ops)),
+        (Style.PLAIN, ""),
+        *_program(finding, ops),
+        (Style.PLAIN, ""),
+        *explain(finding),
+        *_labelled("replay", [replay], Style.COMMAND),
+    ]
+
+
+def transcript(ops: Sequence[Operation], outcomes: Sequence[str], finding: Finding | None) -> list[Line]:
+    """The program, each operation with its outcome; ``outcomes`` may end early, where the run did."""
+    width = max((len(format_operation(op)) for op in ops), default=0)
+    lines: list[Line] = []
+    for index, op in enumerate(ops):
+        here = finding is not None and index == finding.op
+        outcome = (
+            outcomes[index] if index < len(outcomes) else finding.kind.value if finding and here else "not reached"
+        )
+        text = f"{'>' if here else ' '} {index + 1:>3}  {format_operation(op):<{width}}  {outcome}"
+        lines.append((Style.MARKED if here else Style.PLAIN, text))
+    return lines
+
+
+def title(finding: Finding, ops: Sequence[Operation]) -> str:
+    """One line: the kind and where it shows."""
+    if 0 <= finding.op < len(ops):
+        return f"{finding.kind.value}: operation {finding.op + 1} of {len(ops)}, {format_operation(ops[finding.op])}"
+    return f"{finding.kind.value}: after the last of {len(ops)} operations"
+
+
+def plain(lines: Sequence[Line]) -> str:
+    """The lines as one text, each with a newline."""
+    return "".join(f"{text}\n" for _, text in lines)
+
+
+def marked(finding: Finding, ops: Sequence[Operation]) -> Iterator[tuple[bool, str]]:
+    """The program's lines, the one at which the finding shows marked with a comment."""
+    width = max((len(format_operation(op)) for op in ops), default=0)
+    for index, op in enumerate(ops):
+        here = index == finding.op
+        text = format_operation(op)
+        yield here, f"{text:<{width}}  # <- {finding.kind.value}" if here else text
+
+
+def explain(finding: Finding) -> list[Line]:
+    """What was expected and why, what happened, where in the kernel, and the state around it."""
+    lines: list[Line] = []
+    if finding.expected:
+        lines += _labelled("expected", _wrapped(finding.expected))
+    for number, rule in enumerate(finding.because):
+        source = f" [{rule.source}]" if rule.source else ""
+        lines += _labelled("because" if number == 0 else "and", _wrapped(rule.text + source), Style.DIM)
+    lines += _labelled("happened", _wrapped(finding.happened), Style.MARKED)
+    if finding.frames:
+        frames = [str(place) for place in finding.frames]
+        more = [f"... and {len(frames) - _FRAMES_MAX} more"] if len(frames) > _FRAMES_MAX else []
+        lines += _labelled("at", frames[:_FRAMES_MAX] + more)
+    if finding.other is not None:
+        lines += _labelled("see also", [str(finding.other)])
+    if finding.slots:
+        lines += _labelled("state", _states(finding.slots), Style.DIM)
+    if finding.note:
+        lines += _labelled("note", _wrapped(finding.note))
+    lines += _labelled("signature", [finding.signature], Style.DIM)
+    return lines
+
+
+def _program(finding: Finding, ops: Sequence[Operation]) -> list[Line]:
+    return [(Style.MARKED if here else Style.PLAIN, f"  {text}") for here, text in marked(finding, ops)]
+
+
+def _labelled(label: str, texts: Sequence[str], style: Style = Style.PLAIN) -> list[Line]:
+    heads = [label] + [""] * (len(texts) - 1)
+    return [(style, f"  {head:<{_INDENT}}{text}".rstrip()) for head, text in zip(heads, texts, strict=True)]
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, WIDTH - _INDENT - 2, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _states(slots: Sequence[SlotState]) -> list[str]:
+    lines = []
+    for state in slots[:_SLOTS_MAX]:
+        words = (("before", state.before), ("expected", state.expected), ("after", state.happened))
+        known = [(name, describe_word(word)) for name, word in words if word is not None]
+        lines += [
+            f"{f'p{state.process} a{state.slot}' if i == 0 else '':<8}{n:<9} {w}" for i, (n, w) in enumerate(known)
+        ]
+    if len(slots) > _SLOTS_MAX:
+        lines.append(f"... and {len(slots) - _SLOTS_MAX} more slots")
+    return lines

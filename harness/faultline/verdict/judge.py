@@ -1,0 +1,220 @@
+"""Runs one program and says whose finding it shows: the patch's, the base tree's, or a known one."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Final, Protocol
+
+from faultline.backend import machine
+from faultline.build.symbols import Symbolizer
+from faultline.kinds import FindingKind
+from faultline.oracle.model import Oracle
+from faultline.program.codec import Operation, encode
+from faultline.program.ops import OPS
+from faultline.verdict.compare import compare, difference, states_before
+from faultline.verdict.finding import END, Finding, Place
+
+
+class MachineFinding(Protocol):
+    """What a checker of the machine saw; the fields are those of ``struct fl_finding``."""
+
+    @property
+    def kind(self) -> FindingKind: ...
+    @property
+    def op(self) -> int: ...
+    @property
+    def task(self) -> int: ...
+    @property
+    def frames(self) -> Sequence[int]: ...
+    @property
+    def other(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Machine(Protocol):
+    """Where programs run: :class:`faultline.backend.machine.Machine`."""
+
+    @property
+    def finding(self) -> MachineFinding | None: ...
+    def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class Blame(StrEnum):
+    """Whose a finding is."""
+
+    NEW = "new"
+    """The tested tree's; in a check, the patch's."""
+    KNOWN = "known"
+    """Recorded in corpora/known."""
+    BASE = "base"
+    """The base tree shows the same on the same program."""
+    FIXED = "fixed"
+    """Only the base tree shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one program showed; ``finding`` is None if nothing."""
+
+    finding: Finding | None = None
+    blame: Blame = Blame.NEW
+    deviations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of a program on one machine, and what it shows."""
+
+    trace: bytes
+    finding: Finding | None
+    deviations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A machine and the places in its source that an offset into its library stands for, innermost first."""
+
+    machine: Machine
+    locate: Callable[[int], Sequence[Place]]
+
+
+class Judge:
+    """Judges programs on one tree (``base`` is None), or on a patched tree beside its base.
+
+    ``known`` are the signatures of corpora/known.  ``before_run`` is given each program's wire form before a machine
+    gets it.
+    """
+
+    def __init__(
+        self,
+        subject: Side,
+        base: Side | None = None,
+        *,
+        known: Collection[str] = (),
+        before_run: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        self.subject, self.base = subject, base
+        self._known = frozenset(known)
+        self._before_run = before_run
+        self._oracle = Oracle()
+
+    def judge(self, ops: Sequence[Operation]) -> Verdict:
+        """Runs the program; an exception of our own code becomes a ``tool-error``."""
+        try:
+            return self._test(ops) if self.base is None else self._check(self.base, ops)
+        except Exception as error:
+            return Verdict(_tool_error(error))
+
+    def close(self) -> None:
+        """Gives the machines back."""
+        self.subject.machine.close()
+        if self.base:
+            self.base.machine.close()
+
+    def trial(self, side: Side, ops: Sequence[Operation]) -> Trial:
+        """Runs the program on one machine and examines its trace."""
+        return self._examined(side, ops, self._run(side, encode(ops)))
+
+    def _run(self, side: Side, wire: bytes) -> bytes:
+        self._before_run(wire)
+        return side.machine.run(wire)
+
+    def _test(self, ops: Sequence[Operation]) -> Verdict:
+        trial = self.trial(self.subject, ops)
+        return self._verdict(trial.finding, Blame.NEW, trial)
+
+    def _check(self, base: Side, ops: Sequence[Operation]) -> Verdict:
+        """What both trees do alike is not the patch's doing, so the oracle is asked only where they differ."""
+        wire = encode(ops)
+        before, after = self._run(base, wire), self._run(self.subject, wire)
+        if before == after and base.machine.finding is None and self.subject.machine.finding is None:
+            return _CLEAN
+        old, new = self._examined(base, ops, before), self._examined(self.subject, ops, after)
+        if new.finding is None and old.finding is not None:
+            return self._verdict(old.finding, Blame.FIXED, new)
+        if new.finding is None:
+            return self._verdict(difference(ops, before, after), Blame.NEW, new)
+        same = old.finding is not None and old.finding.signature == new.finding.signature
+        return self._verdict(new.finding, Blame.BASE if same else Blame.NEW, new)
+
+    def _examined(self, side: Side, ops: Sequence[Operation], trace: bytes) -> Trial:
+        """What happened first: a divergence from the oracle, or what ended the program on the machine."""
+        seen = side.machine.finding
+        expectation = self._oracle.expect(ops, trace)
+        finding: Finding | None = None
+        if seen is not None:
+            before = len(ops) if seen.op < 0 else seen.op
+            finding = compare(ops, expectation, trace, before=before) or _machine_finding(seen, ops, side.locate, trace)
+        elif trace != expectation.trace:
+            finding = compare(ops, expectation, trace)
+        return Trial(trace, finding, expectation.deviations)
+
+    def _verdict(self, finding: Finding | None, blame: Blame, trial: Trial) -> Verdict:
+        if finding is not None and blame is Blame.NEW and finding.signature in self._known:
+            blame = Blame.KNOWN
+        return Verdict(finding, blame, trial.deviations)
+
+
+_CLEAN: Final = Verdict()
+
+
+def _machine_finding(
+    seen: MachineFinding, ops: Sequence[Operation], locate: Callable[[int], Sequence[Place]], trace: bytes
+) -> Finding:
+    frames = tuple(place for offset in seen.frames for place in locate(offset))
+    other = next(iter(locate(seen.other)), None) if seen.other else None
+    kernel = next((place for place in frames if place.of_kernel), None)
+    named = kernel or other or next(iter(frames), None)
+    at_end = not 0 <= seen.op < len(ops)
+    return Finding(
+        kind=seen.kind,
+        op=-1 if at_end else seen.op,
+        operation=END if at_end else OPS[ops[seen.op][0]].name,
+        aspect=named.function if named else "-",
+        happened=seen.text,
+        frames=frames,
+        other=other,
+        slots=() if at_end else states_before(ops, seen.op, trace),
+    )
+
+
+def _tool_error(error: Exception) -> Finding:
+    calls = traceback.extract_tb(error.__traceback__)
+    frames = tuple(Place(call.name, "/".join(Path(call.filename).parts[-3:]), call.lineno or 0) for call in calls)[::-1]
+    return Finding(
+        kind=FindingKind.TOOL_ERROR,
+        op=-1,
+        operation=END,
+        aspect=f"{type(error).__name__}-{frames[0].function}" if frames else type(error).__name__,
+        expected="faultline judges the program",
+        happened=f"{type(error).__name__}: {error}",
+        frames=frames,
+    )
+
+
+def open_judge(
+    before_run: Callable[[bytes], None], *, subject: Path, base: Path | None = None, known: Collection[str] = ()
+) -> Judge:
+    """A judge over built libraries.
+
+    :raises FaultlineError: a library cannot be loaded.
+    """
+    sides = [Side(machine.Machine(path), _locator(path)) for path in (subject, base) if path is not None]
+    return Judge(sides[0], sides[1] if base else None, known=known, before_run=before_run)
+
+
+def _locator(library: Path) -> Callable[[int], Sequence[Place]]:
+    symbolizer = Symbolizer(library)
+
+    @cache
+    def locate(offset: int) -> Sequence[Place]:
+        return [Place(frame.function, frame.file, frame.line) for frame in symbolizer.lookup(offset)]
+
+    return locate
