@@ -25,7 +25,7 @@ static FL_KEEP char landing_stack[64 << 10] __attribute__((aligned(16)));
 static FL_KEEP volatile int running;
 static FL_KEEP volatile unsigned long run_number, run_seen;
 static FL_KEEP int ticks_stuck;
-static FL_KEEP timer_t timer;
+static FL_KEEP int timer;		/* the kernel's number: its own functions have the C library's names */
 static FL_KEEP int have_timer;
 static FL_KEEP char error_text[256];
 static FL_KEEP struct { int signal; unsigned long address, ip, bp; } pending;
@@ -104,10 +104,10 @@ static int start_watchdog(void)
 	event._sigev_un._tid = syscall(SYS_gettid);
 	event.sigev_value.sival_ptr = &timer;
 	sigaction(WATCHDOG_SIGNAL, &action, &before_tick);
-	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer))
+	if (syscall(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &timer))
 		return -errno;
 	have_timer = 1;
-	timer_settime(timer, 0, &every, NULL);
+	syscall(SYS_timer_settime, timer, 0, &every, NULL);
 	return 0;
 }
 
@@ -151,7 +151,7 @@ void fl_posix_exit(void)
 {
 	running = 0;
 	if (have_timer)
-		timer_delete(timer);
+		syscall(SYS_timer_delete, timer);
 	have_timer = 0;
 	for (int i = 0; i < NCAUGHT; i++) {
 		struct sigaction now;
