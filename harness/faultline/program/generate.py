@@ -6,8 +6,12 @@ Hypothesis give examples that shrink.  It is deterministic: the same bytes give 
 A program's bytes are a header, which sets the program's character (its mix of moves, its few slots), and a gene of
 GENE_SIZE bytes for each operation.  A gene chooses a *move*; a move is one operation, or several that belong together,
 of which the first is emitted and the others are planned.  Later genes follow the plan or cut in with moves of their
-own.  A light model of what the program has done so far (see `Model`) makes operands plausible: most operations act
-on something that is there.  About one gene in twelve is noise, so that error paths are reached too.
+own.  A light model of what the program has done so far makes operands plausible: most operations act on something that
+is there.  About one gene in twelve is noise, whole or in its slot, so that error paths are reached too.
+
+Header bytes: 0 and 1 the mix, 2 to 4 the slots and which of them is in focus, 5 and 6 the length (of examples), 7
+spare.  Gene bytes: 0 the move, 1 plan or move or noise, 2 who, 3 which slot, 4 how many pages, 5 value or mode, 6 which
+steps of a move, 7 rare cases.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from faultline.program.codec import Operation, decode, process_of, task_byte
 from faultline.program.model import (
@@ -56,6 +60,9 @@ from faultline.program.model import (
     R,
 )
 from faultline.program.ops import OP_SIZE, OPS_MAX, PROCESSES, SLOT_TABLE_EDGE, SLOTS, TASK_MONITOR
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 #: Bytes of the header and of each gene.
 HEADER_SIZE: Final = 8
@@ -443,11 +450,36 @@ def program_from(data: bytes) -> list[Operation]:
     return program
 
 
+def _length(first: float, second: float, length_max: int) -> int:
+    """A length of 1 to ``length_max``, the middle most often, from two numbers of at least 0 and below 1."""
+    return 1 + int((first + second) / 2 * length_max)
+
+
 def random_program(rng: random.Random, *, length_max: int = LENGTH_MAX) -> list[Operation]:
     """A random program of 1 to ``length_max`` operations, half of that on average.
 
     It takes its bytes from ``rng`` alone, so a seed gives the same program on any machine.
     """
     assert 1 <= length_max <= OPS_MAX
-    length = 1 + int((rng.random() + rng.random()) / 2 * length_max)
-    return program_from(rng.randbytes(HEADER_SIZE + GENE_SIZE * length))
+    return program_from(rng.randbytes(HEADER_SIZE + GENE_SIZE * _length(rng.random(), rng.random(), length_max)))
+
+
+def programs(max_ops: int = LENGTH_MAX) -> SearchStrategy[list[Operation]]:
+    """A Hypothesis strategy for programs of up to ``max_ops`` operations, half of that on average.
+
+    An example is one draw of bytes of a fixed size, which is what Hypothesis makes fastest.  They hold a byte for each
+    operation that drops it if 0, without a change to the others: that is how examples shrink to few operations.
+    """
+    # Imported here because workers that only need random programs start faster without it.
+    from hypothesis import strategies
+
+    assert 1 <= max_ops <= OPS_MAX
+    size = max_ops + HEADER_SIZE + GENE_SIZE * max_ops
+
+    def program(data: bytes) -> list[Operation]:
+        keep, genes = data[:max_ops], data[max_ops:]
+        length = _length(genes[5] / 256, genes[6] / 256, max_ops)
+        made = program_from(genes[: HEADER_SIZE + GENE_SIZE * length])
+        return [op for op, kept in zip(made, keep, strict=False) if kept]
+
+    return strategies.binary(min_size=size, max_size=size).map(program)
