@@ -15,12 +15,11 @@ from typing import Final
 
 from faultline.build.toolchain import OLDEST, PREFERRED, clang_version, find_program
 from faultline.kinds import FaultlineError
+from faultline.tree import DEFAULT_TREE
 from faultline.tree.cache import cache_dir, scratch
 from faultline.tree.debian import PACKAGE_NOTE
 
 PYTHON_OLDEST: Final = (3, 11)
-#: The tree that `make setup` fetches.
-DEFAULT_RELEASE: Final = "6.12"
 #: What a cold build of both variants with its tree takes.
 _CACHE_BYTES_MIN: Final = 2 << 30
 
@@ -155,12 +154,12 @@ def _cache() -> Check:
 
 
 def _tree() -> Check:
-    path = cache_dir() / "trees" / f"linux-{DEFAULT_RELEASE}"
+    path = cache_dir() / "trees" / f"linux-{DEFAULT_TREE.removeprefix('debian:')}"
     note = path / PACKAGE_NOTE
     if note.is_file():
         return Check("kernel tree", True, f"{note.read_text().strip()}, {path}")
-    remedy = f"faultline tree fetch debian:{DEFAULT_RELEASE}"
-    return Check("kernel tree", False, f"debian:{DEFAULT_RELEASE} is not in the cache", remedy, optional=True)
+    detail = f"{DEFAULT_TREE} is not in the cache; fetched when it is needed"
+    return Check("kernel tree", False, detail, f"faultline tree fetch {DEFAULT_TREE}", optional=True)
 
 
 def _userfaultfd() -> Check:

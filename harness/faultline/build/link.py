@@ -22,8 +22,8 @@ from faultline.tree.cache import no_space, writing
 
 #: Functions that kernel code may take from the C library: the same contract there and in the kernel.
 LIBC: Final = frozenset((
-    "memcpy", "memmove", "memset", "memcmp", "bcmp", "memchr", "strlen", "strnlen", "strcmp", "strncmp", "strchr", "strrchr",
-    "strstr", "strspn", "strcspn",
+    "memcpy", "memmove", "memset", "memcmp", "bcmp", "memchr", "strlen", "strnlen", "strcmp", "strncmp", "strchr",
+    "strrchr", "strstr", "strspn", "strcspn",
 ))  # fmt: skip
 #: Prefixes of what a sanitiser's or fuzzer's runtime brings when the library is loaded.
 _RUNTIME: Final = ("__asan_", "__sanitizer_", "__sancov_", "__ubsan_")

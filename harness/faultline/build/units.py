@@ -26,7 +26,10 @@ _KERNEL_FLAGS: Final = (
 )  # fmt: skip
 _COMMON_FLAGS: Final = ("-O2", "-gline-tables-only", "-fPIC", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer")
 #: Of the kernel-side code in the variant with sanitiser and coverage.
-_ASAN_FLAGS: Final = ("-fsanitize=fuzzer-no-link,address",)
+#: Recovering, as the machine ends the program itself; no fake stacks, as its tasks have stacks of their own.
+_ASAN_FLAGS: Final = (
+    "-fsanitize=fuzzer-no-link,address", "-fsanitize-recover=address", "-fsanitize-address-use-after-return=never",
+)  # fmt: skip
 #: Included before anything else, as the kernel's build does; a tree need not have all.
 _FORCED: Final = ("compiler-version.h", "kconfig.h", "compiler_types.h")
 

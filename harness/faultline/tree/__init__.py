@@ -1,6 +1,6 @@
 """Kernel trees: finding or fetching one, and patches laid over it."""
 
-from faultline.tree.find import SUPPORTED, TreeInfo, find_tree
+from faultline.tree.find import DEFAULT_TREE, SUPPORTED, TreeInfo, find_tree
 from faultline.tree.patch import Overlay
 
-__all__ = ["SUPPORTED", "Overlay", "TreeInfo", "find_tree"]
+__all__ = ["DEFAULT_TREE", "SUPPORTED", "Overlay", "TreeInfo", "find_tree"]

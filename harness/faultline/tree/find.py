@@ -15,6 +15,8 @@ from faultline.tree.debian import PACKAGE_NOTE, fetch
 
 #: Versions that the machine's headers and services were checked with.
 SUPPORTED: Final = ((6, 12),)
+#: The tree that is used if none is named.
+DEFAULT_TREE: Final = "debian:6.12"
 
 _DEBIAN: Final = "debian:"
 
@@ -56,7 +58,7 @@ def find_tree(spec: str, say: Callable[[str], None] = lambda _: None) -> TreeInf
     else:
         path = Path(spec).expanduser().absolute()
         if not path.exists():
-            raise FaultlineError(f"{spec}: no such kernel tree; give a path to one, or debian:6.12")
+            raise FaultlineError(f"{spec}: no such kernel tree; give a path to one, or {DEFAULT_TREE}")
     return _identify(path.resolve(), spec)
 
 
