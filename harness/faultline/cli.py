@@ -10,7 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -24,11 +24,13 @@ from faultline.campaign.run import Result, run
 from faultline.campaign.source import corpora_dir, read_corpus
 from faultline.campaign.subject import Subject, build_library, prepare
 from faultline.campaign.worker import BUDGET, Crash, Plan, crash_finding
+from faultline.doctor import checks
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, encode
 from faultline.program.minimize import minimize as minimize_program
 from faultline.program.text import read_repro
 from faultline.report.console import Reporter, Screen
+from faultline.report.doctor import doctor_lines
 from faultline.report.replay import replay_json, replay_lines
 from faultline.report.repro import Patch, Setting, repro_text
 from faultline.report.result import result_json, summary
@@ -43,6 +45,8 @@ PROFILE_DEFAULT: Final = "base"
 SECONDS_DEFAULT: Final = 60.0
 #: A check ends this many seconds after its last new finding: the author's next step is to look at it.
 SETTLE_SECONDS: Final = 5.0
+#: The share of programs that may end in a tool error on base and patched tree alike before a clean verdict is none.
+UNJUDGED_MAX: Final = 0.1
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -143,7 +147,7 @@ def cli() -> None:
     model of documented behaviour and against the tree without the patch."""
 
 
-@cli.command("build")
+@cli.command("build", short_help="Build a tree, with patches, into a library.")
 @_building
 @click.option(
     "--variant", type=click.Choice(["plain", "asan"]), default="plain", show_default=True, help="Which library."
@@ -180,7 +184,7 @@ def _library_json(library: BuiltLibrary) -> dict[str, Any]:
     }
 
 
-@cli.command("run")
+@cli.command("run", short_help="A campaign on a tree against the model of documented behaviour.")
 @_building
 @_campaign
 def run_command(**options: Any) -> None:
@@ -188,7 +192,7 @@ def run_command(**options: Any) -> None:
     _run_campaign(check=False, **options)
 
 
-@cli.command("check")
+@cli.command("check", short_help="The verdict for a patch author: a tree with and without the patches.")
 @_building
 @_campaign
 def check_command(**options: Any) -> None:
@@ -234,15 +238,21 @@ def _run_campaign(
     else:
         for line in summary(result, setting):
             screen.say(line)
-    if not result.programs and not result.interrupted:
-        raise FaultlineError("no program ran in that time; give --time more")
     sys.exit(_status(result))
 
 
 def _status(result: Result) -> ExitStatus:
     if result.interrupted:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.FINDINGS if result.records else ExitStatus.CLEAN
+    if result.records:
+        return ExitStatus.FINDINGS
+    if not result.programs:
+        raise FaultlineError("no program ran in that time; give --time more")
+    if result.unjudged > result.programs * UNJUDGED_MAX:
+        raise FaultlineError(
+            f"{result.unjudged:,} of {result.programs:,} programs end in a tool error on the base tree too: no verdict"
+        )
+    return ExitStatus.CLEAN
 
 
 # --- repros ---
@@ -286,7 +296,7 @@ def _found_patch(file: Path, value: str, screen: Screen) -> Patch:
     return patch
 
 
-@cli.command()
+@cli.command(short_help="Run a repro.")
 @_file
 @_building
 @_json
@@ -314,7 +324,7 @@ def _trial(judge: Judge, side: Side, ops: list[Operation]) -> Trial:
     return judge.trial(side, ops)
 
 
-@cli.command()
+@cli.command(short_help="Make a repro's program smaller.")
 @_file
 @_building
 @click.option("--output", type=_path, help="Where the smaller repro goes.  [default: FILE.min]")
@@ -381,15 +391,32 @@ def tree_list(as_json: bool) -> None:
         click.echo(f"none in {root}; 'faultline tree fetch {TREE_DEFAULT}' gets one")
 
 
+# --- the installation ---
+
+
+@cli.command(short_help="What is installed, what is missing, how to get it.")
+@_json
+def doctor(as_json: bool) -> None:
+    """What is installed, what is missing and how to get it (exit status 4 if the main job lacks something)."""
+    found = checks()
+    if as_json:
+        _print_json({"checks": [asdict(check) for check in found]})
+    else:
+        Screen().show(doctor_lines(found))
+    lacking = any(not check.ok and not check.optional for check in found)
+    sys.exit(ExitStatus.SKIPPED if lacking else ExitStatus.CLEAN)
+
+
 # --- the command itself ---
 
 
 def main() -> NoReturn:
     """The entry point: turns every way in which a command can end into an exit status."""
-    sys.exit(_guarded(sys.argv[1:]))
+    sys.exit(command_line(sys.argv[1:]))
 
 
-def _guarded(arguments: Sequence[str]) -> int:
+def command_line(arguments: Sequence[str]) -> int:
+    """Runs a command line and returns its exit status; what goes wrong is one line on standard error."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         cli.main(list(arguments), prog_name="faultline", standalone_mode=False)

@@ -31,7 +31,7 @@ def test_a_wrong_byte_is_found_where_it_is_read() -> None:
 def test_what_the_machine_found_names_the_innermost_kernel_function() -> None:
     finding = fake_judge("bug_in_fork").judge(FORK).finding
     assert finding is not None
-    assert finding.signature == "kernel-bug:fork:pte_unmap"
+    assert finding.signature == "kernel-bug:fork:do_wp_page"
     assert [place.function for place in finding.frames] == ["fl_lock", "pte_unmap", "do_wp_page", "handle_mm_fault"]
     assert finding.op == 1
 

@@ -7,6 +7,7 @@ one with the lowest program number counts, whichever worker came first.
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import signal
 import tempfile
 import time
@@ -22,7 +23,7 @@ from typing import Final, Protocol
 
 from faultline.campaign.flight import Flight
 from faultline.campaign.worker import Crash, Explained, Failed, Plan, Record, Tally, Task, crash_finding, main
-from faultline.kinds import FaultlineError
+from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import decode
 from faultline.verdict.judge import Blame
 
@@ -74,6 +75,13 @@ class Result:
         """Programs that showed a finding of this blame."""
         return sum(count for (whose, _), count in self.signatures.items() if whose is blame)
 
+    @property
+    def unjudged(self) -> int:
+        """Programs of a check that ended on both trees because the machine lacks something."""
+        kind = FindingKind.TOOL_ERROR.value + ":"
+        both = {name: count for (whose, name), count in self.signatures.items() if whose is Blame.BASE}
+        return sum(count for name, count in both.items() if name.startswith(kind))
+
 
 class _Member:
     """A worker process as its parent sees it."""
@@ -81,7 +89,10 @@ class _Member:
     def __init__(self, plan: Plan, number: int, folder: Path) -> None:
         self._plan, self.number = plan, number
         self._path = folder / f"worker-{number}"
-        self.flight = Flight(self._path)
+        try:
+            self.flight = Flight(self._path)
+        except OSError as error:
+            raise FaultlineError(f"{folder}: {error.strerror}; make room there or set TMPDIR") from None
         self.deaths = 0
         self.killed = False
         self.crash: Crash | None = None
@@ -262,14 +273,27 @@ class _Campaign:
             member.end()
 
 
+@contextmanager
+def _recorders() -> Iterator[Path]:
+    """A folder for the flight recorders while the campaign lasts."""
+    try:
+        folder = tempfile.mkdtemp(prefix="faultline-")
+    except OSError as error:
+        raise FaultlineError(f"no folder for temporary files: {error.strerror}; set TMPDIR") from None
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def run(plan: Plan, listener: Listener) -> Result:
     """Runs a campaign to its end or to Ctrl-C; in the latter case the result says so and holds what was found.
 
     :raises FaultlineError: the workers cannot work, e.g. the library cannot be loaded.  What was found before has
         been told to the listener.
     """
-    with tempfile.TemporaryDirectory(prefix="faultline-") as folder:
-        campaign = _Campaign(plan, listener, Path(folder))
+    with _recorders() as folder:
+        campaign = _Campaign(plan, listener, folder)
         try:
             campaign.run()
         finally:

@@ -28,7 +28,7 @@ class Source:
         """Program number ``index``, counted from 0."""
         if index < len(self._corpus):
             return list(self._corpus[index])
-        rng = random.Random(f"{self._seed}/{index}")
+        rng = random.Random(self._seed << 64 | index)
         if self._corpus and rng.randrange(MUTATED_ONE_IN) == 0:
             return mutate.mutate(rng, rng.choice(self._corpus), self._corpus)
         return generate.random_program(rng)

@@ -18,9 +18,8 @@ from rich.text import Text
 
 from faultline.campaign.run import Progress
 from faultline.campaign.worker import Record
-from faultline.report.repro import Setting, replay_command, repro_text
+from faultline.report.repro import Setting, keep_repro, replay_command, repro_text
 from faultline.report.text import Line, Style, render, title
-from faultline.tree.cache import store
 
 #: Seconds between two plain progress lines.
 PLAIN_EVERY: Final = 10.0
@@ -132,13 +131,12 @@ class Reporter:
         self._screen.show([*render(record.finding, record.ops, replay), _BLANK])
 
     def _write(self, record: Record) -> None:
-        file = self._out / self._setting.file_name(record.finding)
-        text = repro_text(self._setting, record.finding, record.ops, file)
+        finding, ops = record.finding, record.ops
         try:
-            store(file, text.encode())
-            self.files[record.finding.signature] = file
+            self.files[finding.signature] = keep_repro(self._setting, finding, ops, self._out)
         except OSError as error:
             if not self._failed:
                 self._screen.warn(f"{self._out}: {error.strerror}; findings are printed here instead of being written")
             self._failed = True
-            print(text, end="", file=sys.stderr, flush=True)
+            file = self._out / self._setting.file_name(finding)
+            print(repro_text(self._setting, finding, ops, file), end="", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation
 from faultline.program.text import Repro, format_repro
 from faultline.report.text import explain, marked, plain, title
+from faultline.tree.cache import store
 from faultline.verdict.finding import Finding
 
 SUFFIX: Final = ".repro"
@@ -88,6 +89,16 @@ def repro_text(setting: Setting, finding: Finding, ops: Sequence[Operation], fil
     comments = [title(finding, ops), *(line.removeprefix("  ") for line in about), f"replay     {replay_command(file)}"]
     program = [line for _, line in marked(finding, ops)]
     return header + "".join(f"# {line}".rstrip() + "\n" for line in ["", *comments, ""]) + "\n".join(program) + "\n"
+
+
+def keep_repro(setting: Setting, finding: Finding, ops: Sequence[Operation], out: Path) -> Path:
+    """Writes the finding's repro into the folder ``out``, whole or not at all; the file's path.
+
+    :raises OSError: it cannot be written.
+    """
+    file = out / setting.file_name(finding)
+    store(file, repro_text(setting, finding, ops, file).encode())
+    return file
 
 
 def _near(path: Path) -> Path:

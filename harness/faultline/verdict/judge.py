@@ -170,8 +170,7 @@ def _machine_finding(
 ) -> Finding:
     frames = tuple(place for offset in seen.frames for place in locate(offset))
     other = next(iter(locate(seen.other)), None) if seen.other else None
-    kernel = next((place for place in frames if place.of_kernel), None)
-    named = kernel or other or next(iter(frames), None)
+    named = _telling(frames) or other
     at_end = not 0 <= seen.op < len(ops)
     return Finding(
         kind=seen.kind,
@@ -183,6 +182,13 @@ def _machine_finding(
         other=other,
         slots=() if at_end else states_before(ops, seen.op, trace),
     )
+
+
+def _telling(frames: Sequence[Place]) -> Place | None:
+    """The frame that names a finding best: the innermost of the kernel's own files, a header's inline function only if
+    there is no other, the machine's own code last."""
+    kernel = [place for place in frames if place.of_kernel]
+    return next((place for place in kernel if place.file.endswith(".c")), next(iter(kernel or frames), None))
 
 
 def _tool_error(error: Exception) -> Finding:
