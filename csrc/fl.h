@@ -25,10 +25,13 @@ void fl_fiber_abandoned(struct fl_fiber *left, struct fl_fiber *entered);
 void *fl_posix_map_arena(unsigned long bytes);
 int fl_posix_init(void);
 void fl_posix_exit(void);
+void fl_posix_watch_asan(void);
 void fl_posix_arm(struct fl_fiber *main_fiber);
 void fl_posix_disarm(void);
 int fl_posix_snapshot(unsigned long arena, unsigned long used);
 void fl_posix_restore(void);
+void fl_posix_copy(void *to, const void *from, unsigned long len);
+int fl_posix_is_uniform(const void *page);
 unsigned long fl_posix_library_base(void);
 void fl_posix_set_error(const char *text);
 /* Non-zero if the address range holds readable memory of the machine: a stack, the library, the arena. */
@@ -36,6 +39,9 @@ int fl_posix_is_stack(const void *addr);
 
 /* called by csrc/posix when the running program broke: signal is 0 for the watchdog */
 void fl_on_signal(int signal, unsigned long address, unsigned long ip, unsigned long bp) __attribute__((noreturn));
+
+/* called from ASan's report: the program is ended when its operation has */
+void fl_on_asan_error(unsigned long ip, unsigned long bp, const char *what);
 
 #define FL_FIBERS	(FL_PROCESSES * FL_TASKS + 2)
 

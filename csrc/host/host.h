@@ -98,6 +98,7 @@ extern struct fl_stats fl_counts;
 void fl_report(int kind, const void *other, const char *fmt, ...) __noreturn __printf(3, 4);
 void fl_report_from(int kind, const void *other, const void *ip, const void *bp, const char *fmt, ...)
 	__noreturn __printf(5, 6);
+void fl_end_if_noted(void);
 int fl_format(char *to, int room, const char *fmt, va_list args);
 
 /* tasks.c */

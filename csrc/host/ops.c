@@ -81,7 +81,7 @@ static void op_read(struct fl_task *task, const unsigned char *v)
 		sent_signal(task, sig);
 		return;
 	}
-	done(task, memcmp(page, page + 1, PAGE_SIZE - 1) ? FL_VALUE_MIXED : (unsigned char)page[0]);
+	done(task, fl_posix_is_uniform(page) ? (unsigned char)page[0] : FL_VALUE_MIXED);
 }
 
 static void op_write(struct fl_task *task, const unsigned char *v)

@@ -30,7 +30,7 @@ void fl_percpu_init(int cpus)
 		unsigned int order = get_order(static_bytes + DYNAMIC_BYTES);
 		char *unit = page_to_virt(fl_page_alloc(__GFP_ZERO, order));
 
-		memcpy(unit, fl_percpu_start, static_bytes);
+		fl_posix_copy(unit, fl_percpu_start, static_bytes);
 		__per_cpu_offset[cpu] = (unsigned long)unit - (unsigned long)fl_percpu_start;
 	}
 	fl_switch_cpu(0);

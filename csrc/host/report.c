@@ -111,23 +111,53 @@ static void collect_frames(const void *ip, const void *bp)
 	}
 }
 
-static void __noreturn report(int kind, const void *other, const void *ip, const void *bp, const char *fmt, va_list args)
+static void note(int kind, const void *other, const void *ip, const void *bp, const char *fmt, va_list args)
 {
 	struct fl_task *task = fl.cur;
 
-	if (!have_finding) {
-		memset(&finding, 0, sizeof(finding));
-		finding.kind = kind;
-		finding.op = task->state == FL_TASK_RUNNING && task->op >= 0 ? task->op : fl.op;
-		finding.task = task->id < FL_ID_MONITOR ? task->process | (task->id % FL_TASKS) << 3 :
-			       task->id == FL_ID_BOOT ? -1 : FL_TASK_MONITOR;
-		finding.other = other ? (unsigned long)other - 1 - fl_posix_library_base() : 0;
-		collect_frames(ip, bp);
-		fl_format(finding.text, FL_TEXT_MAX, fmt, args);
-		have_finding = 1;
-	}
-	fl_fiber_of_report = &task->fiber;
+	if (have_finding)
+		return;
+	memset(&finding, 0, sizeof(finding));
+	finding.kind = kind;
+	finding.op = task->state == FL_TASK_RUNNING && task->op >= 0 ? task->op : fl.op;
+	finding.task = task->id < FL_ID_MONITOR ? task->process | (task->id % FL_TASKS) << 3 :
+		       task->id == FL_ID_BOOT ? -1 : FL_TASK_MONITOR;
+	finding.other = other ? (unsigned long)other - 1 - fl_posix_library_base() : 0;
+	collect_frames(ip, bp);
+	fl_format(finding.text, FL_TEXT_MAX, fmt, args);
+	have_finding = 1;
+}
+
+static void __noreturn end_program(void)
+{
+	fl_fiber_of_report = &fl.cur->fiber;
 	__builtin_longjmp(fl_main_context, 1);
+}
+
+static void __noreturn report(int kind, const void *other, const void *ip, const void *bp, const char *fmt, va_list args)
+{
+	note(kind, other, ip, bp, fmt, args);
+	end_program();
+}
+
+static void note_as(int kind, const void *ip, const void *bp, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	note(kind, NULL, ip, bp, fmt, args);
+}
+
+/* ASan cannot be left in the middle of its report: the code goes on until fl_end_if_noted(). */
+void fl_on_asan_error(unsigned long ip, unsigned long bp, const char *what)
+{
+	note_as(FL_KIND_USE_AFTER_FREE, (const void *)ip, (const void *)bp, "ASan: %s", what);
+}
+
+void fl_end_if_noted(void)
+{
+	if (unlikely(have_finding))
+		end_program();
 }
 
 void fl_report(int kind, const void *other, const char *fmt, ...)

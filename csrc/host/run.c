@@ -131,6 +131,7 @@ static void put_record(int index, const struct fl_outcome *outcome, unsigned lon
 
 static void after_operation(unsigned int flags)
 {
+	fl_end_if_noted();
 	fl_rcu_run();
 	fl_check_tlb();
 	if (flags & FL_PARANOID)
@@ -225,6 +226,7 @@ static void teardown(void)
 	fl_rcu_run();
 	fl_check_idle(&fl.task[FL_ID_BOOT]);
 	fl_check_leftovers();
+	fl_end_if_noted();
 	fl_tasks_reset(false);
 }
 

@@ -17,11 +17,7 @@ static bool lives(int process)
 /* The byte that fills the page, or its first one with FL_BIT_MIXED. */
 static unsigned int content(const unsigned char *page)
 {
-	unsigned int bits = page[0];
-
-	if (memcmp(page, page + 8, PAGE_SIZE - 8) || memcmp(page, page + 1, 8))
-		bits |= FL_BIT_MIXED;
-	return bits;
+	return page[0] | (fl_posix_is_uniform(page) ? 0 : FL_BIT_MIXED);
 }
 
 static unsigned int vma_bits(struct vm_area_struct *vma)

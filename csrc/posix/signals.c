@@ -133,6 +133,7 @@ int fl_posix_init(void)
 	if (sigaltstack(NULL, &old) || (old.ss_flags & SS_DISABLE) || old.ss_size < 16384)
 		sigaltstack(&stack, NULL);
 	watch_faults();
+	fl_posix_watch_asan();
 	return have_timer ? 0 : start_watchdog();
 }
 
