@@ -74,10 +74,18 @@ PROCESS: Final = Kind("process", Form.PROCESS, PROCESSES, doc="a process")
 UFFD: Final = Kind("uffd", Form.UFFD, UFFDS, doc="a userfaultfd handle")
 PROT: Final = Kind("prot", Form.CHOICE, 3, words=("none", "r", "rw"), doc="PROT_NONE, PROT_READ, PROT_READ|PROT_WRITE")
 ADVICE: Final = Kind(
-    "advice", Form.CHOICE, 3, words=("dontneed", "mergeable", "unmergeable"), doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE"
+    "advice",
+    Form.CHOICE,
+    3,
+    words=("dontneed", "mergeable", "unmergeable"),
+    doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE",
 )
 FEATURES: Final = Kind(
-    "features", Form.FLAGS, 16, words=("event-fork", "wp-async", "wp-unpopulated", "sigbus"), doc="UFFD_FEATURE_* asked of UFFDIO_API"
+    "features",
+    Form.FLAGS,
+    16,
+    words=("event-fork", "wp-async", "wp-unpopulated", "sigbus"),
+    doc="UFFD_FEATURE_* asked of UFFDIO_API",
 )
 REGISTER_MODE: Final = Kind(
     "register-mode", Form.FLAGS, 3, lo=1, words=("missing", "wp"), doc="UFFDIO_REGISTER_MODE_MISSING, _WP"

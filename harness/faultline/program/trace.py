@@ -24,8 +24,8 @@ Snapshot:
     ``<I`` bit mask of live processes; for each of them, ascending: SLOTS words ``<I`` (see :class:`Bit`; all 0 where
     nothing is mapped), then ``<iii``: resident anonymous pages, resident file and shmem pages, swap entries.
 
-Sharing map: one byte per slot for each live process, ascending: the lowest ``process * SLOTS + slot`` that maps the same
-    page, its own number if the page is not shared or the slot holds no page.  It is what pagemap's PFNs tell root.
+Sharing map: one byte per slot for each live process, ascending: the lowest ``process * SLOTS + slot`` that maps the
+    same page, its own number if the page is not shared or the slot holds no page.  It is what pagemap's PFNs tell root.
 """
 
 from __future__ import annotations
@@ -68,6 +68,21 @@ class Wait(IntEnum):
     """An event that the monitor has not read yet."""
     LOCK = 3
     """A sleeping lock that a blocked task holds."""
+
+
+class Event(IntEnum):
+    """The event of a message that uffd-read delivers: UFFD_EVENT_* of linux/userfaultfd.h."""
+
+    PAGEFAULT = 0x12
+    FORK = 0x13
+
+
+class FaultFlag(IntFlag):
+    """The flags of a page fault's message: UFFD_PAGEFAULT_FLAG_* of linux/userfaultfd.h; none: a missing page, read."""
+
+    WRITE = 1 << 0
+    WP = 1 << 1
+    MINOR = 1 << 2
 
 
 class Bit(IntFlag):

@@ -1,0 +1,245 @@
+"""A trace as objects and words; its bytes are described in :mod:`faultline.program.trace`."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from faultline.program.codec import Operation
+from faultline.program.ops import BY_NAME, PROCESSES, PROT, SLOTS
+from faultline.program.trace import (
+    COMPLETION,
+    COUNTERS,
+    RECORD,
+    SNAPSHOT_HEAD,
+    VALUE_MIXED,
+    Bit,
+    Event,
+    FaultFlag,
+    Skip,
+    Status,
+    Wait,
+)
+
+_ROW: Final = struct.Struct(f"<{SLOTS}I")
+_READ, _MESSAGE, _COPY, _ZEROPAGE = (BY_NAME[n].code for n in ("read", "uffd-read", "uffd-copy", "uffd-zeropage"))
+_KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An operation that blocked earlier and ended in this step; ``index`` is its place in the program."""
+
+    index: int
+    status: Status
+    value: int
+    aux: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What user space can see of each live process, by its number."""
+
+    words: dict[int, tuple[int, ...]]
+    """SLOTS words of :class:`~faultline.program.trace.Bit`"""
+    counters: dict[int, tuple[int, int, int]]
+    """resident anonymous pages, resident file and shmem pages, swap entries"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation's record."""
+
+    index: int
+    status: Status
+    value: int
+    aux: int
+    completions: tuple[Completion, ...] = ()
+    snapshot: Snapshot | None = None
+    sharing: bytes | None = None
+    """After a KSM operation: for each slot of each process of the snapshot, in order, the lowest
+    ``process * SLOTS + slot`` that maps the same page."""
+
+
+class _Cut(Exception):
+    """The trace ends, or makes no sense, at this place."""
+
+
+class _Reader:
+    def __init__(self, trace: bytes) -> None:
+        self._trace = trace
+        self._at = 0
+        self.live = 1
+        """processes of the last snapshot; process 0 alone lives at first"""
+
+    def _take(self, layout: struct.Struct) -> tuple[int, ...]:
+        end = self._at + layout.size
+        if end > len(self._trace):
+            raise _Cut
+        fields = layout.unpack_from(self._trace, self._at)
+        self._at = end
+        return fields
+
+    def step(self, index: int, op: Operation, snapshots: bool) -> Step:
+        number, status, count, value, aux = self._take(RECORD)
+        if number != index:
+            raise _Cut
+        completions = tuple(self._completion(index) for _ in range(count))
+        sharing = self._sharing() if snapshots and op[0] in _KSM else None
+        snapshot = self._snapshot() if snapshots else None
+        return Step(index, _status(status), value, aux, completions, snapshot, sharing)
+
+    def _completion(self, before: int) -> Completion:
+        number, status, value, aux = self._take(COMPLETION)
+        if number >= before:
+            raise _Cut
+        return Completion(number, _status(status), value, aux)
+
+    def _sharing(self) -> bytes:
+        end = self._at + self.live * SLOTS
+        shares = self._trace[self._at : end]
+        self._at = end
+        return shares
+
+    def _snapshot(self) -> Snapshot:
+        (mask,) = self._take(SNAPSHOT_HEAD)
+        if mask >> PROCESSES:
+            raise _Cut
+        self.live = mask.bit_count()
+        words: dict[int, tuple[int, ...]] = {}
+        counters: dict[int, tuple[int, int, int]] = {}
+        for process in range(PROCESSES):
+            if mask >> process & 1:
+                words[process] = self._take(_ROW)
+                anonymous, file, swap = self._take(COUNTERS)
+                counters[process] = anonymous, file, swap
+        return Snapshot(words, counters)
+
+
+def _status(number: int) -> Status:
+    if number >= len(Status):
+        raise _Cut
+    return Status(number)
+
+
+def parse_trace(trace: bytes, ops: Sequence[Operation], *, snapshots: bool) -> list[Step]:
+    """The steps of a trace, one for each operation in order.
+
+    A trace that was cut, because the machine stopped at a finding, gives the steps that are whole.  So does a damaged
+    one, up to where it makes no sense.
+
+    :param trace: bytes of a run without internals.
+    :param ops: the program that ran.
+    :param snapshots: the run was made with snapshots.
+    """
+    reader = _Reader(trace)
+    steps: list[Step] = []
+    for index, op in enumerate(ops):
+        try:
+            steps.append(reader.step(index, op, snapshots))
+        except _Cut:
+            break
+    return steps
+
+
+# --- words ---
+
+_SKIPS: Final = {
+    Skip.NO_PROCESS: "the process does not live",
+    Skip.BUSY: "the task is blocked in an earlier operation",
+    Skip.EXISTS: "the child lives already, or is being forked",
+    Skip.HANDLE_USED: "the handle is in use",
+    Skip.NO_HANDLE: "the handle is not open",
+}
+_WAITS: Final = {
+    Wait.FAULT: "on a page fault, until the userfaultfd resolves it",
+    Wait.EVENT: "until the monitor reads the event",
+    Wait.LOCK: "on a lock that a blocked task holds",
+}
+_BITS: Final = (
+    (Bit.PRESENT, "present"),
+    (Bit.SWAP, "swap"),
+    (Bit.FILE, "file"),
+    (Bit.EXCLUSIVE, "excl"),
+    (Bit.UFFD_WP, "uffd-wp"),
+    (Bit.SOFT_DIRTY, "soft-dirty"),
+    (Bit.REG_MISSING, "reg-missing"),
+    (Bit.REG_WP, "reg-wp"),
+    (Bit.MERGEABLE, "mergeable"),
+)
+
+
+def describe_word(word: int) -> str:
+    """A slot's word of a snapshot, e.g. ``=7 rw present excl uffd-wp``."""
+    names = [name for bit, name in _BITS if word & bit]
+    if not word & Bit.MAPPED:
+        return " ".join(("not mapped", *names))
+    content = "=mixed" if word & Bit.MIXED else f"={word & Bit.CONTENT}"
+    access = ("r" if word & Bit.READ else "") + ("w" if word & Bit.WRITE else "")
+    return " ".join((content, access or PROT.words[0], *names))
+
+
+def describe_step(op: Operation, step: Step | Completion) -> str:
+    """The outcome of an operation in words, and which blocked operations ended with it, counted from 1."""
+    text = _outcome(op, step)
+    for ended in step.completions if isinstance(step, Step) else ():
+        how = "" if ended.status == Status.DONE else f": {_failure(ended)}"
+        text += f"; operation {ended.index + 1} ends{how}"
+    return text
+
+
+def _outcome(op: Operation, step: Step | Completion) -> str:
+    if op[0] in (_COPY, _ZEROPAGE):
+        return _filling(op, step)
+    if step.status != Status.DONE:
+        return _failure(step)
+    if op[0] == _READ:
+        return "reads unequal bytes" if step.value == VALUE_MIXED else f"reads {step.value}"
+    return _message(step) if op[0] == _MESSAGE else "done"
+
+
+def _failure(step: Step | Completion) -> str:
+    """An outcome other than DONE."""
+    value = step.value
+    match step.status:
+        case Status.ERROR:
+            return _errno(value)
+        case Status.SIGNAL:
+            known = value in set(signal.Signals)
+            return signal.Signals(value).name if known else f"signal {value}"
+        case Status.SKIPPED:
+            return "skipped: " + (_SKIPS[Skip(value)] if value in set(Skip) else f"reason {value}")
+        case Status.BLOCKED:
+            return "blocks " + (_WAITS[Wait(value)] if value in set(Wait) else f"for reason {value}")
+        case Status.KILLED:
+            return "killed"
+    return "done"
+
+
+def _errno(number: int) -> str:
+    return errno.errorcode.get(number, f"errno {number}")
+
+
+def _filling(op: Operation, step: Step | Completion) -> str:
+    """What a copy or zeropage ioctl says: its own outcome, and the count that it left in its argument."""
+    own = "done" if step.status == Status.DONE else _failure(step)
+    if step.status not in (Status.DONE, Status.ERROR) or step.aux == -step.value < 0:
+        return own
+    if step.aux < 0:
+        return f"{own}, count {_errno(-step.aux)}"
+    return f"{own}, {step.aux} page{'' if step.aux == 1 else 's'} filled"
+
+
+def _message(step: Step | Completion) -> str:
+    event, flags, slot = step.value & 0xFF, FaultFlag(step.value >> 8 & 0xFF), step.value >> 16
+    if event == Event.FORK:
+        return f"message: fork, the child's userfaultfd is u{step.aux - 1}"
+    if event != Event.PAGEFAULT:
+        return f"message: event {event:#x}"
+    access = "write" if flags & FaultFlag.WRITE else "read"
+    cause = "write-protected" if flags & FaultFlag.WP else "minor" if flags & FaultFlag.MINOR else "missing"
+    return f"message: page fault, {access} of a{slot}, {cause}"
