@@ -26,7 +26,7 @@ cache_dir() {
 
 # The first Python that is new enough, with its path.
 find_python() {
-	for python in python3 python3.11 python3.12 python3.13 /usr/bin/python3; do
+	for python in python3 python3.11 python3.12 python3.13; do
 		if have "$python" && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
 			command -v "$python"
 			return

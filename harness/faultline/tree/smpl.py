@@ -120,7 +120,7 @@ def _spatch(program: str, text: str, path: str, before: str, name: str, root: Pa
             target = work / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(before.encode("utf-8", "surrogateescape"))
-        command = [program, "--sp-file", "patch.cocci", "--debug", "--no-includes", "--in-place", path]
+        command = [program, "--sp-file", "patch.cocci", "--debug", "--no-show-diff", "--no-includes", "--in-place", path]
         try:
             done = subprocess.run(
                 command, cwd=work, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_SECONDS
