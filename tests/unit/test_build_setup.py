@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ class Place:
             self.offer(name)
 
     def offer(self, name: str) -> None:
-        path = shutil.which(name)
+        path = os.path.realpath(sys.executable) if name == "python3" else shutil.which(name)
         (self.bin / name).symlink_to(path or "/bin/true")
 
     def fake(self, name: str, text: str) -> None:
