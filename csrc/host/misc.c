@@ -29,6 +29,9 @@ void exit_creds(struct task_struct *ts) { }
 /* leaves out: the passing of time. */
 unsigned long volatile jiffies = INITIAL_JIFFIES;
 
+/* keeps: rounding up. */
+unsigned long __msecs_to_jiffies(const unsigned int msecs) { return DIV_ROUND_UP((unsigned long)msecs * HZ, 1000); }
+
 /* keeps: a number below the ceiling, the same in every run. */
 u32 __get_random_u32_below(u32 ceil) { return 0; }
 u32 get_random_u32(void) { return 0x5eed; }

@@ -1,0 +1,178 @@
+"""The machine on the unmodified tree: it agrees with the oracle, forgets what it ran, and sees planted faults."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from faultline.backend.machine import Machine
+from faultline.kinds import FaultlineError, FindingKind
+from faultline.oracle.model import Oracle
+from faultline.program.codec import Operation, encode
+from faultline.program.generate import random_program
+from faultline.program.text import parse_program
+
+pytestmark = pytest.mark.kernel
+
+#: Fork, a protected write that blocks, its event, its resolution, both sides of a COW, two exits.
+STANDARD = """
+p0.0 mmap a0+4 rw
+p0.0 write a0 =1
+p0.0 write a1 =2
+p0.0 fork p1
+p0.0 uffd-open u0
+m uffd-register u0 a0+4 wp
+m uffd-wp u0 a0
+p0.0 write a0 =3
+m uffd-read u0 u1
+m uffd-resolve u0 a0
+p1.0 write a1 =4
+p1.0 read a0
+p0.0 read a0
+p1.0 exit
+p0.0 exit
+"""
+
+#: Two pages merged, one parted again, both sides read.
+KSM = """
+p0.0 mmap a14+4 rw
+p0.0 write a15 =5
+p0.0 write a16 =5
+p0.0 madvise a14+4 mergeable
+m ksm-merge p0 a14+4
+p0.0 write a15 =6
+p0.0 read a15
+p0.0 read a16
+m ksm-scan
+p0.0 madvise a14+4 unmergeable
+"""
+
+#: A page protected while its writable entry is in the TLB, then read and written.
+PROTECT = """
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 uffd-open u0
+m uffd-register u0 a0 wp
+m uffd-wp u0 a0
+p0.0 read a0
+p0.0 write a0 =2
+"""
+
+
+def programs(seed: int) -> Iterator[list[Operation]]:
+    rng = random.Random(seed)
+    while True:
+        yield random_program(rng)
+
+
+def agrees(machine: Machine, ops: list[Operation]) -> bool:
+    trace = machine.run(encode(ops))
+    return machine.finding is None and Oracle().expect(ops, trace).trace == trace
+
+
+@pytest.mark.parametrize("text", [STANDARD, KSM, ""], ids=["standard", "ksm", "empty"])
+def test_known_programs_agree_with_the_oracle(machine: Machine, text: str) -> None:
+    assert agrees(machine, parse_program(text))
+
+
+def test_random_programs_agree_with_the_oracle(machine: Machine) -> None:
+    oracle = Oracle()
+    for ops in islice(programs(1), 10_000):
+        trace = machine.run(encode(ops), paranoid=True)
+        assert machine.finding is None, machine.finding
+        assert oracle.expect(ops, trace).trace == trace
+
+
+def test_any_bytes_are_a_program(machine: Machine) -> None:
+    rng = random.Random(2)
+    for _ in range(3000):
+        machine.run(rng.randbytes(rng.randrange(200)))
+        assert machine.finding is None, machine.finding
+
+
+def test_every_page_reference_and_object_is_back_after_a_program(machine: Machine) -> None:
+    machine.run(b"")
+    before = machine.stats["pages_live"]
+    for ops in islice(programs(3), 200):
+        machine.run(encode(ops))
+        assert machine.stats["pages_live"] == before
+
+
+def test_a_trace_does_not_depend_on_what_ran_before(machine: Machine) -> None:
+    wires = [encode(ops) for ops in islice(programs(4), 3000)]
+    forward = [machine.run(wire, internals=True) for wire in wires]
+    machine.plant("wild-pointer")
+    machine.run(encode(parse_program(STANDARD)))
+    machine.plant("none")
+    backward = [machine.run(wire, internals=True) for wire in reversed(wires)]
+    assert forward == backward[::-1]
+
+
+def test_a_trace_is_the_same_in_another_process(machine: Machine, base_library: Path, tmp_path: Path) -> None:
+    wire = b"".join(encode(ops) for ops in islice(programs(5), 12))
+    code = (
+        "import sys; from pathlib import Path; from faultline.backend.machine import Machine;"
+        "m = Machine(Path(sys.argv[1])); sys.stdout.buffer.write(m.run(sys.stdin.buffer.read(), internals=True))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, base_library], input=wire, capture_output=True, check=True)
+    assert done.stdout == machine.run(wire, internals=True)
+
+
+#: Each planted fault: the program that walks into it and the kind of the machine's finding; None: the oracle sees it.
+CANARIES = {
+    "skip-flush": (PROTECT, FindingKind.STALE_TLB),
+    "leak-page": (STANDARD, FindingKind.REFERENCE_LEAK),
+    "keep-spin": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 mprotect a0 r", FindingKind.SLEEP_IN_ATOMIC),
+    "keep-mmap-lock": (KSM, FindingKind.LOCK_LEAK),
+    "double-unlock": ("p0.0 mmap a0 rw\np0.0 munmap a0", FindingKind.UNLOCK_NOT_OWNER),
+    "wrong-byte": (STANDARD, None),
+    "drop-event": (STANDARD, None),
+    "lose-uffd-bit": (PROTECT, None),
+    "leak-slab": (STANDARD, FindingKind.REFERENCE_LEAK),
+    "pte-unlocked": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 read a0", FindingKind.PTE_UNLOCKED_ACCESS),
+    "rss-drift": (STANDARD, FindingKind.COUNTER_DRIFT),
+    "lost-wakeup": (STANDARD, None),
+    "sleep-in-atomic": (STANDARD, FindingKind.SLEEP_IN_ATOMIC),
+    "wild-pointer": (STANDARD, FindingKind.KERNEL_BUG),
+    "endless-loop": (STANDARD, FindingKind.HANG),
+    "wrong-errno": ("p0.0 mmap a0 rw\np0.0 uffd-open u0\nm uffd-wp u0 a0", None),
+    "spurious-fault": ("p0.0 mmap a0 rw\np0.0 write a0 =7", None),
+}  # fmt: skip
+
+
+def test_every_canary_has_a_test(machine: Machine) -> None:
+    assert set(CANARIES) == set(machine.canaries()) - {"none"}
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_a_canary_is_found_and_the_machine_lives_on(machine: Machine, canary: str) -> None:
+    text, kind = CANARIES[canary]
+    ops = parse_program(text)
+    assert agrees(machine, ops)
+    machine.plant(canary)
+    try:
+        trace = machine.run(encode(ops))
+        finding = machine.finding
+    finally:
+        machine.plant("none")
+    if kind is None:
+        assert finding is None or finding.kind is FindingKind.HANG
+        assert Oracle().expect(ops, trace).trace != trace
+    else:
+        assert finding is not None
+        assert finding.kind is kind
+        assert finding.text
+    assert agrees(machine, ops)
+
+
+def test_a_library_that_is_none_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.so"
+    broken.write_text("no library")
+    with pytest.raises(FaultlineError, match=r"broken\.so: the built machine cannot be loaded"):
+        Machine(broken)
