@@ -17,7 +17,7 @@ steps of a move, 7 rare cases.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -59,7 +59,7 @@ from faultline.program.model import (
     Model,
     R,
 )
-from faultline.program.ops import OP_SIZE, OPS_MAX, PROCESSES, SLOT_TABLE_EDGE, SLOTS, TASK_MONITOR
+from faultline.program.ops import OP_SIZE, OPS, OPS_MAX, PROCESSES, SLOT, SLOT_TABLE_EDGE, SLOTS, TASK_MONITOR
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -448,6 +448,17 @@ def program_from(data: bytes) -> list[Operation]:
         model.apply(op)
         program.append(op)
     return program
+
+
+def continuation(rng: random.Random, ops: Sequence[Operation]) -> list[Operation]:
+    """A random move after the operations ``ops``, about slots that they name: one or a few operations."""
+    slots = [op[i] for op in ops for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is SLOT]
+    base = slots[int(rng.random() * len(slots))] if slots else 0
+    model = Model(base, min(_WIDTHS[int(rng.random() * len(_WIDTHS))], SLOTS - base), base)
+    for op in ops:
+        model.apply(op)
+    gene = rng.randbytes(GENE_SIZE)
+    return (_attend if model.blocked and gene[1] & 8 else _mix(0)[gene[0]])(model, gene)
 
 
 def _length(first: float, second: float, length_max: int) -> int:
