@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,11 +11,16 @@ from typing import Any, Final
 
 import cffi
 
-from faultline.kinds import ExitStatus, FaultlineError, FindingKind
-from faultline.program import codec, ops, trace
+from faultline.kinds import FaultlineError, FindingKind
+from faultline.program.ops import OPS_MAX, PROCESSES, SLOTS, TASKS
+from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD
 
-#: Bytes that the longest trace may take: 256 operations with snapshots of eight processes.
-_TRACE_BYTES_MAX: Final = 1 << 22
+#: Bytes of one process in a record: its words, its counters, its sharing map and its internals.
+_PROCESS_BYTES: Final = 4 * SLOTS + COUNTERS.size + SLOTS + 4 * SLOTS
+#: Bytes that the longest trace may take.
+_TRACE_BYTES_MAX: Final = OPS_MAX * (
+    RECORD.size + PROCESSES * TASKS * COMPLETION.size + SNAPSHOT_HEAD.size + PROCESSES * _PROCESS_BYTES
+)
 _KINDS: Final = tuple(FindingKind)
 _HEADER: Final = Path(__file__).resolve().parents[3] / "csrc" / "machine.h"
 
@@ -37,13 +43,9 @@ class MachineFinding:
 @cache
 def _ffi(header: Path) -> cffi.FFI:
     """The declarations of machine.h.  Its numeric #defines are kept, its include guard is not."""
-    lines = []
-    for line in header.read_text().splitlines():
-        if line.startswith("#") and not line.startswith("#define FL_") or line == "#define FL_MACHINE_H":
-            continue
-        lines.append(line)
+    number = re.compile(r"#define \w+\s+\d+")
     ffi = cffi.FFI()
-    ffi.cdef("\n".join(lines).replace("#define FL_MACHINE_H", ""))
+    ffi.cdef("\n".join(s for s in header.read_text().splitlines() if not s.startswith("#") or number.match(s)))
     return ffi
 
 
@@ -104,7 +106,7 @@ class Machine:
 
     def canaries(self) -> tuple[str, ...]:
         """Names of the faults that can be planted; the first plants none."""
-        names = []
+        names: list[str] = []
         while (name := self._lib.fl_canary_name(len(names))) != self._ffi.NULL:
             names.append(self._ffi.string(name).decode())
         return tuple(names)
