@@ -148,14 +148,23 @@ def parse_trace(trace: bytes, ops: Sequence[Operation], *, snapshots: bool) -> l
 
 # --- words ---
 
-_SKIPS: Final = {
+#: What the outcomes mean, for reports and docs.
+STATUSES: Final = {
+    Status.DONE: "it has ended without an error",
+    Status.BLOCKED: "the task sleeps in it; a later operation ends it",
+    Status.SKIPPED: "it was not run, as it means nothing here",
+    Status.SIGNAL: "the access got a signal, which the task survives",
+    Status.ERROR: "the call failed with an errno",
+    Status.KILLED: "the process ended while the task was blocked in it",
+}
+SKIPS: Final = {
     Skip.NO_PROCESS: "the process does not live",
     Skip.BUSY: "the task is blocked in an earlier operation",
     Skip.EXISTS: "the child lives already, or is being forked",
     Skip.HANDLE_USED: "the handle is in use",
     Skip.NO_HANDLE: "the handle is not open",
 }
-_WAITS: Final = {
+WAITS: Final = {
     Wait.FAULT: "on a page fault, until the userfaultfd resolves it",
     Wait.EVENT: "until the monitor reads the event",
     Wait.LOCK: "on a lock that a blocked task holds",
@@ -212,9 +221,9 @@ def _failure(step: Step | Completion) -> str:
             known = value in set(signal.Signals)
             return signal.Signals(value).name if known else f"signal {value}"
         case Status.SKIPPED:
-            return "skipped: " + (_SKIPS[Skip(value)] if value in set(Skip) else f"reason {value}")
+            return "skipped: " + (SKIPS[Skip(value)] if value in set(Skip) else f"reason {value}")
         case Status.BLOCKED:
-            return "blocks " + (_WAITS[Wait(value)] if value in set(Wait) else f"for reason {value}")
+            return "blocks " + (WAITS[Wait(value)] if value in set(Wait) else f"for reason {value}")
         case Status.KILLED:
             return "killed"
     return "done"
