@@ -56,6 +56,12 @@ void fl_held_missing(const void *lock, int kind)
 			fl_report(FL_KIND_UNLOCK_NOT_OWNER, held->ip, "%s released, but held %s", fl_lock_name(lock, kind),
 				  &fl.task[i] == fl.cur ? "in another mode" : "by another task");
 	}
+	for (unsigned int n = 1; n <= FL_RELEASED && n <= fl.cur->nreleased; n++) {
+		struct fl_held *before = &fl.cur->released[(fl.cur->nreleased - n) % FL_RELEASED];
+
+		if (before->lock == lock)
+			fl_report(FL_KIND_UNLOCK_NOT_OWNER, before->ip, "%s released twice", fl_lock_name(lock, kind));
+	}
 	fl_report(FL_KIND_UNLOCK_NOT_OWNER, NULL, "%s released, but not held", fl_lock_name(lock, kind));
 }
 
@@ -98,6 +104,7 @@ void fl_sleeping_in_atomic(const char *what)
 void fl_held_reset(struct fl_task *task)
 {
 	task->nheld = 0;
+	task->nreleased = 0;
 	task->spins = 0;
 	task->events = 0;
 	task->irqs_off = 0;

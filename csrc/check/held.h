@@ -5,7 +5,8 @@
 
 #include "host/host.h"
 
-#define FL_EVENTS_MAX	2000000UL
+/* More than any operation of a program of full length comes to. */
+#define FL_EVENTS_MAX	200000UL
 
 void fl_held_full(void) __noreturn;
 void fl_held_missing(const void *lock, int kind) __noreturn;
@@ -31,7 +32,7 @@ static __always_inline void fl_held_add(const void *lock, int kind, const void *
 }
 
 /* Locks are mostly released in the reverse order of taking. */
-static __always_inline void fl_held_del(const void *lock, int kind)
+static __always_inline void fl_held_del(const void *lock, int kind, const void *ip)
 {
 	struct fl_task *task = fl.cur;
 	int i = task->nheld - 1;
@@ -42,6 +43,7 @@ static __always_inline void fl_held_del(const void *lock, int kind)
 		fl_held_missing(lock, kind);
 	for (task->nheld--; i < task->nheld; i++)
 		task->held[i] = task->held[i + 1];
+	task->released[task->nreleased++ % FL_RELEASED] = (struct fl_held){ .lock = lock, .ip = ip, .kind = kind };
 }
 
 #endif

@@ -22,6 +22,7 @@
 #define FL_ARENA_PAGES	8192UL
 #define FL_CPUS_MAX	4
 #define FL_HELD_MAX	48
+#define FL_RELEASED	16
 
 #define FL_ID_MONITOR	(FL_PROCESSES * FL_TASKS)
 #define FL_ID_KSMD	(FL_ID_MONITOR + 1)
@@ -61,6 +62,8 @@ struct fl_task {
 	unsigned long events;		/* checker events of this operation, against endless loops */
 	unsigned long irqs_off;
 	int nheld, spins;
+	unsigned int nreleased;
+	struct fl_held released[FL_RELEASED];	/* the last ones, to tell a second release from a first */
 	struct fl_held held[FL_HELD_MAX];
 };
 

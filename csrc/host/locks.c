@@ -35,21 +35,21 @@ static __always_inline void take_spin(raw_spinlock_t *lock, const void *ip)
 	fl_held_add(raw, FL_LOCK_SPIN, ip);
 }
 
-static __always_inline void release_spin(raw_spinlock_t *lock)
+static __always_inline void release_spin(raw_spinlock_t *lock, const void *ip)
 {
 	arch_spinlock_t *raw = &lock->raw_lock;
 
 	if (fl_canary_is(KEEP_SPIN) && fl.cur->what.code == FL_OP_MPROTECT)
 		return;
-	fl_held_del(raw, FL_LOCK_SPIN);
+	fl_held_del(raw, FL_LOCK_SPIN, ip);
 	fl.cur->spins--;
 	raw->owner = 0;
 }
 
 void __lockfunc _raw_spin_lock(raw_spinlock_t *lock) { take_spin(lock, IP); }
 void __lockfunc _raw_spin_lock_bh(raw_spinlock_t *lock) { take_spin(lock, IP); }
-void __lockfunc _raw_spin_unlock(raw_spinlock_t *lock) { release_spin(lock); }
-void __lockfunc _raw_spin_unlock_bh(raw_spinlock_t *lock) { release_spin(lock); }
+void __lockfunc _raw_spin_unlock(raw_spinlock_t *lock) { release_spin(lock, IP); }
+void __lockfunc _raw_spin_unlock_bh(raw_spinlock_t *lock) { release_spin(lock, IP); }
 void __lockfunc _raw_spin_lock_nested(raw_spinlock_t *lock, int subclass) { take_spin(lock, IP); }
 
 void __lockfunc _raw_spin_lock_irq(raw_spinlock_t *lock)
@@ -60,7 +60,7 @@ void __lockfunc _raw_spin_lock_irq(raw_spinlock_t *lock)
 
 void __lockfunc _raw_spin_unlock_irq(raw_spinlock_t *lock)
 {
-	release_spin(lock);
+	release_spin(lock, IP);
 	fl_irqs_off = ARCH_IRQ_ENABLED;
 }
 
@@ -75,7 +75,7 @@ unsigned long __lockfunc _raw_spin_lock_irqsave(raw_spinlock_t *lock)
 
 void __lockfunc _raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags)
 {
-	release_spin(lock);
+	release_spin(lock, IP);
 	fl_irqs_off = flags;
 }
 
@@ -98,17 +98,17 @@ static __always_inline void take_rwlock(rwlock_t *lock, int kind, const void *ip
 	fl_held_add(raw, kind, ip);
 }
 
-static __always_inline void release_rwlock(rwlock_t *lock, int kind)
+static __always_inline void release_rwlock(rwlock_t *lock, int kind, const void *ip)
 {
-	fl_held_del(&lock->raw_lock, kind);
+	fl_held_del(&lock->raw_lock, kind, ip);
 	lock->raw_lock.holders = kind == FL_LOCK_WRITE ? 0 : lock->raw_lock.holders - 1;
 	fl.cur->spins--;
 }
 
 void __lockfunc _raw_read_lock(rwlock_t *lock) { take_rwlock(lock, FL_LOCK_READ, IP); }
-void __lockfunc _raw_read_unlock(rwlock_t *lock) { release_rwlock(lock, FL_LOCK_READ); }
+void __lockfunc _raw_read_unlock(rwlock_t *lock) { release_rwlock(lock, FL_LOCK_READ, IP); }
 void __lockfunc _raw_write_lock(rwlock_t *lock) { take_rwlock(lock, FL_LOCK_WRITE, IP); }
-void __lockfunc _raw_write_unlock(rwlock_t *lock) { release_rwlock(lock, FL_LOCK_WRITE); }
+void __lockfunc _raw_write_unlock(rwlock_t *lock) { release_rwlock(lock, FL_LOCK_WRITE, IP); }
 
 void __lockfunc _raw_write_lock_irq(rwlock_t *lock)
 {
@@ -118,7 +118,7 @@ void __lockfunc _raw_write_lock_irq(rwlock_t *lock)
 
 void __lockfunc _raw_write_unlock_irq(rwlock_t *lock)
 {
-	release_rwlock(lock, FL_LOCK_WRITE);
+	release_rwlock(lock, FL_LOCK_WRITE, IP);
 	fl_irqs_off = ARCH_IRQ_ENABLED;
 }
 
@@ -167,13 +167,13 @@ static __always_inline int take_rwsem(struct rw_semaphore *sem, int kind, const 
 	return 0;
 }
 
-static __always_inline void release_rwsem(struct rw_semaphore *sem, int kind)
+static __always_inline void release_rwsem(struct rw_semaphore *sem, int kind, const void *ip)
 {
 	if (fl_canary_is(KEEP_MMAP_LOCK) && fl.cur->what.code == FL_OP_MADVISE)
 		return;
 	if (fl_canary_is(DOUBLE_UNLOCK) && fl.cur->what.code == FL_OP_MUNMAP)
-		fl_held_del(sem, kind);
-	fl_held_del(sem, kind);
+		fl_held_del(sem, kind, ip);
+	fl_held_del(sem, kind, ip);
 	atomic_long_sub(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
 	wake_waiters(sem);
 }
@@ -190,8 +190,8 @@ int __sched down_read_killable(struct rw_semaphore *sem) { return take_rwsem(sem
 int __sched down_read_interruptible(struct rw_semaphore *sem) { return take_rwsem(sem, FL_LOCK_RWSEM_READ, IP, true); }
 void __sched down_write(struct rw_semaphore *sem) { take_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP, false); }
 int __sched down_write_killable(struct rw_semaphore *sem) { return take_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP, true); }
-void up_read(struct rw_semaphore *sem) { release_rwsem(sem, FL_LOCK_RWSEM_READ); }
-void up_write(struct rw_semaphore *sem) { release_rwsem(sem, FL_LOCK_RWSEM_WRITE); }
+void up_read(struct rw_semaphore *sem) { release_rwsem(sem, FL_LOCK_RWSEM_READ, IP); }
+void up_write(struct rw_semaphore *sem) { release_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP); }
 
 int down_read_trylock(struct rw_semaphore *sem)
 {
@@ -213,7 +213,7 @@ int down_write_trylock(struct rw_semaphore *sem)
 
 void downgrade_write(struct rw_semaphore *sem)
 {
-	fl_held_del(sem, FL_LOCK_RWSEM_WRITE);
+	fl_held_del(sem, FL_LOCK_RWSEM_WRITE, IP);
 	atomic_long_set(&sem->count, READER);
 	fl_held_add(sem, FL_LOCK_RWSEM_READ, IP);
 	wake_waiters(sem);
@@ -253,7 +253,7 @@ int __sched mutex_trylock(struct mutex *lock)
 
 void __sched mutex_unlock(struct mutex *lock)
 {
-	fl_held_del(lock, FL_LOCK_MUTEX);
+	fl_held_del(lock, FL_LOCK_MUTEX, IP);
 	atomic_long_set(&lock->owner, 0);
 	wake_waiters(lock);
 }
@@ -266,5 +266,5 @@ void fl_folio_locked(volatile unsigned long *flags, void *ip)
 
 void fl_folio_unlocked(volatile unsigned long *flags, void *ip)
 {
-	fl_held_del((const void *)flags, FL_LOCK_FOLIO);
+	fl_held_del((const void *)flags, FL_LOCK_FOLIO, ip);
 }

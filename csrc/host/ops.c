@@ -355,6 +355,7 @@ void fl_op_run(struct fl_task *task)
 {
 	task->outcome = (struct fl_outcome){ .status = FL_STATUS_DONE };
 	task->events = 0;
+	task->nreleased = 0;
 	fl_canary_before(task);
 	ops[task->what.code](task, task->what.v);
 	if (task->killed && task->what.code != FL_OP_EXIT)
