@@ -9,7 +9,8 @@ A repro is a header of ``key: value`` lines, then one operation per line::
     p0.0 uffd-open u0
     m uffd-register u0 a0+4 wp     # the monitor
 
-A ``#`` at the start of a line or after a blank begins a comment.
+A ``#`` at the start of a line begins a comment, also after a blank if the line holds an operation.  A header's value
+goes to the end of its line: the path of a patch may hold anything but a line break.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def format_repro(repro: Repro) -> str:
     for key in HEADER_KEYS:
         values = repro.patches if key == _PATCH else [repro.header[key]] if key in repro.header else []
         for value in values:
-            if not value or _COMMENT.search(value) or value != value.strip() or _CONTROL.search(value):
+            if not value or value != value.strip() or _CONTROL.search(value):
                 raise FaultlineError(f"{key} {_quoted(value)} cannot be written into a repro", ExitStatus.USAGE)
             lines.append(f"{key}: {value}")
     return "\n".join(lines) + "\n" + format_program(repro.ops)
@@ -303,13 +304,12 @@ class _Reader:
         magic = _MAGIC.fullmatch(line) if self._number == 1 else None
         if magic and magic[1] != str(VERSION):
             raise _LineError(f"repro format v{_quoted(magic[1])[1:-1]}; this faultline reads v{VERSION}")
-        line = _COMMENT.sub("", line).strip()
-        header = _HEADER.fullmatch(line)
+        header = _HEADER.fullmatch(line.strip())
         if header and not header_allowed:
             raise _LineError(f"header line {_quoted(header[1])} in a plain program; operations and comments only")
         if header:
             self._header(header[1], header[2] or "")
-        elif line:
+        elif line := _COMMENT.sub("", line).strip():
             if len(self.repro.ops) == OPS_MAX:
                 raise _LineError(f"too many operations; at most {OPS_MAX}")
             self.repro.ops.append(_parse_operation(line))
