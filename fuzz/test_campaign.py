@@ -54,10 +54,10 @@ def _round(campaign: Campaign, number: int) -> Iterator[str]:
     except Found as found:
         yield campaign.write(found.finding, found.ops)
     except BaseExceptionGroup as several:
-        for found in several.exceptions:
-            if not isinstance(found, Found):
+        for one in several.exceptions:
+            if not isinstance(one, Found):
                 raise
-            yield campaign.write(found.finding, found.ops)
+            yield campaign.write(one.finding, one.ops)
 
 
 def _example(campaign: Campaign) -> Callable[[list[Operation]], None]:

@@ -23,7 +23,7 @@ from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
 from faultline.campaign.source import corpora_dir, read_corpus
 from faultline.campaign.subject import Subject, build_library, prepare
-from faultline.campaign.worker import BUDGET, Crash, Plan, crash_finding
+from faultline.campaign.worker import Crash, Plan, crash_finding
 from faultline.doctor import checks
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, encode
@@ -236,7 +236,7 @@ def _run_campaign(
     if as_json:
         _print_json(result_json(result, setting, reporter.files))
     else:
-        for line in summary(result, setting):
+        for line in summary(result, setting, verbose=desk.verbose):
             screen.say(line)
     sys.exit(_status(result))
 
@@ -346,7 +346,7 @@ def minimize(file: Path, output: Path | None, **options: Any) -> None:
 
     with desk.screen.progress():
         desk.screen.status(f"minimising {len(case.ops)} operations")
-        ops = minimize_program(case.ops, lambda fewer: showing(fewer) is not None, budget=BUDGET)
+        ops = minimize_program(case.ops, lambda fewer: showing(fewer) is not None)
     finding = showing(ops)
     assert finding is not None, "the minimiser returned what it was told is no match"
     output = output or file.with_name(file.name + ".min")

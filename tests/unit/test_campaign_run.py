@@ -77,8 +77,9 @@ def test_results_depend_on_the_seed_alone() -> None:
 
 def test_the_corpus_runs_first_and_as_it_stands() -> None:
     program = parse_program("p0.0 mmap a3 rw\np0.0 read a3\n")
-    result = run(replace(plan("wrong_read"), jobs=1, programs=1, corpus=(program,)), Log())
-    assert [(record.index, record.ops) for record in result.records] == [(0, program)]
+    log = Log()
+    run(replace(plan("wrong_read"), jobs=1, programs=1, corpus=(program,)), log)
+    assert (log.records[0].index, log.records[0].ops) == (0, program)
 
 
 def test_findings_of_the_base_and_known_ones_are_counted_apart() -> None:

@@ -22,9 +22,7 @@ from faultline.program.minimize import minimize
 from faultline.verdict.finding import END, Finding
 from faultline.verdict.judge import Blame, Judge
 
-#: Runs that the minimiser may spend on one finding.
-BUDGET: Final = 3000
-#: The same where every run is a forked process.
+#: Runs that the minimiser may spend on one finding where every run is a forked process.
 BUDGET_ISOLATED: Final = 300
 NOT_AGAIN: Final = "This program alone does not show it again: the machine carried something over from an earlier one."
 NOT_STEADY: Final = "This program shows it in some runs only."
@@ -178,7 +176,7 @@ class Worker:
         if showing(record.ops) is None:
             self._send(replace(record, finding=record.finding.with_note(NOT_AGAIN)))
             return
-        ops = minimize(record.ops, lambda fewer: not self._flight.hurrying and bool(showing(fewer)), budget=BUDGET)
+        ops = minimize(record.ops, lambda fewer: not self._flight.hurrying and bool(showing(fewer)))
         finding = showing(ops)
         if finding is None:
             self._send(replace(record, finding=record.finding.with_note(NOT_STEADY)))

@@ -18,13 +18,11 @@ from rich.text import Text
 
 from faultline.campaign.run import Progress
 from faultline.campaign.worker import Record
-from faultline.report.repro import Setting, keep_repro, replay_command, repro_text
+from faultline.report.repro import Setting, keep_repro, near, replay_command, repro_text
 from faultline.report.text import Line, Style, render, title
 
 #: Seconds between two plain progress lines.
 PLAIN_EVERY: Final = 10.0
-#: Findings that are shown in full; more are one line each, their repros hold the rest.
-SHOWN_MAX: Final = 5
 _BLANK: Final[Line] = (Style.PLAIN, "")
 
 
@@ -118,17 +116,18 @@ class Reporter:
         self._screen.status(f"{progress.programs:,} programs, {rate:,.0f}/s, {findings}{left}")
 
     def show(self, record: Record) -> None:
-        """Shows a finding, unless its signature was shown before."""
-        signature = record.finding.signature
-        if signature in self._shown:
+        """Shows a finding, unless its signature was shown before: the first of its kind in full, others in a line."""
+        finding = record.finding
+        if finding.signature in self._shown:
             return
-        self._shown.add(signature)
-        file = self.files.get(signature)
-        if len(self._shown) > SHOWN_MAX and file is not None:
-            self._screen.say(f"{title(record.finding, record.ops)}; see {file}")
+        file = self.files.get(finding.signature)
+        again = any(signature.startswith(finding.kind.value + ":") for signature in self._shown)
+        self._shown.add(finding.signature)
+        if again and file is not None:
+            self._screen.say(f"{title(finding, record.ops)}; see {near(file)}")
             return
         replay = replay_command(file) if file else "(the repro could not be written; its program is above)"
-        self._screen.show([*render(record.finding, record.ops, replay), _BLANK])
+        self._screen.show([*render(finding, record.ops, replay), _BLANK])
 
     def _write(self, record: Record) -> None:
         finding, ops = record.finding, record.ops

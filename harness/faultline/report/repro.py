@@ -49,7 +49,7 @@ class Patch:
         return cls(Path(path), digest)
 
     def __str__(self) -> str:
-        return f"{_near(self.path)}{_DIGEST}{self.digest}"
+        return f"{near(self.path)}{_DIGEST}{self.digest}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Setting:
 
 def replay_command(file: Path) -> str:
     """The command that runs the repro ``file``."""
-    return f"faultline replay {shlex.quote(str(_near(file)))}"
+    return f"faultline replay {shlex.quote(str(near(file)))}"
 
 
 def repro_text(setting: Setting, finding: Finding, ops: Sequence[Operation], file: Path) -> str:
@@ -101,7 +101,7 @@ def keep_repro(setting: Setting, finding: Finding, ops: Sequence[Operation], out
     return file
 
 
-def _near(path: Path) -> Path:
+def near(path: Path) -> Path:
     """The path as seen from the working directory if it lies below it, else in full."""
     full = path.absolute()
     return full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else full

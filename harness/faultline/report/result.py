@@ -43,16 +43,17 @@ def verdict_word(result: Result) -> str:
     return "findings" if result.records else "interrupted" if result.interrupted else "clean"
 
 
-def summary(result: Result, setting: Setting) -> list[str]:
-    """The result in a few lines."""
+def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
+    """The result in a few lines; ``verbose``: with what is known of the tree."""
     count = len(result.records)
     rate = result.programs / result.seconds if result.seconds else 0
     what = "no finding" if count == 0 else "1 finding" if count == 1 else f"{count} findings"
     how = f"{result.programs:,} programs in {result.seconds:.1f} s ({rate:,.0f}/s), seed {result.seed}"
     lines = [f"{'interrupted: ' if result.interrupted else ''}{what}: {_subject(setting)}, {how}"]
     for blame, text in _OTHERS.items():
-        lines += [f"{text} {signature} ({times:,} programs)" for signature, times in _counts(result, blame).items()]
-    lines += [f"known deviation: {name} ({times:,} programs)" for name, times in sorted(result.deviations.items())]
+        lines += [f"{text} {name} ({times:,} programs)" for name, times in _counts(result, blame).items()]
+    if verbose:
+        lines += [f"known deviation: {name} ({times:,} programs)" for name, times in sorted(result.deviations.items())]
     if result.deaths:
         lines.append(f"workers that died: {result.deaths}")
     return lines

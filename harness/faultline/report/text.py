@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from itertools import chain
 from textwrap import wrap
 from typing import Final
 
 from faultline.program.codec import Operation
 from faultline.program.text import format_operation
 from faultline.program.traceview import describe_word
-from faultline.verdict.finding import Finding, SlotState
+from faultline.verdict.finding import Because, Finding, SlotState
 
 WIDTH: Final = 100
 _INDENT: Final = 11
@@ -84,16 +85,16 @@ def explain(finding: Finding) -> list[Line]:
     lines: list[Line] = []
     if finding.expected:
         lines += _labelled("expected", _wrapped(finding.expected))
-    for number, rule in enumerate(finding.because):
-        source = f" [{rule.source}]" if rule.source else ""
-        lines += _labelled("because" if number == 0 else "and", _wrapped(rule.text + source), Style.DIM)
+    rules = chain.from_iterable(_wrapped(_with_source(rule)) for rule in finding.because)
+    style, label = (Style.DIM, "because") if finding.expected else (Style.PLAIN, "expected")
+    lines += _labelled(label, list(rules), style)
     lines += _labelled("happened", _wrapped(finding.happened), Style.MARKED)
     if finding.frames:
         frames = [str(place) for place in finding.frames]
         more = [f"... and {len(frames) - _FRAMES_MAX} more"] if len(frames) > _FRAMES_MAX else []
         lines += _labelled("at", frames[:_FRAMES_MAX] + more)
     if finding.other is not None:
-        lines += _labelled("see also", [str(finding.other)])
+        lines += _labelled("earlier", [str(finding.other)])
     if finding.slots:
         lines += _labelled("state", _states(finding.slots), Style.DIM)
     if finding.note:
@@ -107,12 +108,16 @@ def _program(finding: Finding, ops: Sequence[Operation]) -> list[Line]:
 
 
 def _labelled(label: str, texts: Sequence[str], style: Style = Style.PLAIN) -> list[Line]:
-    heads = [label] + [""] * (len(texts) - 1)
+    heads = [label, *[""] * len(texts)][: len(texts)]
     return [(style, f"  {head:<{_INDENT}}{text}".rstrip()) for head, text in zip(heads, texts, strict=True)]
 
 
 def _wrapped(text: str) -> list[str]:
     return wrap(text, WIDTH - _INDENT - 2, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _with_source(rule: Because) -> str:
+    return f"{rule.text} [{rule.source}]" if rule.source else rule.text
 
 
 def _states(slots: Sequence[SlotState]) -> list[str]:

@@ -17,6 +17,7 @@ from faultline.oracle.model import Oracle
 from faultline.program.codec import Operation, encode
 from faultline.program.ops import OPS
 from faultline.verdict.compare import compare, difference, states_before
+from faultline.verdict.contracts import CONTRACTS
 from faultline.verdict.finding import END, Finding, Place
 
 
@@ -169,7 +170,7 @@ def _machine_finding(
     seen: MachineFinding, ops: Sequence[Operation], locate: Callable[[int], Sequence[Place]], trace: bytes
 ) -> Finding:
     frames = tuple(place for offset in seen.frames for place in locate(offset))
-    other = next(iter(locate(seen.other)), None) if seen.other else None
+    other = _telling(locate(seen.other)) if seen.other else None
     named = _telling(frames) or other
     at_end = not 0 <= seen.op < len(ops)
     return Finding(
@@ -178,6 +179,7 @@ def _machine_finding(
         operation=END if at_end else OPS[ops[seen.op][0]].name,
         aspect=named.function if named else "-",
         happened=seen.text,
+        because=(CONTRACTS[seen.kind],) if seen.kind in CONTRACTS else (),
         frames=frames,
         other=other,
         slots=() if at_end else states_before(ops, seen.op, trace),
