@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -78,6 +79,12 @@ def test_every_operation_and_every_operand_value_occurs(sample: list[Program]) -
         for i, kind in enumerate(row.kinds):
             if kind.words or kind.count <= 8:
                 assert seen[row.code, i] == set(range(kind.lo, kind.lo + kind.count)), (row.name, kind.name)
+
+
+def test_every_operation_is_a_fair_share(sample: list[Program]) -> None:
+    """Noise alone gives an operation about 0.2 % of the operations; with a move of its own it has more."""
+    count = Counter(op[0] for program in sample for op in program)
+    assert {op.name for op in OPS if count[op.code] < 0.003 * count.total()} == set()
 
 
 def test_ranges_cross_the_table_edge(sample: list[Program]) -> None:
