@@ -192,6 +192,18 @@ CASES = {
         m uffd-wp u1 a0                 -> done
         m uffd-read u0 u3               -> fork u3; 5: done
     """,
+    "fork event of a userfaultfd that is closed before its turn": """
+        p0.0 mmap a0+2 rw
+        p0.0 uffd-open u0 event-fork
+        p0.0 uffd-open u1 event-fork
+        m uffd-register u0 a0 missing
+        m uffd-register u1 a1 missing
+        p0.0 fork p1                    -> blocked event
+        m uffd-close u1                 -> done
+        m uffd-read u0 u2               -> fork u2; 5: done
+        ? p1 a0 vma                     r w missing
+        ? p1 a1 vma                     r w
+    """,
     "fork event flushed by close": """
         p0.0 mmap a0 rw
         p0.0 write a0 =1

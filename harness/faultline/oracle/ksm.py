@@ -1,13 +1,13 @@
 """The rules of KSM.
 
 KSM may merge what it likes of what it may, so the oracle takes the sharing that the backend reports, if it is allowed:
-pages of one group have equal contents; a slot that changed its page lies in a mergeable mapping, as does one that keeps
-it; no slot leaves its page except for a page of another.
+pages of one group have equal contents; a slot that changed its page lies in a mergeable mapping; the page it has now
+was made by KSM, or a mergeable mapping held it; no slot leaves its page except for a page of another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from faultline.oracle import rules
 from faultline.oracle.memory import DONE, Memory, Outcome
@@ -45,8 +45,7 @@ class Ksm(Memory):
         if not self._live >> op[2] & 1:
             self._rule = rules.SKIP_PROCESS
             return _NO_PROCESS
-        self._rule = rules.KSM
-        return DONE
+        return self._op_ksm_scan(op)
 
     def _op_ksm_scan(self, op: Operation) -> Outcome:
         unborn = [waiter for waiter in self._blocked.values() if isinstance(waiter, ForkWaiter)]
@@ -122,8 +121,10 @@ class Ksm(Memory):
                 return None
         return list(groups.values())
 
-    def _kept_pages(self, groups: Iterable[Group]) -> list[list[int]] | None:
+    def _kept_pages(self, groups: list[Group]) -> list[list[int]] | None:
         """For each group the page, of those that its slots had, that they share now; None if KSM may not do that."""
+        if self._tainted:
+            return [self._page(group[0]) for group in groups]
         kept: list[list[int]] = []
         taken: set[int] = set()
         open_groups: list[int] = []
@@ -134,21 +135,24 @@ class Ksm(Memory):
                 bound = set(pages)
             elif len(bound) > 1:
                 return None
-            if bound & taken and not self._tainted:
+            if bound & taken:
                 return None
             taken |= bound
             if not bound:
                 open_groups.append(len(kept))
             kept.append(pages[min(bound)] if bound else [])
         for i in open_groups:
-            free = [page for page in map(self._page, list(groups)[i]) if id(page) not in taken]
-            if not free and not self._tainted:
+            free = [page for page in map(self._page, groups[i]) if id(page) not in taken]
+            if not free:
                 return None
-            kept[i] = free[0] if free else self._page(list(groups)[i][0])
+            kept[i] = free[0]
             taken.add(id(kept[i]))
+            if any(not self._live >> (key >> SLOT_SHIFT) & 1 for page in map(self._page, groups[i]) for key in page):
+                self._tainted = True
         for group, page in zip(groups, kept, strict=True):
             mine = [key for key in group if self._page(key) is page]
-            if len(mine) < len(group) and not any(self._word(key) & MERGEABLE for key in mine):
+            offered = isinstance(page, KsmPage) or any(self._word(key) & MERGEABLE for key in mine)
+            if len(mine) < len(group) and not offered:
                 return None
         return kept
 

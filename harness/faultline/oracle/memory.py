@@ -319,7 +319,7 @@ class Memory:
                 return outcome
             word = row[slot]
         page = process.pages[slot]
-        if not page or len(page) > 1:
+        if not page or len(page) > 1 or isinstance(page, KsmPage):
             word &= ~UFFD_WP
             self._copy_page(process, slot, key, page)
         row[slot] = word & ~CONTENT | _FRESH | op[3]
@@ -335,7 +335,7 @@ class Memory:
             return None
         if key in self._stale:
             seen = self._saw(index)
-            if seen is not None and seen[0] != Status.BLOCKED:
+            if seen is not None and seen[0] == _DONE:
                 self._met[self._stale[key][2]] = None
                 return None
         self._rule = rules.FAULT_WP
@@ -515,18 +515,6 @@ class Memory:
         for context, _ in waiter.queue:
             context.changing -= 1
         self._discard(waiter.child)
-
-    def _event_over(self, waiter: ForkWaiter) -> None:
-        """The first event of the fork was read or flushed."""
-        context, _ = waiter.queue.pop(0)
-        context.events.remove(waiter)
-        context.changing -= 1
-        if waiter.queue:
-            waiter.queue[0][0].events.append(waiter)
-            return
-        del self._blocked[waiter.task]
-        self._ended.append((waiter.task, waiter.index, _DONE, 0, 0))
-        self._born(waiter.child, waiter.open_bits)
 
 
 assert PAGE_BITS & VMA_BITS == 0

@@ -295,8 +295,8 @@ FORK_ZERO_PAGE: Final = _rule(
 )
 KSM_UNBORN: Final = _rule(
     "ksm-unborn",
-    "After a KSM scan beside a fork under way, how often mergeable pages are mapped is not known.",
-    _ADMIN + "ksm.rst (the child is scanned, but the sharing map cannot name it)",
+    "After KSM worked beside a fork under way, whether pages are mapped exclusively is not known.",
+    _ADMIN + "ksm.rst (the child has its part in it, but the sharing map cannot name it)",
 )
 
 # --- deviations ---

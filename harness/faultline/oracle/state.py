@@ -75,11 +75,12 @@ class Process:
 class Context:
     """A userfaultfd."""
 
-    __slots__ = ("changing", "events", "features", "mm", "waiters")
+    __slots__ = ("changing", "closed", "events", "features", "mm", "waiters")
 
     def __init__(self, mm: Process, features: int) -> None:
         self.mm = mm
         self.features = features
+        self.closed = False
         self.changing = 0
         """Forks that wait for an event of this userfaultfd, now or in their turn."""
         self.waiters: list[Waiter] = []

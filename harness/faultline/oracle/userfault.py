@@ -94,6 +94,7 @@ class Userfault(Memory):
             return self._no_handle()
         self._rule = rules.UFFD_CLOSE
         self._handles[op[2]] = None
+        context.closed = True
         process = context.mm
         if process.alive:
             for slot, owner in enumerate(process.contexts):
@@ -101,20 +102,35 @@ class Userfault(Memory):
                     self._unregister_slot(process, slot)
         self._wake(context, 0, SLOTS)
         for waiter in list(context.events):
-            self._flush(waiter)
+            self._release(waiter.child, waiter.queue[0][1])
+            self._event_over(waiter)
         return DONE
 
-    def _flush(self, waiter: ForkWaiter) -> None:
-        """The fork goes on without the child's userfaultfd."""
-        _, unborn = waiter.queue[0]
-        child = waiter.child
+    def _event_over(self, waiter: ForkWaiter) -> None:
+        """The event that the fork waits for was read or flushed; the next one's turn, or the child's birth."""
+        queue = waiter.queue
+        context, _ = queue.pop(0)
+        context.events.remove(waiter)
+        context.changing -= 1
+        while queue:
+            context, unborn = queue[0]
+            if not context.closed:
+                context.events.append(waiter)
+                return
+            self._release(waiter.child, unborn)
+            queue.pop(0)
+        del self._blocked[waiter.task]
+        self._ended.append((waiter.task, waiter.index, int(Status.DONE), 0, 0))
+        self._born(waiter.child, waiter.open_bits)
+
+    def _release(self, child: Process, unborn: Context) -> None:
+        """The child goes without this userfaultfd, as its event was flushed."""
         for slot, owner in enumerate(child.contexts):
             if owner is unborn:
                 child.contexts[slot] = None
                 child.row[slot] &= ~REGISTERED
                 self._leave_stale(child, slot, rules.FLUSHED_BIT)
         child.packed = None
-        self._event_over(waiter)
 
     def _no_handle(self) -> Outcome:
         self._rule = rules.SKIP_NO_HANDLE
