@@ -51,6 +51,23 @@ def test_files_of_the_machine_read_from_csrc_on(library: Path) -> None:
     assert str(frame).startswith("helper csrc/host/host.c:")
 
 
+def test_merged_code_gets_the_nearest_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULTLINE_CACHE", str(tmp_path / "cache"))
+    mini = Mini(tmp_path)
+    source = "extern void stop(void) __attribute__((noreturn));\nint fl_rmap(int a, int b)\n{\n"
+    source += "\tif (a > 5)\n\t\tstop();\n\tif (b < a)\n\t\tstop();\n\treturn a * b;\n}\n"
+    write(mini.tree, {"mm/rmap.c": source})
+    library = mini.build().path
+    start = offset_of(library, "fl_rmap")
+    listing = subprocess.run(["nm", "-S", library], capture_output=True, text=True, check=True).stdout
+    size = next(int(line.split()[1], 16) for line in listing.splitlines() if line.endswith(" fl_rmap"))
+    with Symbolizer(library) as symbolizer:
+        raw = [symbolizer._ask(start + byte)[0].line for byte in range(size)]
+        lines = [symbolizer.lookup(start + byte)[0].line for byte in range(size)]
+    assert 0 in raw, "the compiler merges the two calls"
+    assert set(lines) <= {3, 4, 5, 6, 7, 8, 9}
+
+
 def test_an_address_outside_is_unknown(library: Path) -> None:
     with Symbolizer(library) as symbolizer:
         assert symbolizer.lookup(0x7FFFFFFF) == []

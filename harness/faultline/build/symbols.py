@@ -8,9 +8,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from faultline.build.toolchain import PREFERRED, find_program
 from faultline.kinds import FaultlineError
+
+#: How far back to look for a line where the compiler merged code of several lines and so gave none.
+_NEAR_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,13 @@ class Symbolizer:
     def lookup(self, offset: int) -> list[Frame]:
         """The places that an offset into the library stands for, innermost inlined call first; empty if unknown.
 
-        A return address stands behind its call: pass it less one.  Raises :class:`FaultlineError` if there is no
+        Where an instruction belongs to no line, that of the nearest one before it in the function is given.  A return
+        address stands behind its call: pass it less one.  Raises :class:`FaultlineError` if there is no
         llvm-symbolizer, or it fails.
         """
         with self._lock:
             if offset not in self._known:
-                self._known[offset] = self._ask(offset)
+                self._known[offset] = self._near(offset)
             return self._known[offset]
 
     def close(self) -> None:
@@ -61,6 +66,18 @@ class Symbolizer:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _near(self, offset: int) -> list[Frame]:
+        frames = self._ask(offset)
+        if not frames or frames[0].line:
+            return frames
+        for before in range(offset - 1, max(offset - _NEAR_BYTES, 0), -1):
+            near = self._ask(before)
+            if not near or near[-1].function != frames[-1].function:
+                break
+            if near[0].line and [frame.function for frame in near] == [frame.function for frame in frames]:
+                return near
+        return frames
 
     def _ask(self, offset: int) -> list[Frame]:
         process = self._process or self._start()
