@@ -2,17 +2,18 @@
 PYTHON := .venv/bin/python
 SOURCES := harness tests fuzz
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test setup clean
 
 demo: setup
 	@sh scripts/demo.sh
 
-test: lint
-	$(PYTHON) -m pytest -n 2 tests
-
-lint: setup
-	$(PYTHON) -m ruff check $(wildcard $(SOURCES))
-	$(PYTHON) -m mypy
+# All three run, whatever the ones before say.
+test: setup
+	@status=0; \
+	$(PYTHON) -m ruff check $(wildcard $(SOURCES)) || status=1; \
+	$(PYTHON) -m mypy || status=1; \
+	$(PYTHON) -m pytest -n 2 tests || status=1; \
+	exit $$status
 
 setup:
 	@sh scripts/setup.sh
