@@ -13,17 +13,16 @@ import msgspec
 import pytest
 
 from faultline.campaign.flight import Flight
-from faultline.campaign.subject import Subject, prepare
+from faultline.campaign.subject import DEFAULT_PROFILE, Subject, prepare
 from faultline.campaign.worker import Crash, crash_finding
 from faultline.kinds import FaultlineError
 from faultline.program.codec import Operation, decode
 from faultline.report.repro import Patch, Setting, keep_repro, replay_command
 from faultline.report.text import plain, render
+from faultline.tree import DEFAULT_TREE
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Judge, open_judge
 
-KERNEL = "debian:6.12"
-PROFILE = "base"
 
 
 class Shared(msgspec.Struct):
@@ -56,7 +55,7 @@ class Campaign:
 
 def write(shared: Shared, finding: Finding, ops: list[Operation]) -> str:
     """Writes a finding's repro and returns the report that names it."""
-    setting = Setting(shared.kernel, PROFILE, tuple(Patch.of(path) for path in shared.patches), shared.seed)
+    setting = Setting(shared.kernel, DEFAULT_PROFILE, tuple(Patch.of(path) for path in shared.patches), shared.seed)
     try:
         file = keep_repro(setting, finding, ops, shared.out)
     except OSError as error:
@@ -72,7 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     option("faultline-time", "FAULTLINE_TIME", "60", "seconds that every worker works")
     option("faultline-seed", "FAULTLINE_SEED", "", "seed; random unless given")
-    option("faultline-tree", "FAULTLINE_TREE", KERNEL, "kernel tree: a path, or debian:VERSION")
+    option("faultline-tree", "FAULTLINE_TREE", DEFAULT_TREE, "kernel tree: a path, or debian:VERSION")
     option("faultline-patch", "FAULTLINE_PATCH", "", f"patches, joined by {os.pathsep!r}; judged against base")
     option("faultline-out", "FAULTLINE_OUT", "findings", "where repros are written")
 
@@ -96,7 +95,7 @@ def _settle(config: pytest.Config) -> Shared:
     patches = tuple(Path(part) for part in config.getoption("--faultline-patch").split(os.pathsep) if part)
     jobs = len(os.sched_getaffinity(0))
     try:
-        subject = prepare(kernel, patches, PROFILE, check=bool(patches), jobs=jobs, say=lambda _: None)
+        subject = prepare(kernel, patches, DEFAULT_PROFILE, check=bool(patches), jobs=jobs, say=lambda _: None)
         seed, seconds = config.getoption("--faultline-seed"), config.getoption("--faultline-time")
         return _shared(config, subject, kernel, patches, int(seed or secrets.randbits(32)), float(seconds))
     except FaultlineError as error:

@@ -28,7 +28,7 @@ import msgspec
 from faultline.backend.machine import Machine
 from faultline.campaign.flight import Flight
 from faultline.campaign.source import corpora_dir, read_corpus
-from faultline.campaign.subject import prepare
+from faultline.campaign.subject import DEFAULT_PROFILE, prepare
 from faultline.campaign.worker import Crash, crash_finding
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, decode, encode
@@ -36,12 +36,12 @@ from faultline.program.minimize import minimize
 from faultline.program.ops import OP_SIZE
 from faultline.report.repro import Patch, Setting, keep_repro, replay_command
 from faultline.report.text import plain, render
+from faultline.tree import DEFAULT_TREE
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Blame, Judge, open_judge
 
 #: Given by the first process to the second: a :class:`Job` as JSON.
 JOB_VARIABLE = "FAULTLINE_FUZZ_JOB"
-PROFILE = "base"
 #: Python frees a lot: a small quarantine keeps its memory in the caches, and kernel objects do not come from malloc().
 ASAN_OPTIONS = "detect_leaks=0:malloc_context_size=0:quarantine_size_mb=1:handle_abort=1:abort_on_error=1"
 #: Operations of an input unless -max_len says otherwise.
@@ -66,7 +66,7 @@ class Job(msgspec.Struct):
 
     @property
     def setting(self) -> Setting:
-        return Setting(self.kernel, PROFILE, tuple(Patch.of(Path(path)) for path in self.patches))
+        return Setting(self.kernel, DEFAULT_PROFILE, tuple(Patch.of(Path(path)) for path in self.patches))
 
 
 # --- the first process ---
@@ -92,7 +92,7 @@ def main() -> int:
 
 def _options() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description="Fuzzes kernel code with atheris; other arguments go to libFuzzer.")
-    parser.add_argument("--tree", default=os.environ.get("FAULTLINE_TREE", "debian:6.12"))
+    parser.add_argument("--tree", default=os.environ.get("FAULTLINE_TREE", DEFAULT_TREE))
     parser.add_argument("--patch", action="append", default=[], type=Path)
     parser.add_argument("--out", default="findings", type=Path)
     parser.add_argument("--keep-going", action="store_true", help="do not end at a finding")
@@ -113,7 +113,7 @@ def _runtime() -> Path:
 
 def _job(options: argparse.Namespace, folder: Path) -> Job:
     subject = prepare(
-        options.tree, options.patch, PROFILE, check=bool(options.patch), jobs=len(os.sched_getaffinity(0)),
+        options.tree, options.patch, DEFAULT_PROFILE, check=bool(options.patch), jobs=len(os.sched_getaffinity(0)),
         say=lambda _: None, variant="asan",
     )  # fmt: skip
     return Job(

@@ -22,7 +22,7 @@ from faultline.build import BuiltLibrary, Variant
 from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
 from faultline.campaign.source import corpora_dir, read_corpus
-from faultline.campaign.subject import Subject, build_library, prepare
+from faultline.campaign.subject import DEFAULT_PROFILE, Subject, build_library, prepare
 from faultline.campaign.worker import Crash, Plan, crash_finding
 from faultline.doctor import checks
 from faultline.kinds import ExitStatus, FaultlineError
@@ -34,14 +34,12 @@ from faultline.report.doctor import doctor_lines
 from faultline.report.replay import replay_json, replay_lines
 from faultline.report.repro import Patch, Setting, repro_text
 from faultline.report.result import result_json, summary
-from faultline.tree import find_tree
+from faultline.tree import DEFAULT_TREE, find_tree
 from faultline.tree.cache import cache_dir, store
 from faultline.verdict.compare import difference
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Judge, Side, Trial
 
-TREE_DEFAULT: Final = "debian:6.12"
-PROFILE_DEFAULT: Final = "base"
 SECONDS_DEFAULT: Final = 60.0
 #: A check ends this many seconds after its last new finding: the author's next step is to look at it.
 SETTLE_SECONDS: Final = 5.0
@@ -64,12 +62,12 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 _path = click.Path(path_type=Path)
 _tree = click.option(
     "--tree", default=None, envvar="FAULTLINE_TREE", metavar="TREE",
-    help=f"Kernel tree: a path, or debian:VERSION.  [default: {TREE_DEFAULT}]",
+    help=f"Kernel tree: a path, or debian:VERSION.  [default: {DEFAULT_TREE}]",
 )  # fmt: skip
 _patches = click.option(
     "--patch", "patches", multiple=True, type=_path, metavar="FILE", help="Unified diff or .cocci; repeat for a series."
 )
-_profile = click.option("--profile", default=None, help=f"Kernel configuration.  [default: {PROFILE_DEFAULT}]")
+_profile = click.option("--profile", default=None, help=f"Kernel configuration.  [default: {DEFAULT_PROFILE}]")
 _jobs = click.option(
     "--jobs", type=click.IntRange(1, 256), default=lambda: len(os.sched_getaffinity(0)), show_default="all cores",
     help="Processes that run at once.",
@@ -126,10 +124,10 @@ def _begin(
     verbose: bool, seed: int | None = None,
 ) -> _Desk:  # fmt: skip
     """What the common options amount to."""
-    kernel = tree or TREE_DEFAULT
+    kernel = tree or DEFAULT_TREE
     if not kernel.startswith("debian:"):
         kernel = str(Path(kernel).expanduser().absolute())
-    setting = Setting(kernel, profile or PROFILE_DEFAULT, tuple(Patch.of(path) for path in patches), seed)
+    setting = Setting(kernel, profile or DEFAULT_PROFILE, tuple(Patch.of(path) for path in patches), seed)
     return _Desk(Screen(quiet=quiet, data=as_json), setting, jobs, verbose)
 
 
@@ -388,7 +386,7 @@ def tree_list(as_json: bool) -> None:
     for tree in trees:
         click.echo(f"{tree.path}  {tree.version}  {tree.id}")
     if not trees:
-        click.echo(f"none in {root}; 'faultline tree fetch {TREE_DEFAULT}' gets one")
+        click.echo(f"none in {root}; 'faultline tree fetch {DEFAULT_TREE}' gets one")
 
 
 # --- the installation ---

@@ -49,7 +49,13 @@ def record_at(ops: Sequence[Operation], index: int) -> int:
 
 
 def with_record(
-    ops: Sequence[Operation], trace: bytes, index: int, *, status: int | None = None, value: int | None = None, aux: int | None = None
+    ops: Sequence[Operation],
+    trace: bytes,
+    index: int,
+    *,
+    status: int | None = None,
+    value: int | None = None,
+    aux: int | None = None,
 ) -> bytes:
     """The trace with another outcome in one record."""
     at = record_at(ops, index)
@@ -105,7 +111,17 @@ def broken_tool(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | N
     return trace, None
 
 
-PLANTS: dict[str, Plant] = {plant.__name__: plant for plant in (healthy, wrong_read, bug_in_fork, deadly_scan, broken_tool)}
+def unsupported(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | None]:
+    """The machine lacks what a load or store needs."""
+    for index, op in enumerate(ops):
+        if OPS[op[0]].name in ("read", "write"):
+            return trace[: record_at(ops, index)], Seen(FindingKind.TOOL_ERROR, index, frames=())
+    return trace, None
+
+
+PLANTS: dict[str, Plant] = {
+    plant.__name__: plant for plant in (healthy, wrong_read, bug_in_fork, deadly_scan, broken_tool, unsupported)
+}
 
 
 class FakeMachine:
@@ -124,7 +140,9 @@ class FakeMachine:
         pass
 
 
-def _open(before_run: Callable[[bytes], None], *, plants: Sequence[str], base: Sequence[str] | None, known: Sequence[str]) -> Judge:
+def _open(
+    before_run: Callable[[bytes], None], *, plants: Sequence[str], base: Sequence[str] | None, known: Sequence[str]
+) -> Judge:
     sides = [Side(FakeMachine(_all(names)), locate) for names in (plants, base) if names is not None]
     return Judge(sides[0], sides[1] if base is not None else None, known=known, before_run=before_run)
 
@@ -150,5 +168,3 @@ def judge_maker(
 def fake_judge(*plants: str, base: Sequence[str] | None = None, known: Sequence[str] = ()) -> Judge:
     """A judge over fakes in this process."""
     return judge_maker(*plants, base=base, known=known)(lambda _: None)
-
-

@@ -43,7 +43,8 @@ def plan(*plants: str, base: list[str] | None = None, known: tuple[str, ...] = (
 
 def told(result: Result) -> list[tuple[str, int, str, bool]]:
     return [
-        (record.finding.signature, record.index, format_program(record.ops), record.minimised) for record in result.records
+        (record.finding.signature, record.index, format_program(record.ops), record.minimised)
+        for record in result.records
     ]
 
 

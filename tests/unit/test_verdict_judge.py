@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_machine import FakeMachine, PLANTS, fake_judge, locate
+from fake_machine import PLANTS, FakeMachine, fake_judge, locate
 
 from faultline.kinds import FindingKind
 from faultline.program.text import parse_program
@@ -39,7 +39,7 @@ def test_what_the_machine_found_names_the_innermost_kernel_function() -> None:
 def test_what_happened_first_counts() -> None:
     ops = parse_program("p0.0 mmap a0 rw\np0.0 read a0\np0.0 fork p1\n")
 
-    def both(ops, trace):  # type: ignore[no-untyped-def]
+    def both(ops, trace):
         cut, seen = PLANTS["bug_in_fork"](ops, trace)
         return PLANTS["wrong_read"](ops, trace)[0][: len(cut)], seen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 from collections.abc import Callable
@@ -19,6 +20,7 @@ def death_of(call: Callable[[], object]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
+            faulthandler.disable()  # its dump, too, would garble the terminal
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(SECONDS_MAX)
             null = os.open(os.devnull, os.O_WRONLY)

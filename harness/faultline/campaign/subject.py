@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from faultline.build import BuiltLibrary, Variant, build
 from faultline.campaign.source import corpora_dir
@@ -13,6 +14,9 @@ from faultline.program.cheader import c_header
 from faultline.tree import TreeInfo, find_tree
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
+
+#: The kernel configuration, of those in csrc/arch/profiles, that is built unless another is asked for.
+DEFAULT_PROFILE: Final = "base"
 
 Say = Callable[[str], None]
 """Told in a line what is being done."""

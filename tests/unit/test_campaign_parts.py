@@ -1,0 +1,160 @@
+"""The flight recorder, the numbered programs, isolation and the index of known findings."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from faultline.campaign.flight import SIZE, Flight
+from faultline.campaign.isolate import death_of
+from faultline.campaign.source import Source, corpora_dir, read_corpus
+from faultline.campaign.worker import Crash, crash_finding
+from faultline.kinds import FaultlineError, FindingKind
+from faultline.program.codec import encode
+from faultline.program.ops import OP_SIZE, OPS_MAX
+from faultline.program.text import parse_program
+from faultline.verdict.known import read_known, signatures
+
+WIRE = encode(parse_program("p0.0 mmap a0 rw\np0.0 write a0 =1\n"))
+
+
+def test_the_parent_reads_what_the_worker_was_running(tmp_path: Path) -> None:
+    worker, parent = Flight(tmp_path / "f"), Flight(tmp_path / "f")
+    assert (parent.wire, parent.runs, parent.done) == (b"", 0, 0)
+    worker.at(42, 7)
+    worker.begin(WIRE)
+    assert (parent.wire, parent.index, parent.done, parent.runs) == (WIRE, 42, 7, 1)
+    worker.begin(WIRE[:OP_SIZE])
+    assert (parent.wire, parent.runs) == (WIRE[:OP_SIZE], 2)
+    worker.rest()
+    assert (parent.wire, parent.index) == (b"", 42)
+
+
+def test_a_recorder_survives_the_worker_that_dies(tmp_path: Path) -> None:
+    parent = Flight(tmp_path / "f")
+
+    def work() -> None:
+        flight = Flight(tmp_path / "f")
+        flight.at(3, 3)
+        flight.begin(WIRE)
+        os.kill(os.getpid(), signal.SIGBUS)
+
+    assert death_of(work) == signal.SIGBUS
+    assert (parent.wire, parent.index) == (WIRE, 3)
+    successor = Flight(tmp_path / "f")
+    successor.begin(WIRE)
+    assert (parent.index, parent.done, parent.runs) == (3, 3, 2)
+
+
+def test_the_longest_program_fits(tmp_path: Path) -> None:
+    flight = Flight(tmp_path / "f")
+    longest = bytes(range(256)) * (OP_SIZE * OPS_MAX // 256)
+    flight.begin(longest)
+    assert Flight(tmp_path / "f").wire == longest
+    assert (tmp_path / "f").stat().st_size == SIZE
+
+
+def test_the_parent_can_ask_for_the_end(tmp_path: Path) -> None:
+    worker, parent = Flight(tmp_path / "f"), Flight(tmp_path / "f")
+    assert not worker.stopping
+    parent.stop()
+    assert worker.stopping
+    assert not worker.hurrying
+    parent.stop(hurry=True)
+    assert worker.stopping
+    assert worker.hurrying
+
+
+def test_a_call_that_survives_is_no_death() -> None:
+    assert death_of(lambda: None) == 0
+    assert death_of(lambda: print("dropped")) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "aspect"),
+    [
+        (signal.SIGSEGV, FindingKind.KERNEL_BUG, "process-SIGSEGV"),
+        (signal.SIGABRT, FindingKind.KERNEL_BUG, "process-SIGABRT"),
+        (signal.SIGALRM, FindingKind.HANG, "process-stuck"),
+        (signal.SIGKILL, FindingKind.TOOL_ERROR, "process-killed"),
+    ],
+)
+def test_what_a_dead_worker_leaves(number: int, kind: FindingKind, aspect: str) -> None:
+    finding = crash_finding(Crash(0, WIRE, number))
+    assert (finding.kind, finding.aspect) == (kind, aspect)
+
+
+def test_a_numbered_program_is_a_function_of_seed_and_number() -> None:
+    corpus = (parse_program("p0.0 mmap a0 rw\n"), parse_program("p0.0 munmap a0\n"))
+    source, again, other = Source(1, corpus), Source(1, corpus), Source(2, corpus)
+    assert [source.program(0), source.program(1)] == list(corpus)
+    backwards = [again.program(index) for index in reversed(range(2, 60))][::-1]
+    forwards = [source.program(index) for index in range(2, 60)]
+    assert forwards == backwards
+    assert forwards != [other.program(index) for index in range(2, 60)]
+    assert len({tuple(ops) for ops in forwards}) > 50
+
+
+def test_numbered_programs_do_not_change_the_corpus() -> None:
+    corpus = (parse_program("p0.0 mmap a0+4 rw\np0.0 write a0 =1\np0.0 fork p1\n"),)
+    source = Source(1, corpus)
+    for index in range(200):
+        source.program(index).clear()
+    assert source.program(0) == corpus[0]
+    assert len(corpus[0]) == 3
+
+
+def test_a_corpus_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
+    (tmp_path / "b.prog").write_text("p0.0 munmap a0\n")
+    (tmp_path / "a.repro").write_text("# faultline repro v1\nseed: 1\np0.0 mmap a0 rw\n")
+    (tmp_path / "README.md").write_text("no program")
+    corpus = read_corpus([tmp_path, tmp_path / "missing"])
+    assert corpus == [parse_program("p0.0 mmap a0 rw\n"), parse_program("p0.0 munmap a0\n")]
+
+
+def test_a_damaged_corpus_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "b.prog").write_text("p0.0 munnmap a0\n")
+    with pytest.raises(FaultlineError, match=r"b\.prog:1: unknown operation"):
+        read_corpus([tmp_path])
+
+
+ENTRY = """
+[marker]
+signature = "stray-bit:read:swap"
+trees = ["6.12"]
+why = "pagemap reports a marker as swapped"
+source = "Documentation/admin-guide/mm/pagemap.rst"
+repro = "marker.repro"
+"""
+
+
+def test_known_findings_are_read_with_their_trees(tmp_path: Path) -> None:
+    (tmp_path / "index.toml").write_text(ENTRY)
+    (tmp_path / "marker.repro").write_text("p0.0 mmap a0 rw\n")
+    known = read_known(tmp_path)
+    assert known["marker"].why.startswith("pagemap")
+    assert signatures(known, "6.12") == {"stray-bit:read:swap"}
+    assert signatures(known, "6.1") == frozenset()
+    assert read_known(tmp_path / "missing") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ENTRY, "marker names marker.repro, which is not there"),
+        (ENTRY.replace("why", "reason"), "index.toml: .*reason"),
+        ("[marker", "index.toml: "),
+    ],
+)
+def test_a_damaged_index_is_a_users_error(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "index.toml").write_text(text)
+    with pytest.raises(FaultlineError, match=message):
+        read_known(tmp_path)
+
+
+def test_the_projects_own_index_and_corpora_are_sound() -> None:
+    read_known(corpora_dir() / "known")
+    assert read_corpus([corpora_dir() / "seeds", corpora_dir() / "regressions"])

@@ -1,0 +1,227 @@
+"""The command line over a fake machine: what it prints, writes and exits with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fake_machine import judge_maker
+
+from faultline import cli
+from faultline.kinds import ExitStatus, FaultlineError, FindingKind
+from faultline.program.text import format_program, parse_program, read_repro
+from faultline.report.repro import Patch
+
+READ = "p0.0 mmap a0 rw\np0.0 read a0\n"
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Makes every command run on fakes: ``plant(*plants, base=[...])``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FAULTLINE_TREE", raising=False)
+
+    def use(*plants: str, base: list[str] | None = None) -> None:
+        def prepare(kernel: str, patches: list[Path], profile: str, *, check: bool, **_: object) -> SimpleNamespace:
+            return SimpleNamespace(judge_maker=lambda: judge_maker(*plants, base=(base or []) if check else None))
+
+        monkeypatch.setattr(cli, "prepare", prepare)
+
+    return use
+
+
+@pytest.fixture
+def patch(tmp_path: Path) -> Path:
+    path = tmp_path / "fix.patch"
+    path.write_text("--- a/mm/memory.c\n+++ b/mm/memory.c\n")
+    return path
+
+
+def test_a_finding_leaves_a_repro_and_status_1(plant, capsys, tmp_path) -> None:
+    plant("wrong_read")
+    status = cli.command_line(["run", "--programs", "60", "--jobs", "1", "--seed", "3", "--out", "found"])
+    out, err = capsys.readouterr()
+    assert status == ExitStatus.FINDINGS
+    (file,) = (tmp_path / "found").iterdir()
+    repro = read_repro(file)
+    assert format_program(repro.ops) == READ
+    assert repro.header["kind"] == FindingKind.WRONG_DATA.value
+    assert repro.header["seed"] == "3"
+    text = file.read_text()
+    assert "# expected   reads 0" in text
+    assert "# happened   reads 1" in text
+    assert "p0.0 read a0     # <- wrong-data" in text
+    assert f"faultline replay found/{file.name}" in text
+    assert f"replay     faultline replay found/{file.name}" in out
+    assert "1 finding" in out.splitlines()[-1]
+    assert "seed 3" in err
+
+
+def test_a_clean_tree_is_status_0(plant, capsys) -> None:
+    plant()
+    assert cli.command_line(["run", "--programs", "20", "--jobs", "1"]) == ExitStatus.CLEAN
+    assert "no finding" in capsys.readouterr().out
+
+
+def test_json_is_all_of_standard_output(plant, capsys, patch) -> None:
+    plant("wrong_read", base=[])
+    command = ["check", "--patch", str(patch), "--programs", "60", "--jobs", "1", "--seed", "3", "--json", "-q"]
+    assert cli.command_line(command) == ExitStatus.FINDINGS
+    result = json.loads(capsys.readouterr().out)
+    assert result["verdict"] == "findings"
+    assert (result["seed"], result["programs"]) == (3, 60)
+    (finding,) = result["findings"]
+    assert finding["signature"] == "wrong-data:read:value"
+    assert finding["program"] == READ
+    assert Path(finding["repro"]).is_file()
+    assert result["patches"] == [f"fix.patch sha256:{Patch.of(patch).digest}"]
+
+
+def test_findings_of_the_base_are_counted_and_do_not_fail_a_check(plant, capsys, patch) -> None:
+    plant("bug_in_fork", base=["bug_in_fork"])
+    assert cli.command_line(["check", "--patch", str(patch), "--programs", "60", "--jobs", "1"]) == ExitStatus.CLEAN
+    assert "the base tree shows it too: kernel-bug:fork:do_wp_page" in capsys.readouterr().out
+
+
+def test_a_check_in_which_most_programs_break_the_tool_has_no_verdict(
+    plant, capsys, patch, monkeypatch, tmp_path
+) -> None:
+    plant("unsupported", base=["unsupported"])
+    assert cli.command_line(["check", "--patch", str(patch), "--programs", "60", "--jobs", "1"]) == ExitStatus.ERROR
+    assert "tool error on the base tree too" in capsys.readouterr().err
+
+
+def test_findings_survive_a_folder_that_cannot_be_written(plant, capsys, tmp_path) -> None:
+    plant("wrong_read")
+    (tmp_path / "file").write_text("")
+    status = cli.command_line(["run", "--programs", "60", "--jobs", "1", "--out", "file/found"])
+    err = capsys.readouterr().err
+    assert status == ExitStatus.FINDINGS
+    assert "file/found: Not a directory; findings are printed here" in err
+    assert err.count("findings are printed here") == 1
+    assert "signature: wrong-data:read:value" in err
+    assert READ.splitlines()[1] in err
+
+
+def test_replay_shows_every_outcome_and_the_finding(plant, capsys, tmp_path) -> None:
+    plant("wrong_read")
+    (tmp_path / "a.repro").write_text(READ)
+    assert cli.command_line(["replay", "a.repro"]) == ExitStatus.FINDINGS
+    out = capsys.readouterr().out
+    assert "    1  p0.0 mmap a0 rw  done" in out
+    assert ">   2  p0.0 read a0     reads 1" in out
+    assert "expected   reads 0" in out
+
+
+def test_replay_with_a_patch_says_how_the_base_does(plant, capsys, patch, tmp_path) -> None:
+    plant("wrong_read", base=[])
+    (tmp_path / "a.repro").write_text(f"# faultline repro v1\npatch: fix.patch sha256:0123\n{READ}")
+    assert cli.command_line(["replay", "a.repro"]) == ExitStatus.FINDINGS
+    out, err = capsys.readouterr()
+    assert "base: clean" in out
+    assert "fix.patch changed since a.repro was made" in err
+    patch.unlink()
+    assert cli.command_line(["replay", "a.repro"]) == ExitStatus.USAGE
+    assert "its patch fix.patch is not here; name it with --patch" in capsys.readouterr().err
+
+
+def test_replay_of_what_does_not_show_again(plant, capsys, tmp_path) -> None:
+    plant()
+    (tmp_path / "a.repro").write_text(f"# faultline repro v1\nsignature: wrong-data:read:value\n{READ}")
+    assert cli.command_line(["replay", "a.repro"]) == ExitStatus.CLEAN
+    out = capsys.readouterr().out
+    assert "no finding" in out
+    assert "the file names another: wrong-data:read:value" in out
+
+
+def test_replay_survives_what_kills_the_machine(plant, capsys, tmp_path) -> None:
+    plant("deadly_scan")
+    (tmp_path / "a.repro").write_text("m ksm-scan\n")
+    assert cli.command_line(["replay", "a.repro", "--json"]) == ExitStatus.FINDINGS
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["finding"]["signature"] == "kernel-bug:end:process-SIGSEGV"
+    assert shown["operations"] == [{"text": "m ksm-scan", "outcome": None}]
+
+
+def test_minimize_writes_a_smaller_repro_beside_the_file(plant, capsys, tmp_path) -> None:
+    plant("wrong_read")
+    (tmp_path / "a.repro").write_text("p0.0 mmap a3+4 rw\np0.0 fork p1\np1.0 write a4 =2\np1.0 read a4\nm ksm-scan\n")
+    assert cli.command_line(["minimize", "a.repro"]) == ExitStatus.CLEAN
+    assert read_repro(tmp_path / "a.repro.min").ops == parse_program(READ)
+    assert "5 -> 2 operations" in capsys.readouterr().out
+
+
+def test_minimize_of_what_shows_nothing_is_skipped(plant, capsys, tmp_path) -> None:
+    plant()
+    (tmp_path / "a.repro").write_text(READ)
+    assert cli.command_line(["minimize", "a.repro"]) == ExitStatus.SKIPPED
+    assert "shows no finding" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "message"),
+    [
+        (["chekc"], ExitStatus.USAGE, "No such command 'chekc'"),
+        (["check"], ExitStatus.USAGE, "check needs a patch"),
+        (["check", "--patch", "missing.patch"], ExitStatus.USAGE, "missing.patch: No such file"),
+        (["run", "--jobs", "0"], ExitStatus.USAGE, "--jobs"),
+        (["run", "--time", "0"], ExitStatus.USAGE, "--time"),
+        (["run", "--time", "soon"], ExitStatus.USAGE, "'soon' is not a valid float"),
+        (["run", "--time", "5", "--programs", "5"], ExitStatus.USAGE, "exclude each other"),
+        (["run", "--frobnicate"], ExitStatus.USAGE, "No such option"),
+        (["replay"], ExitStatus.USAGE, "Missing argument 'FILE'"),
+        (["replay", "missing.repro"], ExitStatus.USAGE, "missing.repro: No such file"),
+        (["replay", "bad.repro"], ExitStatus.USAGE, "bad.repro:2: unknown operation 'frok'; did you mean 'fork'?"),
+        (["replay", "cut.repro"], ExitStatus.USAGE, "cut.repro:3: the file is cut off"),
+    ],
+)
+def test_a_users_mistake_is_one_line(plant, capsys, tmp_path, command, status, message) -> None:
+    plant()
+    (tmp_path / "bad.repro").write_text("p0.0 mmap a0 rw\np0.0 frok p1\n")
+    (tmp_path / "cut.repro").write_text("# faultline repro v1\np0.0 mmap a0 rw\np0.0 read a0")
+    assert cli.command_line(command) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("faultline: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def failing(error: BaseException):
+    def prepare(*_: object, **__: object) -> None:
+        raise error
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (FaultlineError("no compiler; install one"), ExitStatus.ERROR, "no compiler; install one"),
+        (FaultlineError("two\nlines", ExitStatus.SKIPPED), ExitStatus.SKIPPED, "two lines"),
+        (KeyboardInterrupt(), ExitStatus.INTERRUPTED, "interrupted"),
+    ],
+)
+def test_errors_are_one_line_with_their_status(monkeypatch, capsys, error, status, message) -> None:
+    monkeypatch.setattr(cli, "prepare", failing(error))
+    assert cli.command_line(["run"]) == status
+    assert capsys.readouterr().err.strip() == f"faultline: {message}"
+
+
+def test_a_bug_of_ours_is_one_line_and_a_log(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(cli, "prepare", failing(ZeroDivisionError("oops")))
+    assert cli.command_line(["run"]) == ExitStatus.ERROR
+    err = capsys.readouterr().err
+    assert err.startswith("faultline: ZeroDivisionError: oops; this is a bug of faultline, see ")
+    log = Path(err.split()[-1])
+    assert "Traceback" in log.read_text()
+    log.unlink()
+
+
+def test_help_and_version_are_status_0(capsys) -> None:
+    assert cli.command_line(["--help"]) == ExitStatus.CLEAN
+    assert cli.command_line(["check", "--help"]) == ExitStatus.CLEAN
+    assert cli.command_line(["--version"]) == ExitStatus.CLEAN
+    assert cli.command_line([]) == ExitStatus.USAGE
