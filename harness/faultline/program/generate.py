@@ -109,12 +109,13 @@ def _slot(model: Model, gene: bytes) -> int:
 
 
 def _range(model: Model, gene: bytes) -> tuple[int, int]:
-    """(start, pages): one page mostly, or all slots of the program, or a few pages."""
+    """(start, pages): one page mostly, or all slots of the program, or a few pages; rarely beyond its slots."""
     if 128 <= gene[4] < 208:
         return model.base, model.width
     start = _slot(model, gene)
     pages = 1 if gene[4] < 128 else 2 + gene[4] % 3
-    return start, min(pages, SLOTS - start)
+    end = SLOTS if gene[4] >= 240 or start >= model.base + model.width else model.base + model.width
+    return start, min(pages, end - start)
 
 
 def _task(model: Model, gene: bytes) -> int:
@@ -134,13 +135,38 @@ def _map_first(model: Model, task: int) -> list[Operation]:
     return [(MMAP, task, model.base, model.width, RW)]
 
 
-def _uffd(model: Model, gene: bytes) -> tuple[list[Operation], int, int]:
-    """(operations that open and register a userfaultfd if none is open, a handle, the process behind it)"""
+def _uffd(model: Model, gene: bytes, mode: int = 0) -> tuple[list[Operation], int, int]:
+    """(operations that open and register a userfaultfd if none is open, a handle, the process behind it)
+
+    :param mode: the registration mode that the caller needs, if any.
+    """
     if not model.uffds:
-        ops = _open(model, gene)
+        ops = _opened(model, gene, _MODES[gene[7] % len(_MODES)] | mode)
         return ops, model.free_handle(), process_of(ops[0][1])
-    handle = list(model.uffds)[gene[2] % len(model.uffds)]
+    handles = list(model.uffds)
+    if mode and gene[7] < 240:
+        fitting = [handle for handle, uffd in model.uffds.items() if (uffd.wp if mode == MODE_WP else uffd.missing)]
+        handles = fitting or handles
+    handle = handles[gene[2] % len(handles)]
     return [], handle, model.uffds[handle].owner
+
+
+def _opened(model: Model, gene: bytes, mode: int) -> list[Operation]:
+    """A userfaultfd, registered on the program's slots."""
+    task, handle = _task(model, gene), model.free_handle()
+    return [
+        *_map_first(model, task),
+        (OPEN, task, handle, _FEATURES[gene[5] % len(_FEATURES)]),
+        (REGISTER, TASK_MONITOR, handle, model.base, model.width, mode),
+    ]
+
+
+def _range_in(mask: int, model: Model, gene: bytes) -> tuple[int, int]:
+    """A range that begins in the mask mostly, if that is not empty."""
+    start, pages = _range(model, gene)
+    if mask and not mask >> start & 1 and gene[7] < 240:
+        return (mask & -mask).bit_length() - 1, 1
+    return start, pages
 
 
 def _mmap(model: Model, gene: bytes) -> list[Operation]:
@@ -205,13 +231,9 @@ def _exit(model: Model, gene: bytes) -> list[Operation]:
 
 
 def _open(model: Model, gene: bytes) -> list[Operation]:
-    """A userfaultfd, registered on the program's slots mostly."""
-    task, handle = _task(model, gene), model.free_handle()
-    ops: list[Operation] = [*_map_first(model, task), (OPEN, task, handle, _FEATURES[gene[5] % len(_FEATURES)])]
-    if gene[7] < 240:
-        mode = _MODES[gene[7] % len(_MODES)]
-        ops.append((REGISTER, TASK_MONITOR, handle, model.base, model.width, mode))
-    return ops
+    """A userfaultfd, registered mostly."""
+    ops = _opened(model, gene, _MODES[gene[7] % len(_MODES)])
+    return ops if gene[7] < 240 else ops[:-1]
 
 
 def _register(model: Model, gene: bytes) -> list[Operation]:
@@ -231,8 +253,8 @@ def _close(model: Model, gene: bytes) -> list[Operation]:
 
 def _protect(model: Model, gene: bytes) -> tuple[list[Operation], int, int, tuple[int, int]]:
     """(operations that write-protect a range with a page in it, the handle, a task, the range)"""
-    ops, handle, process = _uffd(model, gene)
-    start, pages = _range(model, gene)
+    ops, handle, process = _uffd(model, gene, MODE_WP)
+    start, pages = _range_in(model.uffds[handle].wp if handle in model.uffds else 0, model, gene)
     task = model.free_task(process)
     if not model.present[process] >> start & 1 and gene[5] < 224:
         ops.append((WRITE, task, start, _value(gene)))
@@ -264,16 +286,17 @@ def _wp_sandwich(model: Model, gene: bytes) -> list[Operation]:
 
 
 def _resolve(model: Model, gene: bytes) -> list[Operation]:
-    _, handle, _ = _uffd(model, gene)
-    if handle not in model.uffds or not model.uffds[handle].protected:
+    _, handle, _ = _uffd(model, gene, MODE_WP)
+    protected = model.uffds[handle].protected if handle in model.uffds else 0
+    if not protected:
         return _wp(model, gene)
-    return [(RESOLVE, TASK_MONITOR, handle, *_range(model, gene), int(gene[6] >= 240))]
+    return [(RESOLVE, TASK_MONITOR, handle, *_range_in(protected, model, gene), int(gene[6] >= 240))]
 
 
 def _fill(model: Model, gene: bytes) -> list[Operation]:
     """A copy or zeropage into a missing page; often a task waits for it."""
-    ops, handle, process = _uffd(model, gene)
-    target = _range(model, gene)
+    ops, handle, process = _uffd(model, gene, MODE_MISSING)
+    target = _range_in(model.uffds[handle].missing if handle in model.uffds else 0, model, gene)
     task = model.free_task(process)
     if model.present[process] >> target[0] & 1 and gene[6] & 3:
         ops.append((MADVISE, task, *target, DONTNEED))
@@ -315,7 +338,7 @@ def _reshare(model: Model, gene: bytes) -> list[Operation]:
 
     Code that takes the page for exclusive in between shows itself at the other sharer.
     """
-    ops, handle, process = _uffd(model, gene)
+    ops, handle, process = _uffd(model, gene, MODE_WP)
     task, slot = model.free_task(process), _slot(model, gene)
     sharing = (_sharing_by_ksm if gene[7] & 3 else _sharing_by_fork)(model, gene, task, slot)
     ops += [*sharing.share, sharing.leave]
@@ -445,6 +468,8 @@ def program_from(data: bytes) -> list[Operation]:
             move = _attend if model.blocked and control & 8 else moves[gene[0]]
             plan[:0] = move(model, gene)
         op = plan.pop(0)
+        if op[1] in model.blocked:
+            op = (op[0], model.free_task(process_of(op[1])), *op[2:])
         model.apply(op)
         program.append(op)
     return program

@@ -187,6 +187,9 @@ def _does_register(model: Model, op: Operation) -> None:
     uffd = model.uffds.get(op[2])
     if uffd:
         mask = _mask(op, 3) & model.mapped[uffd.owner]
+        for other in model.uffds.values():
+            if other is not uffd and other.owner == uffd.owner:
+                mask &= ~(other.wp | other.missing)
         uffd.wp |= mask if op[5] & MODE_WP else 0
         uffd.missing |= mask if op[5] & MODE_MISSING else 0
 
