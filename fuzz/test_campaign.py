@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import Campaign
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from shared import Campaign
 
 from faultline.program.codec import Operation
 from faultline.program.generate import programs

@@ -1,0 +1,144 @@
+"""From a patch to a verdict on a real tree, and back from a repro."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tomllib
+
+import pytest
+from commands import COMMAND, ROOT
+
+from faultline.kinds import ExitStatus
+from faultline.program.text import read_repro
+
+THREAD = ROOT / "corpora/thread"
+PROPOSALS = tomllib.loads((THREAD / "index.toml").read_text())
+#: Programs that suffice for every defect of the thread: the seeds come first.
+PROGRAMS = 2000
+
+
+@pytest.mark.parametrize("name", PROPOSALS)
+def test_the_thread_gets_its_verdict(name, faultline):
+    entry = PROPOSALS[name]
+    done = faultline("check", "--patch", THREAD / entry["file"], "--programs", PROGRAMS, "--seed", 1, "--json")
+    kinds = {finding["kind"] for finding in done.json["findings"]}
+    assert set(entry["expected"]) <= kinds, done.err
+    if not entry["expected"]:
+        assert done.json["findings"] == []
+    assert done.status == (ExitStatus.FINDINGS if entry["expected"] else ExitStatus.CLEAN)
+    assert done.json["programs"] == PROGRAMS
+
+
+def test_the_double_release_of_t5_and_its_repro(faultline, tmp_path):
+    done = faultline("check", "--patch", THREAD / "t5.cocci", "--programs", PROGRAMS, "--seed", 1, "--json")
+    (finding,) = (f for f in done.json["findings"] if f["kind"] == "unlock-not-owner")
+    assert finding["minimised"]
+    assert finding["operation"] == "write"
+    repro = read_repro(tmp_path / finding["repro"])
+    assert len(repro.ops) <= 6
+    for _ in range(3):
+        replayed = faultline("replay", finding["repro"])
+        assert replayed.status == ExitStatus.FINDINGS
+        assert finding["signature"] in replayed.out
+        assert "base: clean" in replayed.out
+
+
+def test_one_seed_gives_one_result(faultline, tmp_path):
+    """Whatever the number of workers, and in two campaigns."""
+
+    def check(out, jobs):
+        done = faultline(
+            "check", "--patch", THREAD / "t1.cocci", "--programs", PROGRAMS, "--seed", 9, "--json", "--out", out,
+            "--jobs", jobs,
+        )  # fmt: skip
+        texts = {file.name: file.read_text().replace(f"{out}/", "") for file in (tmp_path / out).iterdir()}
+        return texts, done.json["findings"], done.json["base"]
+
+    one, again, alone = check("one", 2), check("again", 2), check("alone", 1)
+    assert len(one[0]) >= 2
+    assert one[0] == again[0] == alone[0]
+    assert one[2] == again[2] == alone[2]
+    assert [dict(f, repro=None) for f in one[1]] == [dict(f, repro=None) for f in again[1]]
+
+
+def test_the_unpatched_tree_keeps_to_the_oracle(faultline):
+    done = faultline("run", "--programs", 3000, "--seed", 4, "--json")
+    assert done.json["findings"] == []
+    assert done.status == ExitStatus.CLEAN
+
+
+def test_ctrl_c_keeps_all_findings(tmp_path):
+    process = subprocess.Popen(
+        [COMMAND, "run", "--patch", str(THREAD / "t1.cocci"), "--time", "600", "--seed", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    for line in process.stdout:
+        if line.strip().startswith("replay"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == ExitStatus.INTERRUPTED
+    assert out.splitlines()[-1].startswith("interrupted: ")
+    assert "Traceback" not in err
+    files = list((tmp_path / "findings").glob("*.repro"))
+    assert files
+    assert f"{len(files)} finding" in out.splitlines()[-1]
+
+
+@pytest.mark.root
+def test_a_full_disk_loses_no_finding(faultline, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no right to mount")
+    try:
+        done = faultline("check", "--patch", THREAD / "t1.cocci", "--programs", 200, "--seed", 1, "--out", disk, "-q")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert done.status == ExitStatus.FINDINGS
+    assert done.err.count("No space left on device; findings are printed here") == 1
+    assert "signature: wrong-data:write:content" in done.err
+
+
+def test_a_repro_is_minimised_in_place(faultline, tmp_path):
+    source = ROOT / "corpora/seeds/thread-ksm.prog"
+    done = faultline("minimize", source, "--patch", THREAD / "t1.cocci", "--output", "small.repro")
+    assert done.status == ExitStatus.CLEAN, done.err
+    small = read_repro(tmp_path / "small.repro")
+    assert len(small.ops) < len(read_repro(source).ops)
+    replayed = faultline("replay", "small.repro")
+    assert small.header["signature"] in replayed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["run", "--tree", "/nowhere"], ExitStatus.ERROR, "/nowhere: no such kernel tree"),
+        (["run", "--tree", "/etc"], ExitStatus.ERROR, "not a kernel tree"),
+        (["run", "--tree", "debian:2.4"], ExitStatus.ERROR, "2.4 is not supported"),
+        (["run", "--profile", "none"], ExitStatus.ERROR, "no profile none"),
+        (["check", "--patch", "misfit.patch"], ExitStatus.ERROR, "does not fit mm/memory.c"),
+        (["check", "--patch", "broken.patch"], ExitStatus.ERROR, "mm/memory.c"),
+        (["replay", "damaged.repro"], ExitStatus.USAGE, "damaged.repro:3"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, status, message, faultline, tmp_path):
+    (tmp_path / "misfit.patch").write_text(
+        "--- a/mm/memory.c\n+++ b/mm/memory.c\n@@ -1,3 +1,3 @@\n one\n-two\n+three\n four\n"
+    )
+    (tmp_path / "broken.patch").write_text(
+        "--- a/mm/memory.c\n+++ b/mm/memory.c\n@@ -1,1 +1,2 @@\n // SPDX-License-Identifier: GPL-2.0-only\n"
+        "+this is no C\n"
+    )
+    (tmp_path / "damaged.repro").write_text("# faultline repro v1\nseed: 1\np0.0 mmap a99 rw\n")
+    done = faultline(*arguments)
+    assert done.status == status
+    lines = [line for line in done.err.splitlines() if line.startswith("faultline: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in done.err
