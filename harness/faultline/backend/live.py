@@ -5,7 +5,7 @@ Operations run one at a time.  An operation has blocked when its thread sleeps i
 ``/proc/PID/task/TID/wchan`` tells; everything in a snapshot is read from ``/proc`` without touching the memory.
 
 What differs from the built machine: ``ksm-merge`` cannot be aimed at pages, ksmd looks at all mergeable memory.
-Needs root (userfaultfd, pagemap's PFNs, the KSM knobs), a C compiler, and x86-64 or another machine with 4 KiB pages.
+Needs root (userfaultfd, pagemap's PFNs, the KSM knobs), gcc, and x86-64 or arm64 with pages of 4 KiB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +105,7 @@ _WRITEPROTECT: Final = _ioctl(3, 0x06, 24)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_PIDFD_GETFD: Final = 438
+_SYS_USERFAULTFD: Final = {"x86_64": 323, "aarch64": 282}
 
 Outcome = tuple[int, int, int]
 """Status, value, aux."""
@@ -126,9 +127,10 @@ def requirement_missing() -> str | None:
         return f"the live backend needs pages of {_PAGE} bytes; use another machine"
     if not shutil.which("gcc"):
         return "the live backend needs gcc; install it"
-    fd = _libc.syscall(323, os.O_CLOEXEC) if os.uname().machine == "x86_64" else -1
+    number = _SYS_USERFAULTFD.get(os.uname().machine)
+    fd = -1 if number is None else _libc.syscall(number, os.O_CLOEXEC)
     if fd < 0:
-        return "this kernel offers no userfaultfd; use an x86-64 kernel with CONFIG_USERFAULTFD"
+        return "this kernel offers no userfaultfd; use an x86-64 or arm64 kernel with CONFIG_USERFAULTFD"
     os.close(fd)
     return None
 
@@ -353,6 +355,8 @@ class _Run:
             for index, op in enumerate(self._ops):
                 self._record(index, op, out)
         finally:
+            for pid in self._alive.values():
+                os.kill(pid, signal.SIGKILL)
             for process in self._live.values():
                 process.kill()
             for process in self._live.values():
@@ -424,7 +428,9 @@ class _Run:
             return self._exited(p)
         self._settle()
         if not pending.outcome:
-            return Status.BLOCKED, self._sleep(op[1]) or Wait.LOCK, 0
+            wait = self._sleep(op[1])
+            assert wait is not None, "settled"
+            return Status.BLOCKED, wait, 0
         if OPS[op[0]].name == "uffd-open" and pending.outcome[0] == Status.DONE:
             return self._received(process, op, pending.outcome[1])
         return pending.outcome
@@ -463,8 +469,11 @@ class _Run:
         """Waits until each task with an operation under way has ended it or sleeps for a userfaultfd."""
         self._until(self._settled, "an operation neither ends nor sleeps")
 
-    def _until(self, condition: object, what: str) -> None:
-        assert callable(condition)
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        """Takes results in until the condition holds.
+
+        :raises FaultlineError: it does not come to hold in time.
+        """
         deadline = time.monotonic() + _STALL_SECONDS
         self._drain(0)
         while not condition():

@@ -1,0 +1,75 @@
+"""The oracle against the running kernel."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faultline.backend.live import LiveBackend, requirement_missing
+from faultline.oracle import DEVIATIONS, KnownDeviation, Oracle
+from faultline.program.generate import random_program
+from faultline.program.text import format_program
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from oracle_cases import CASES, CHOICES
+from oracle_dsl import mismatches, parse
+
+_MISSING = requirement_missing()
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.root,
+    pytest.mark.skipif(_MISSING is not None, reason=_MISSING or ""),
+]
+_PROGRAMS = 300
+
+
+def _version() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(minor)
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[LiveBackend]:
+    with LiveBackend(cpu=min(os.sched_getaffinity(0))) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Oracle:
+    return Oracle(tree_version=_version())
+
+
+@pytest.mark.parametrize("name", CASES | CHOICES)
+def test_the_kernel_does_what_the_script_says(name: str, backend: LiveBackend, oracle: Oracle) -> None:
+    script = parse((CASES | CHOICES)[name])
+    trace = backend.run(script.ops)
+    assert mismatches(script, trace) == []
+    assert oracle.expect(script.ops, trace).trace == trace
+
+
+@pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.id)
+def test_the_evidence_shows_the_deviation(deviation: KnownDeviation, backend: LiveBackend, oracle: Oracle) -> None:
+    ops = parse(deviation.evidence).ops
+    trace = backend.run(ops)
+    expectation = oracle.expect(ops, trace)
+    assert expectation.trace == trace
+    assert deviation.id in expectation.deviations
+
+
+def test_random_programs(backend: LiveBackend, oracle: Oracle) -> None:
+    for seed in range(_PROGRAMS):
+        ops = random_program(random.Random(seed), length_max=40)
+        trace = backend.run(ops)
+        assert oracle.expect(ops, trace).trace == trace, f"seed {seed}\n{format_program(ops)}"
+
+
+def test_without_snapshots(backend: LiveBackend, oracle: Oracle) -> None:
+    for name, text in CASES.items():
+        ops = parse(text).ops
+        assert backend.run(ops, snapshots=False) == oracle.expect(ops, snapshots=False).trace, name

@@ -1,0 +1,59 @@
+"""The table of rules, its documentation, and how an expectation names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from oracle_dsl import parse
+
+from faultline.oracle import DEVIATIONS, RULES, Oracle, Rule, known_deviation
+from faultline.oracle.rules import OBSERVED, deviations_table, rules_table
+
+_DOC = Path(__file__).parents[2] / "docs" / "oracle.md"
+_DOCUMENTS = (
+    "(2)", "Documentation/", "include/uapi/", "faultline/program/trace.py", OBSERVED
+)
+
+
+def test_ids_are_unique() -> None:
+    assert len({rule.id for rule in RULES}) == len(RULES)
+    assert len({deviation.id for deviation in DEVIATIONS}) == len(DEVIATIONS)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_is_one_sentence_with_a_source(rule: Rule) -> None:
+    assert rule.text.endswith(".")
+    assert ". " not in rule.text
+    assert any(document in rule.source for document in _DOCUMENTS)
+
+
+def test_docs_are_current() -> None:
+    text = _DOC.read_text()
+    hint = "run python -m faultline.oracle.rules and put its output into docs/oracle.md"
+    assert rules_table() in text, hint
+    assert deviations_table() in text, hint
+
+
+def test_evidence_is_a_program() -> None:
+    for deviation in DEVIATIONS:
+        assert parse(deviation.evidence).ops
+        assert known_deviation(deviation.id) is deviation
+
+
+def test_an_expectation_names_the_rules() -> None:
+    text = """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0 wp
+        m uffd-wp u0 a0
+        p0.0 write a0 =2
+        m uffd-resolve u0 a0
+    """
+    expectation = Oracle().expect(parse(text).ops)
+    names = [rule.id for i in range(7) if (rule := expectation.rule(i))]
+    assert names == ["mmap", "write-fresh", "uffd-open", "register", "wp", "fault-wp", "resolve"]
+    assert [rule.id for rule in expectation.rules(6)] == ["resolve", "retry", "write"]
+    assert expectation.rule(7) is None
+    assert expectation.rules(-1) == ()
