@@ -18,6 +18,7 @@ import click
 import msgspec
 
 from faultline import __version__
+from faultline.bench import speed
 from faultline.build import BuiltLibrary, Variant
 from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
@@ -31,6 +32,7 @@ from faultline.program.minimize import minimize as minimize_program
 from faultline.program.text import read_repro
 from faultline.report.console import Reporter, Screen
 from faultline.report.doctor import doctor_lines
+from faultline.report.figures import figure_line, figures_head, figures_json
 from faultline.report.replay import replay_json, replay_lines
 from faultline.report.repro import Patch, Setting, repro_text
 from faultline.report.result import result_json, summary
@@ -403,6 +405,35 @@ def doctor(as_json: bool) -> None:
         Screen().show(doctor_lines(found))
     lacking = any(not check.ok and not check.optional for check in found)
     sys.exit(ExitStatus.SKIPPED if lacking else ExitStatus.CLEAN)
+
+
+# --- figures ---
+
+
+@cli.group()
+def bench() -> None:
+    """How fast Faultline is."""
+
+
+@bench.command("speed")
+@_tree
+@_jobs
+@_json
+@_quiet
+def bench_speed(tree: str | None, jobs: int, as_json: bool, quiet: bool) -> None:
+    """Throughput, build times and memory, each measured beside its goal; takes about two minutes."""
+    desk = _begin(as_json, tree=tree, patches=(), profile=None, jobs=jobs, quiet=quiet, verbose=False)
+    screen = desk.screen
+    figures = []
+    if not as_json:
+        screen.show([figures_head()])
+    with screen.progress():
+        for figure in speed(desk.setting.kernel, jobs, screen.status):
+            figures.append(figure)
+            if not as_json:
+                screen.show([figure_line(figure)])
+    if as_json:
+        _print_json(figures_json(figures))
 
 
 # --- the command itself ---

@@ -1,0 +1,240 @@
+"""How fast Faultline is: figures measured here and now, each beside its goal.
+
+Rates are per second of processor time of one core, so that other work on the machine disturbs them little; builds are
+measured in elapsed time.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final, TypeVar
+
+from faultline.backend.machine import Machine
+from faultline.build import csrc_dir
+from faultline.campaign.source import Source
+from faultline.campaign.subject import DEFAULT_PROFILE, Say, Subject, build_library, prepare
+from faultline.kinds import FaultlineError
+from faultline.program.codec import encode
+from faultline.program.text import parse_program
+from faultline.tree import TreeInfo, find_tree
+from faultline.verdict.judge import Judge
+
+#: What the rate of a machine is measured with: a protected page, a fork, a write that waits, and all given back.
+STANDARD_PROGRAM: Final = """\
+p0.0 mmap a0+4 rw
+p0.0 write a0 =1
+p0.0 uffd-open u0
+m uffd-register u0 a0+4 wp
+p0.0 fork p1
+m uffd-wp u0 a0+4
+p0.0 write a0 =2
+m uffd-read u0 u1
+m uffd-resolve u0 a0+4
+p1.0 write a0 =3
+p0.0 read a0
+p1.0 exit
+p0.0 exit
+"""
+ROUNDS: Final = 5
+#: Processor seconds of one round.
+ROUND_SECONDS: Final = 0.4
+#: Inputs of the two runs of the fuzzer whose difference is measured.
+FUZZ_RUNS: Final = (1_000, 21_000)
+#: Programs after which a worker's memory is measured.
+MEMORY_PROGRAMS: Final = 5_000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row: ``value`` in ``unit``, to be at least the goal (``more`` is better) or at most; None: no goal."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None
+    more: bool
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times better than the goal; below 1 the goal is missed."""
+        if self.goal is None:
+            return None
+        return self.value / self.goal if self.more else self.goal / self.value
+
+
+def speed(kernel: str, jobs: int, say: Say) -> Iterator[Figure]:
+    """Measures everything, one figure after the other; what is not installed is left out.
+
+    :raises FaultlineError: no tree, no build.
+    """
+    tree = find_tree(kernel, say)
+    subject = prepare(kernel, (), DEFAULT_PROFILE, check=False, jobs=jobs, say=say)
+    say("the machine alone")
+    yield Figure("machine alone, standard program", _in_child(_machine_rate, subject), "programs/s", 100_000, True)
+    say("machine, snapshots, oracle and comparison")
+    yield Figure("with snapshots, oracle, comparison", _in_child(_judge_rate, subject), "programs/s", 10_000, True)
+    say("random programs, generated and judged")
+    yield Figure("random programs, generated and judged", _in_child(_campaign_rate, subject), "programs/s", None, True)
+    say("Hypothesis")
+    yield Figure("Hypothesis, per worker", _in_child(_hypothesis_rate, subject), "examples/s", 500, True)
+    yield Figure("memory of a worker", _in_child(_worker_memory, subject), "MB", 400, False)
+    target = csrc_dir().parent / "fuzz/fuzz_program.py"
+    if find_spec("atheris") and target.is_file():
+        say("atheris")
+        yield Figure("atheris with ASan and coverage", _fuzz_rate(target, kernel), "inputs/s", 5_000, True)
+    with _empty_cache():
+        say("a build with an empty cache")
+        yield Figure(f"cold build, {jobs} jobs", _build_seconds(tree, (), jobs), "s", 60, False)
+        with tempfile.TemporaryDirectory(prefix="faultline-") as folder:
+            patch = _one_line_patch(tree, Path(folder))
+            say("a build after a patch of one file")
+            yield Figure("build for a patch of one file", _build_seconds(tree, (patch,), jobs), "s", 3, False)
+
+
+# --- what is measured in a process of its own ---
+
+
+def _in_child(measure: Callable[[Subject], float], subject: Subject) -> float:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, subject).result()
+
+
+def _rate(one: Callable[[], object]) -> float:
+    """Calls per second of processor time, the median of several rounds."""
+    rates = []
+    for _ in range(ROUNDS):
+        count, start = 0, time.process_time()
+        while (now := time.process_time()) - start < ROUND_SECONDS:
+            for _ in range(20):
+                one()
+            count += 20
+        rates.append(count / (now - start))
+    return statistics.median(rates)
+
+
+def _machine_rate(subject: Subject) -> float:
+    machine = Machine(subject.library.path)
+    return _rate(partial(machine.run, encode(parse_program(STANDARD_PROGRAM)), snapshots=False))
+
+
+def _judge(subject: Subject) -> Judge:
+    return subject.judge_maker()(lambda _: None)
+
+
+def _judge_rate(subject: Subject) -> float:
+    judge, ops = _judge(subject), parse_program(STANDARD_PROGRAM)
+    verdict = judge.judge(ops)
+    if verdict.finding is not None:
+        raise FaultlineError(f"the standard program shows {verdict.finding.signature}; see 'faultline run'")
+    return _rate(partial(judge.judge, ops))
+
+
+def _campaign_rate(subject: Subject) -> float:
+    judge, source = _judge(subject), Source(1)
+    numbers = iter(range(1 << 62))
+    return _rate(lambda: judge.judge(source.program(next(numbers))))
+
+
+def _hypothesis_rate(subject: Subject) -> float:
+    from hypothesis import HealthCheck, Phase, given, seed, settings
+
+    from faultline.program.generate import programs
+
+    judge = _judge(subject)
+    count = 500
+
+    @seed(1)
+    @settings(
+        max_examples=count, deadline=None, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(programs())
+    def examples(ops: list[tuple[int, ...]]) -> None:
+        judge.judge(ops)
+
+    rates = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        examples()
+        rates.append(count / (time.process_time() - start))
+    return statistics.median(rates)
+
+
+def _worker_memory(subject: Subject) -> float:
+    judge, source = _judge(subject), Source(1)
+    for index in range(MEMORY_PROGRAMS):
+        judge.judge(source.program(index))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+# --- what other programs do ---
+
+
+def _fuzz_rate(target: Path, kernel: str) -> float:
+    """Inputs per second of processor time, start-up taken off."""
+    few, many = (_fuzz_seconds(target, kernel, runs) for runs in FUZZ_RUNS)
+    return (FUZZ_RUNS[1] - FUZZ_RUNS[0]) / (many - few)
+
+
+def _fuzz_seconds(target: Path, kernel: str, runs: int) -> float:
+    with tempfile.TemporaryDirectory(prefix="faultline-") as folder:
+        command = [
+            sys.executable,
+            target,
+            "--tree",
+            kernel,
+            "--out",
+            f"{folder}/found",
+            "--keep-going",
+            f"{folder}/corpus",
+        ]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [*command, f"{folder}/corpus", f"-runs={runs}", "-seed=1"], capture_output=True, text=True, check=False
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if f"Done {runs} runs" not in done.stderr:
+        raise FaultlineError(f"{target}: does not fuzz: {(done.stderr.splitlines() or ['no output'])[-1]}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@contextmanager
+def _empty_cache() -> Iterator[None]:
+    before = os.environ.get("FAULTLINE_CACHE")
+    with tempfile.TemporaryDirectory(prefix="faultline-cache-") as folder:
+        os.environ["FAULTLINE_CACHE"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["FAULTLINE_CACHE"]
+            if before is not None:
+                os.environ["FAULTLINE_CACHE"] = before
+
+
+def _build_seconds(tree: TreeInfo, patches: tuple[Path, ...], jobs: int) -> float:
+    return build_library(tree, patches, DEFAULT_PROFILE, jobs=jobs, say=lambda _: None).seconds
+
+
+def _one_line_patch(tree: TreeInfo, folder: Path) -> Path:
+    """A patch that changes one statement's line in the biggest file of the fault path."""
+    name = "mm/memory.c"
+    first = (tree.path / name).read_text().splitlines()[0]
+    patch = folder / "one-line.patch"
+    patch.write_text(f"--- a/{name}\n+++ b/{name}\n@@ -1,1 +1,2 @@\n {first}\n+/* one more line */\n")
+    return patch

@@ -1,0 +1,46 @@
+"""The figures' table and their data."""
+
+from __future__ import annotations
+
+import json
+
+from faultline import cli
+from faultline.bench import STANDARD_PROGRAM, Figure
+from faultline.kinds import ExitStatus
+from faultline.oracle.model import Oracle
+from faultline.program.text import parse_program
+from faultline.program.trace import Status
+from faultline.program.traceview import parse_trace
+
+
+def figures(kernel, jobs, say):
+    yield Figure("fast", 200_000, "programs/s", 100_000, True)
+    yield Figure("slow", 90, "s", 60, False)
+    yield Figure("plain", 7, "programs/s", None, True)
+
+
+def test_each_figure_stands_beside_its_goal(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "speed", figures)
+    assert cli.command_line(["bench", "speed"]) == ExitStatus.CLEAN
+    _, fast, slow, plain = capsys.readouterr().out.splitlines()
+    assert fast.split() == ["fast", "200,000", "programs/s", ">=", "100,000", "2.00", "x"]
+    assert slow.split() == ["slow", "90", "s", "<=", "60", "0.67", "x"]
+    assert plain.split() == ["plain", "7", "programs/s"]
+
+
+def test_the_data_say_the_same(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "speed", figures)
+    assert cli.command_line(["bench", "speed", "--json", "-q"]) == ExitStatus.CLEAN
+    fast, slow, plain = json.loads(capsys.readouterr().out)["figures"]
+    assert (fast["value"], fast["goal"], fast["goal_is"], fast["ratio"]) == (200_000, 100_000, "at least", 2)
+    assert (slow["goal_is"], round(slow["ratio"], 2)) == ("at most", 0.67)
+    assert (plain["goal"], plain["ratio"]) == (None, None)
+
+
+def test_the_standard_program_does_what_it_is_there_for():
+    ops = parse_program(STANDARD_PROGRAM)
+    steps = parse_trace(Oracle().expect(ops).trace, ops, snapshots=True)
+    statuses = [step.status for step in steps]
+    assert statuses.count(Status.BLOCKED) == 1
+    assert set(statuses) == {Status.DONE, Status.BLOCKED}
+    assert sum(len(step.completions) for step in steps) == 1
