@@ -194,20 +194,10 @@ def _fuzz_rate(target: Path, kernel: str) -> float:
 
 def _fuzz_seconds(target: Path, kernel: str, runs: int) -> float:
     with tempfile.TemporaryDirectory(prefix="faultline-") as folder:
-        command = [
-            sys.executable,
-            target,
-            "--tree",
-            kernel,
-            "--out",
-            f"{folder}/found",
-            "--keep-going",
-            f"{folder}/corpus",
-        ]
+        ours = ["--tree", kernel, "--out", f"{folder}/found", "--keep-going"]
+        flags = [f"{folder}/corpus", f"-runs={runs}", "-seed=1"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            [*command, f"{folder}/corpus", f"-runs={runs}", "-seed=1"], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, str(target), *ours, *flags], capture_output=True, text=True, check=False)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if f"Done {runs} runs" not in done.stderr:
         raise FaultlineError(f"{target}: does not fuzz: {(done.stderr.splitlines() or ['no output'])[-1]}")

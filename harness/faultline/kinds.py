@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 
-class FindingKind(str, Enum):
+class FindingKind(StrEnum):
     """Stable names of what Faultline reports.
 
     The member's position is its number in C (``FL_KIND_*`` in the generated ``ops.h``): append only.
