@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -290,6 +292,14 @@ def test_two_builds_at_once_do_no_harm(mini: Mini) -> None:
     assert mini.compiled == []
 
 
+def test_builds_at_once_share_the_work(mini: Mini) -> None:
+    builds = [copy.copy(mini) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        keys = {built.key for built in pool.map(Mini.build, builds)}
+    assert len(keys) == 1
+    assert sorted(name for one in builds for name in one.compiled) == sorted(EVERYTHING)
+
+
 def test_damaged_cache_entries_are_made_again(mini: Mini, tmp_path: Path) -> None:
     built = mini.build()
     for path in (tmp_path / "cache").rglob("*.json"):
@@ -309,7 +319,7 @@ def test_scratch_folders_are_removed_after_success_and_failure(mini: Mini, tmp_p
     assert list((tmp_path / "cache/tmp").iterdir()) == []
 
 
-@pytest.mark.parametrize("place", ["/sys/faultline-cache", "/dev/null/cache"])
+@pytest.mark.parametrize("place", ["/proc/faultline-cache", "/dev/null/cache"])
 def test_a_cache_that_cannot_be_written(mini: Mini, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.setenv("FAULTLINE_CACHE", place)
     text = message(mini)

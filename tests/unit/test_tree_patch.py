@@ -10,6 +10,7 @@ from minitree import write
 
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.tree import Overlay
+from faultline.tree.smpl import _rules
 
 SOURCE = """\
 int lock(int *l);
@@ -185,12 +186,25 @@ def test_a_semantic_patch_that_does_not_apply(tree: Tree, text: str, expected: s
         "// optional: second\n@second@\n@@\n-missing();\n",
         "@second@\nexpression E;\n@@\n missing(E);\n",
         "@second@ expression E; @@\n lock(E);\n",
-        "@script:python@\nE << drop.E;\n@@\nprint(1\n- 1)\n",
     ],
 )
 def test_rules_that_need_not_edit(tree: Tree, more: str) -> None:
     patch = tree.patch("a.cocci", "// files: mm/memory.c\n" + DROP + "\n" + more)
     assert list(Overlay(tree.path, [patch]).changed) == ["mm/memory.c"]
+
+
+def test_the_rules_that_edit_are_found() -> None:
+    text = (
+        "// files: a.c\n@one@ expression E; @@\n-f(E)\n+g(E)\n\n@script:python two@\nE << one.E;\n@@\nx = (1\n- 1)\n"
+        "@three depends on one@\nexpression E;\nposition p;\n@@\n f(E@p)\n@@\n@@\n+h();\n f();\n"
+    )
+    found = [(rule.name, rule.line, rule.edits) for rule in _rules(text)]
+    assert found == [
+        ("one", 2, True),
+        ("script", 6, False),
+        ("three", 11, False),
+        ("rule starting on line 16", 16, True),
+    ]
 
 
 def test_semantic_patches_need_spatch(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from faultline.build.toolchain import Toolchain
 from faultline.build.units import Role, Roots, Unit
 from faultline.kinds import FaultlineError
 from faultline.tree import Overlay
-from faultline.tree.cache import no_space, store, touch, writing
+from faultline.tree.cache import locked, no_space, store, touch, writing
 
 #: Objects that one manifest remembers, those used last.
 _REMEMBERED: Final = 24
@@ -75,11 +75,11 @@ class Compiler:
         Raises :class:`FaultlineError` with the compiler's first error.
         """
         base = self._base_key(unit, flags, "object")
-        for key in self._matching(base):
-            found = self._stored(unit, key)
-            if found:
-                return found
-        return self._compile(unit, flags, base)
+        found = self._find(unit, base)
+        if found:
+            return found
+        with locked(self.root, base):  # another build may be at it
+            return self._find(unit, base) or self._compile(unit, flags, base)
 
     def text(self, unit: Unit, flags: Sequence[str]) -> str:
         """What the compiler writes to its standard output for the unit, e.g. assembly with ``-S``; cached likewise."""
@@ -97,17 +97,17 @@ class Compiler:
     def _base_key(self, unit: Unit, flags: Sequence[str], kind: str) -> str:
         return digest(self.toolchain.identity, kind, unit.name, unit.role.value, self.layout, "\0".join(flags))
 
-    def _stored(self, unit: Unit, key: str) -> Compiled | None:
-        path = self.root / "objects" / f"{key}.o"
-        try:
-            symbols = Symbols.from_json(path.with_suffix(".json").read_text())
-        except (OSError, ValueError, KeyError):
-            return None
-        if not path.is_file():
-            return None
-        touch(path)
-        touch(path.with_suffix(".json"))
-        return Compiled(unit, key, path, symbols, fresh=False)
+    def _find(self, unit: Unit, base: str) -> Compiled | None:
+        """The object in the cache, if it is there."""
+        for key in self._matching(base):
+            path = self.root / "objects" / f"{key}.o"
+            with suppress(OSError, ValueError, KeyError):
+                symbols = Symbols.from_json(path.with_suffix(".json").read_text())
+                if path.is_file():
+                    touch(path)
+                    touch(path.with_suffix(".json"))
+                    return Compiled(unit, key, path, symbols, fresh=False)
+        return None
 
     def _compile(self, unit: Unit, flags: Sequence[str], base: str) -> Compiled:
         part, depends = self.work / f"{base}.o", self.work / f"{base}.d"

@@ -7,6 +7,7 @@ interrupted one leaves nothing half done.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
@@ -106,6 +107,21 @@ def move_folder(part: Path, target: Path) -> None:
             raise
 
 
+@contextmanager
+def locked(root: Path, name: str) -> Iterator[None]:
+    """Keeps other threads and processes from doing at the same time what ``name`` stands for.
+
+    Raises :class:`FaultlineError` if the cache ``root`` cannot be written.
+    """
+    with writing(root):
+        (root / "locks").mkdir(parents=True, exist_ok=True)
+        file = (root / "locks" / name).open("w")
+    with file:
+        with suppress(OSError):  # a file system without locks: then work may be done twice, which does no harm
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def touch(path: Path) -> None:
     """Notes that an entry was used now; a cache that cannot be written is fine."""
     with suppress(OSError):
@@ -123,7 +139,7 @@ def prune(root: Path, limit_bytes: int) -> int:
             shutil.rmtree(leftover, ignore_errors=True)
     entries = [
         (_mtime(entry), _size(entry), entry)
-        for part in ("objects", "libs", "headers", "overlays", "manifests", "spatch")
+        for part in ("objects", "libs", "headers", "overlays", "manifests", "spatch", "locks")
         for entry in _children(root / part)
     ]
     excess = sum(size for _, size, _ in entries) - limit_bytes

@@ -25,6 +25,7 @@ _RULE: Final = re.compile(r"^@\s*(?P<name>[A-Za-z_]\w*)?(?P<script>\s*:)?[^@]*@"
 _TRIED: Final = re.compile(r"^dependencies for rule (.+) (?:not )?satisfied:$")
 _EDITED: Final = "transform state:"
 _TIMEOUT_SECONDS: Final = 300
+_MESSAGE_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ def _spatch(program: str, text: str, path: str, before: str, name: str, root: Pa
             target = work / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(before.encode("utf-8", "surrogateescape"))
-        command = [program, "--sp-file", "patch.cocci", "--debug", "--no-show-diff", "--no-includes", "--in-place", path]
+        quiet = ["--debug", "--no-show-diff", "--no-includes"]
+        command = [program, "--sp-file", "patch.cocci", *quiet, "--in-place", path]
         try:
             done = subprocess.run(
                 command, cwd=work, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_SECONDS
@@ -154,4 +156,4 @@ def _complaint(stderr: str) -> str:
         return f"line {place[1]}: spatch cannot parse this" + (f", near {around[1]!r}" if around else "")
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     fatal = [line for line in lines if "EXN" in line or "rror" in line or "xception" in line]
-    return "spatch fails: " + ((fatal or lines or ["no message"])[-1])
+    return "spatch fails: " + (fatal or lines or ["no message"])[-1][:_MESSAGE_MAX]
