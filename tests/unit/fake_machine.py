@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,6 +105,13 @@ def deadly_scan(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | N
     return trace, None
 
 
+def stuck_scan(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | None]:
+    """A full KSM scan never ends."""
+    while any(OPS[op[0]].name == "ksm-scan" for op in ops):
+        time.sleep(1)
+    return trace, None
+
+
 def broken_tool(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | None]:
     """Our own code fails at a munmap."""
     if any(OPS[op[0]].name == "munmap" for op in ops):
@@ -120,7 +128,8 @@ def unsupported(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | N
 
 
 PLANTS: dict[str, Plant] = {
-    plant.__name__: plant for plant in (healthy, wrong_read, bug_in_fork, deadly_scan, broken_tool, unsupported)
+    plant.__name__: plant
+    for plant in (healthy, wrong_read, bug_in_fork, deadly_scan, stuck_scan, broken_tool, unsupported)
 }
 
 

@@ -113,6 +113,15 @@ def test_a_program_that_kills_the_base_too_is_not_the_patchs() -> None:
     assert (result.records, result.deaths, result.count(Blame.BASE)) == ([], 1, 1)
 
 
+def test_a_program_that_gets_stuck_is_a_finding_and_the_campaign_goes_on() -> None:
+    scan = parse_program("m ksm-scan\n")
+    read = parse_program("p0.0 mmap a0 rw\np0.0 read a0\n")
+    stuck = replace(plan("stuck_scan", "wrong_read"), jobs=1, programs=2, corpus=(scan, read), patience=1)
+    result = run(stuck, Log())
+    assert [record.finding.kind for record in result.records] == [FindingKind.HANG, FindingKind.WRONG_DATA]
+    assert result.records[0].ops == scan
+
+
 def test_an_exception_of_ours_is_a_tool_error_and_the_campaign_goes_on() -> None:
     result = run(plan("broken_tool"), Log())
     assert [record.finding.kind for record in result.records] == [FindingKind.TOOL_ERROR]

@@ -29,8 +29,6 @@ from faultline.verdict.judge import Blame
 
 #: Seconds between two looks at the clock and the counters.
 TICK: Final = 0.2
-#: Seconds without a new run after which a worker counts as stuck; the machine ends endless loops itself long before.
-STUCK_AFTER: Final = 60.0
 #: Seconds that workers get for their last words, after the end and after Ctrl-C.
 GRACE: Final = 30.0
 GRACE_HURRIED: Final = 5.0
@@ -114,7 +112,7 @@ class _Member:
         runs, now = self.flight.runs, time.monotonic()
         if runs != self._moved[0] or not self.flight.wire:
             self._moved = (runs, now)
-        return now - self._moved[1] > STUCK_AFTER
+        return now - self._moved[1] > self._plan.patience
 
     def end(self) -> None:
         if self.process.is_alive():

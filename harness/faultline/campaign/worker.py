@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from faultline.campaign.flight import Flight
-from faultline.campaign.isolate import death_of
+from faultline.campaign.isolate import PATIENCE, death_of
 from faultline.campaign.source import Source
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import Operation, decode, encode
@@ -25,6 +25,7 @@ from faultline.verdict.judge import Blame, Judge
 #: Runs that the minimiser may spend on one finding where every run is a forked process.
 BUDGET_ISOLATED: Final = 300
 NOT_AGAIN: Final = "This program alone does not show it again: the machine carried something over from an earlier one."
+NOT_SMALLER: Final = "Not minimised: every run of it gets stuck."
 NOT_STEADY: Final = "This program shows it in some runs only."
 
 
@@ -34,7 +35,7 @@ class Plan:
 
     ``make_judge`` is called in each worker with the flight recorder's hook and must be picklable.  ``seconds`` and
     ``programs`` bound the campaign, None: no bound.  ``settle`` ends it that many seconds after the last new finding
-    was done, minimisation included.
+    was done, minimisation included.  ``patience``: seconds after which a run counts as stuck.
     """
 
     make_judge: Callable[[Callable[[bytes], None]], Judge]
@@ -43,6 +44,7 @@ class Plan:
     seconds: float | None = None
     programs: int | None = None
     settle: float | None = None
+    patience: int = PATIENCE
     corpus: tuple[list[Operation], ...] = ()
 
 
@@ -185,17 +187,20 @@ class Worker:
 
     def _explain(self, crash: Crash) -> None:
         """Reports a program that killed a worker, minimised, each run in a child; not if the base tree dies too."""
+        self._flight.rest()  # nothing runs in this process meanwhile
         finding = crash_finding(crash)
         ops = decode(crash.wire)
         blame = self._dies(ops)
         self._tally.signatures[blame or Blame.NEW, finding.signature] += 1
         if blame is not Blame.BASE and finding.signature not in self._seen:
             self._seen.add(finding.signature)
-            self._send(Record(finding if blame else finding.with_note(NOT_AGAIN), ops, crash.index))
+            smaller = blame is not None and crash.signal != signal.SIGALRM
+            note = NOT_AGAIN if blame is None else NOT_SMALLER
+            self._send(Record(finding if smaller else finding.with_note(note), ops, crash.index))
+            if smaller:
+                ops = minimize(ops, lambda fewer: self._dies(fewer) is Blame.NEW, budget=BUDGET_ISOLATED)
+                self._send(Record(finding, ops, crash.index, minimised=not self._flight.hurrying))
         self._send(Explained())
-        if blame is Blame.NEW and finding.signature not in self._task.seen:
-            ops = minimize(ops, lambda fewer: self._dies(fewer) is Blame.NEW, budget=BUDGET_ISOLATED)
-            self._send(Record(finding, ops, crash.index, minimised=not self._flight.hurrying))
 
     def _dies(self, ops: Sequence[Operation]) -> Blame | None:
         """Whose machine dies of the program: the subject's (NEW), the base's, or nobody's."""
@@ -203,9 +208,10 @@ class Worker:
             return None
         wire = encode(ops)
         base, subject = self._judge.base, self._judge.subject
-        if base is not None and death_of(lambda: base.machine.run(wire)):
+        patience = self._task.plan.patience
+        if base is not None and death_of(lambda: base.machine.run(wire), patience):
             return Blame.BASE
-        return Blame.NEW if death_of(lambda: subject.machine.run(wire)) else None
+        return Blame.NEW if death_of(lambda: subject.machine.run(wire), patience) else None
 
 
 def main(task: Task, pipe: Connection) -> None:

@@ -11,13 +11,15 @@ from typing import Final
 from faultline.program.codec import Operation
 from faultline.program.text import format_operation
 from faultline.program.traceview import describe_word
-from faultline.verdict.finding import Because, Finding, SlotState
+from faultline.verdict.finding import Because, Finding, Place, SlotState
 
 WIDTH: Final = 100
 _INDENT: Final = 11
 #: Frames and slots that are shown; a deep chain's end says no more.
 _FRAMES_MAX: Final = 12
 _SLOTS_MAX: Final = 8
+#: The machine's function that runs an operation.
+_LOOP: Final = "fl_op_run"
 
 
 class Style(Enum):
@@ -90,7 +92,7 @@ def explain(finding: Finding) -> list[Line]:
     lines += _labelled(label, list(rules), style)
     lines += _labelled("happened", _wrapped(finding.happened), Style.MARKED)
     if finding.frames:
-        frames = [str(place) for place in finding.frames]
+        frames = [str(place) for place in _chain(finding.frames)]
         more = [f"... and {len(frames) - _FRAMES_MAX} more"] if len(frames) > _FRAMES_MAX else []
         lines += _labelled("at", frames[:_FRAMES_MAX] + more)
     if finding.other is not None:
@@ -114,6 +116,13 @@ def _labelled(label: str, texts: Sequence[str], style: Style = Style.PLAIN) -> l
 
 def _wrapped(text: str) -> list[str]:
     return wrap(text, WIDTH - _INDENT - 2, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _chain(frames: Sequence[Place]) -> Sequence[Place]:
+    """The frames without the checker's own below the kernel's, and without the machine's loop above an operation."""
+    inside = next((index for index, place in enumerate(frames) if place.of_kernel), 1) - 1
+    outside = next((index for index, place in enumerate(frames) if place.function == _LOOP), len(frames))
+    return frames[max(inside, 0) : outside]
 
 
 def _with_source(rule: Because) -> str:

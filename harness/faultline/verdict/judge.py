@@ -170,8 +170,8 @@ def _machine_finding(
     seen: MachineFinding, ops: Sequence[Operation], locate: Callable[[int], Sequence[Place]], trace: bytes
 ) -> Finding:
     frames = tuple(place for offset in seen.frames for place in locate(offset))
-    other = _telling(locate(seen.other)) if seen.other else None
-    named = _telling(frames) or other
+    other = _telling(locate(seen.other), None) if seen.other else None
+    named = _telling(frames, other)
     at_end = not 0 <= seen.op < len(ops)
     return Finding(
         kind=seen.kind,
@@ -186,11 +186,13 @@ def _machine_finding(
     )
 
 
-def _telling(frames: Sequence[Place]) -> Place | None:
-    """The frame that names a finding best: the innermost of the kernel's own files, a header's inline function only if
-    there is no other, the machine's own code last."""
+def _telling(frames: Sequence[Place], other: Place | None) -> Place | None:
+    """The place that names a finding best: the innermost frame in the kernel's own files, else the other place if that
+    is there, else an inline function of a header, and the machine's own code last."""
     kernel = [place for place in frames if place.of_kernel]
-    return next((place for place in kernel if place.file.endswith(".c")), next(iter(kernel or frames), None))
+    also = [other] if other is not None and other.of_kernel else []
+    in_files = [place for place in (*kernel, *also) if place.file.endswith(".c")]
+    return next(iter([*in_files, *kernel, *frames]), other)
 
 
 def _tool_error(error: Exception) -> Finding:
