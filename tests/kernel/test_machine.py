@@ -14,6 +14,7 @@ import pytest
 from faultline.backend.machine import Machine
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.oracle.model import Oracle
+from faultline.oracle.rules import DEVIATIONS, KnownDeviation
 from faultline.program.codec import Operation, encode
 from faultline.program.generate import random_program
 from faultline.program.text import parse_program
@@ -144,6 +145,15 @@ CANARIES = {
     "wrong-errno": ("p0.0 mmap a0 rw\np0.0 uffd-open u0\nm uffd-wp u0 a0", None),
     "spurious-fault": ("p0.0 mmap a0 rw\np0.0 write a0 =7", None),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.id)
+def test_the_evidence_of_a_known_deviation_shows_it(machine: Machine, deviation: KnownDeviation) -> None:
+    ops = parse_program(deviation.evidence)
+    trace = machine.run(encode(ops))
+    expected = Oracle().expect(ops, trace)
+    assert expected.trace == trace
+    assert deviation.id in expected.deviations
 
 
 def test_every_canary_has_a_test(machine: Machine) -> None:

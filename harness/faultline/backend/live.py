@@ -51,6 +51,7 @@ from faultline.program.trace import (
     RECORD,
     SNAPSHOT_HEAD,
     Bit,
+    Event,
     Skip,
     Status,
     Wait,
@@ -87,8 +88,6 @@ _KSM_KNOBS: Final = (("sleep_millisecs", "0"), ("smart_scan", "0"), ("use_zero_p
 _KSM_SCANS: Final = 3
 _KSM_SCAN_SECONDS: Final = 0.05
 
-_UFFD_EVENT_PAGEFAULT: Final = 0x12
-_UFFD_EVENT_FORK: Final = 0x13
 _UFFD_MSG: Final = struct.Struct("<B7xQQQ")
 
 
@@ -560,7 +559,7 @@ class _Run:
         except OSError as error:
             return Status.ERROR, error.errno or errno.EIO, 0
         event, first, address, _ = _UFFD_MSG.unpack(message)
-        if event == _UFFD_EVENT_FORK:
+        if event == Event.FORK:
             self._uffds[child] = first & 0xFFFF_FFFF
             return Status.DONE, event, child + 1
         return Status.DONE, event | first << 8 | (address - _REGION) // _PAGE << 16, 0

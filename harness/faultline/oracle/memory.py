@@ -37,7 +37,7 @@ from faultline.oracle.state import (
 )
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, BY_NAME, FEATURES, PROCESSES, PROT, SLOTS
-from faultline.program.trace import RECORD, Skip, Status, Wait
+from faultline.program.trace import RECORD, FaultFlag, Skip, Status, Wait
 
 Outcome = tuple[int, int, int]
 """Status, value, aux."""
@@ -47,10 +47,9 @@ PROCESS_MASK: Final = PROCESSES - 1
 FEATURE_EVENT_FORK, FEATURE_WP_ASYNC, FEATURE_WP_UNPOPULATED, FEATURE_SIGBUS = (
     1 << FEATURES.words.index(word) for word in ("event-fork", "wp-async", "wp-unpopulated", "sigbus")
 )
-MESSAGE_WRITE: Final = 1
-"""UFFD_PAGEFAULT_FLAG_WRITE"""
-MESSAGE_WP: Final = 2
-"""UFFD_PAGEFAULT_FLAG_WP"""
+#: Plain numbers: flags are put together on the hot path.
+MESSAGE_WRITE: Final = int(FaultFlag.WRITE)
+MESSAGE_WP: Final = int(FaultFlag.WP)
 
 DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
 BLOCKED: Final[Outcome] = (int(Status.BLOCKED), int(Wait.FAULT), 0)

@@ -373,7 +373,8 @@ p0.0 madvise a0+2 mergeable
 p0.0 uffd-open u0
 m uffd-register u0 a0+2 wp
 m uffd-wp u0 a0+2
-m ksm-scan
+m ksm-merge p0 a0+2
+p0.0 write a0 =8
 """,
 )
 WP_HOLE: Final = _deviation(

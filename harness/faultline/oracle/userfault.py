@@ -35,7 +35,7 @@ from faultline.oracle.state import (
 )
 from faultline.program.codec import Operation
 from faultline.program.ops import COPY_MODE, REGISTER_MODE, SLOTS, WAKE_MODE
-from faultline.program.trace import Skip, Status
+from faultline.program.trace import Event, Skip, Status
 
 _NO_HANDLE: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_HANDLE), 0)
 _HANDLE_USED: Final[Outcome] = (int(Status.SKIPPED), int(Skip.HANDLE_USED), 0)
@@ -54,8 +54,8 @@ _REGISTER_BITS: Final = tuple(
 _COPY_WP, _COPY_DONTWAKE = (1 << COPY_MODE.words.index(word) for word in ("wp", "dontwake"))
 _DONTWAKE: Final = 1 << WAKE_MODE.words.index("dontwake")
 
-_EVENT_PAGEFAULT: Final = 0x12
-_EVENT_FORK: Final = 0x13
+_EVENT_PAGEFAULT: Final = int(Event.PAGEFAULT)
+_EVENT_FORK: Final = int(Event.FORK)
 
 #: The kernel versions since which a feature is offered.
 _FEATURE_SINCE: Final = {FEATURE_EVENT_FORK: (4, 11), FEATURE_WP_UNPOPULATED: (6, 4), FEATURE_WP_ASYNC: (6, 7)}

@@ -155,7 +155,7 @@ OPS: Final = _table(
      "EINVAL: a feature is not offered", "userfaultfd(2), UFFDIO_API(2const)"),
     ("uffd-register", _M, (*_UFFD_RANGE, ("mode", REGISTER_MODE)), "UFFDIO_REGISTER", "Registers the range.",
      "EINVAL, EBUSY, EPERM, ENOMEM", "UFFDIO_REGISTER(2const)"),
-    ("uffd-unregister", _M, _UFFD_RANGE, "UFFDIO_UNREGISTER", "Unregisters the range and wakes its waiters.",
+    ("uffd-unregister", _M, _UFFD_RANGE, "UFFDIO_UNREGISTER", "Unregisters the range; tasks that wait for missing pages in it go on.",
      "EINVAL", "UFFDIO_UNREGISTER(2const)"),
     ("uffd-close", _M, (("uffd", UFFD),), "close()", "Closes the userfaultfd; waiters go on.", "", "userfaultfd(2)"),
     ("uffd-wp", _M, _UFFD_RANGE, "UFFDIO_WRITEPROTECT, mode WP", "Write-protects the range.",

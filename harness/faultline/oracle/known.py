@@ -1,0 +1,48 @@
+"""The files of corpora/known/, written from the table of deviations: ``python -m faultline.oracle.known FOLDER``."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+from faultline.oracle.rules import DEVIATIONS, KnownDeviation
+
+_README = """\
+# Known deviations
+
+Each file is a program on which an unmodified kernel departs from its documentation: what is documented and where, what
+the kernel does, where that was seen.  The oracle keeps the documented rule; where the kernel shows exactly this
+deviation a run counts it as known, apart from findings.  Written from the oracle's table by
+`python -m faultline.oracle.known corpora/known`; `index.toml`, if there is one, names further known signatures.
+
+| file | the kernel |
+| --- | --- |
+"""
+
+
+def _comment(label: str, text: str) -> str:
+    lines = textwrap.wrap(f"{label}: {text}", 100)
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _program(deviation: KnownDeviation) -> str:
+    return (
+        _comment("documented", f"{deviation.documented} [{deviation.source}]")
+        + _comment("kernel", deviation.kernel)
+        + _comment("seen in", deviation.trees)
+        + "#\n"
+        + deviation.evidence
+    )
+
+
+def known_files() -> dict[str, str]:
+    """The content of each file by its name."""
+    files = {f"{deviation.id}.prog": _program(deviation) for deviation in DEVIATIONS}
+    rows = "".join(f"| [{d.id}]({d.id}.prog) | {d.kernel} |\n" for d in DEVIATIONS)
+    return {**files, "README.md": _README + rows}
+
+
+if __name__ == "__main__":
+    for name, text in known_files().items():
+        (Path(sys.argv[1]) / name).write_text(text)
