@@ -89,6 +89,11 @@ struct fl_machine {
 };
 
 extern struct fl_machine fl;
+
+static inline bool fl_lives(int process)
+{
+	return fl.process[process].mm && !fl.process[process].dying;
+}
 extern struct fl_stats fl_counts;
 
 /* Before anything that may sleep. */

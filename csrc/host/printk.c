@@ -7,7 +7,6 @@
 static void heard(const char *fmt, va_list args)
 {
 	char text[FL_TEXT_MAX];
-	const char *s = text;
 
 	if (fmt[0] == KERN_SOH_ASCII && fmt[1])
 		fmt += 2;
@@ -15,7 +14,7 @@ static void heard(const char *fmt, va_list args)
 		return;
 	fl_format(text, sizeof(text), fmt, args);
 	fl_report(strstr(text, "rss-counter") || strstr(text, "pgtables_bytes") ? FL_KIND_COUNTER_DRIFT :
-		  FL_KIND_KERNEL_BUG, NULL, "%s", s);
+		  FL_KIND_KERNEL_BUG, NULL, "%s", text);
 }
 
 #undef _printk
@@ -35,24 +34,28 @@ void warn_slowpath_fmt(const char *file, const int line, unsigned int taint, con
 	fl_report(FL_KIND_KERNEL_BUG, NULL, "WARNING");
 }
 
+static void __noreturn bug(const char *what, const char *fmt, va_list args)
+{
+	char text[FL_TEXT_MAX];
+
+	fl_format(text, sizeof(text), fmt, args);
+	fl_report(FL_KIND_KERNEL_BUG, NULL, "%s: %s", what, text);
+}
+
 void __warn_printk(const char *fmt, ...)
 {
 	va_list args;
-	char text[FL_TEXT_MAX];
 
 	va_start(args, fmt);
-	fl_format(text, sizeof(text), fmt, args);
-	fl_report(FL_KIND_KERNEL_BUG, NULL, "WARNING: %s", text);
+	bug("WARNING", fmt, args);
 }
 
 void panic(const char *fmt, ...)
 {
 	va_list args;
-	char text[FL_TEXT_MAX];
 
 	va_start(args, fmt);
-	fl_format(text, sizeof(text), fmt, args);
-	fl_report(FL_KIND_KERNEL_BUG, NULL, "panic: %s", text);
+	bug("panic", fmt, args);
 }
 
 int ___ratelimit(struct ratelimit_state *rs, const char *func)

@@ -37,11 +37,6 @@ static void decode(const unsigned char *bytes, struct fl_operation *op)
 	}
 }
 
-static bool lives(int process)
-{
-	return fl.process[process].mm && !fl.process[process].dying;
-}
-
 /* The task that runs the operation, or NULL: skipped, for the reason given. */
 static struct fl_task *actor(const struct fl_operation *op, int *skip)
 {
@@ -53,7 +48,7 @@ static struct fl_task *actor(const struct fl_operation *op, int *skip)
 		return task->state == FL_TASK_IDLE ? task : NULL;
 	}
 	*skip = FL_SKIP_NO_PROCESS;
-	if (!lives(op->task % FL_PROCESSES))
+	if (!fl_lives(op->task % FL_PROCESSES))
 		return NULL;
 	task = fl_task_get(op->task % FL_PROCESSES, op->task / FL_PROCESSES);
 	*skip = FL_SKIP_BUSY;
@@ -75,7 +70,7 @@ static int missing_operand(const struct fl_operation *op)
 			return FL_SKIP_NO_HANDLE;
 		return fl.uffd[v[1]] ? FL_SKIP_HANDLE_USED : 0;
 	case FL_OP_KSM_MERGE:
-		return lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
+		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
 	case FL_OP_KSM_SCAN:
 		return 0;
 	default:

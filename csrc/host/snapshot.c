@@ -9,11 +9,6 @@
 #include <linux/userfaultfd_k.h>
 #include "host/trace.h"
 
-static bool lives(int process)
-{
-	return fl.process[process].mm && !fl.process[process].dying;
-}
-
 /* The byte that fills the page, or its first one with FL_BIT_MIXED. */
 static unsigned int content(const unsigned char *page)
 {
@@ -99,10 +94,10 @@ void fl_put_snapshot(struct fl_trace *trace)
 	unsigned int mask = 0;
 
 	for (int p = 0; p < FL_PROCESSES; p++)
-		mask |= lives(p) << p;
+		mask |= fl_lives(p) << p;
 	fl_put32(trace, mask);
 	for (int p = 0; p < FL_PROCESSES; p++)
-		if (lives(p))
+		if (fl_lives(p))
 			put_process(trace, fl.process[p].mm);
 }
 
@@ -114,7 +109,7 @@ void fl_put_sharing(struct fl_trace *trace)
 	int nseen = 0;
 
 	for (int p = 0; p < FL_PROCESSES; p++) {
-		if (!lives(p))
+		if (!fl_lives(p))
 			continue;
 		for (unsigned int slot = 0; slot < FL_SLOTS; slot++) {
 			pte_t pte = __pte(fl_pte_value(fl.process[p].mm, FL_REGION + slot * PAGE_SIZE));
@@ -139,7 +134,7 @@ void fl_put_sharing(struct fl_trace *trace)
 void fl_put_internals(struct fl_trace *trace)
 {
 	for (int p = 0; p < FL_PROCESSES; p++) {
-		for (unsigned int slot = 0; lives(p) && slot < FL_SLOTS; slot++) {
+		for (unsigned int slot = 0; fl_lives(p) && slot < FL_SLOTS; slot++) {
 			pte_t pte = __pte(fl_pte_value(fl.process[p].mm, FL_REGION + slot * PAGE_SIZE));
 			unsigned int word = pte_val(pte) & ~PAGE_MASK;
 
