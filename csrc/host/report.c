@@ -36,18 +36,62 @@ static int put_number(char *to, unsigned long val, int base, bool negative)
 	return len;
 }
 
+static int put_string(char *to, int room, const char *s)
+{
+	int len = 0;
+
+	for (; *s && len < room; s++)
+		to[len++] = *s;
+	return len;
+}
+
+/* One conversion, its length modifiers read before; `to` has room for a number. */
+static int put_conversion(char *to, int room, const char **fmt, bool is_long, va_list *args)
+{
+	unsigned long val;
+	long sval;
+
+	switch (**fmt) {
+	case 'd': case 'i':
+		sval = is_long ? va_arg(*args, long) : va_arg(*args, int);
+		return put_number(to, sval < 0 ? -sval : sval, 10, sval < 0);
+	case 'u': case 'x': case 'o':
+		val = is_long ? va_arg(*args, unsigned long) : va_arg(*args, unsigned int);
+		return put_number(to, val, **fmt == 'u' ? 10 : **fmt == 'x' ? 16 : 8, false);
+	case 's':
+		return put_string(to, room, va_arg(*args, const char *) ?: "(null)");
+	case 'c':
+		*to = va_arg(*args, int);
+		return 1;
+	case 'p':
+		(void)va_arg(*args, void *);
+		while (((*fmt)[1] | 0x20) >= 'a' && ((*fmt)[1] | 0x20) <= 'z')
+			++*fmt;
+		*to = '*';
+		return 1;
+	case 0:
+		--*fmt;
+		return 0;
+	default:
+		*to = **fmt;
+		return 1;
+	}
+}
+
+#define NUMBER_ROOM	26
+
 /*
  * keeps: the conversions d i u x o s c with their length modifiers.
  * leaves out: padding, and the kernel's %p extensions: a pointer would make the text differ from run to run.
  */
 int fl_format(char *to, int room, const char *fmt, va_list args)
 {
+	va_list rest;
 	int len = 0;
 
-	for (; *fmt && len < room - 26; fmt++) {
-		int longs = 0;
-		unsigned long val;
-		const char *s;
+	va_copy(rest, args);
+	for (; *fmt && len < room - NUMBER_ROOM; fmt++) {
+		bool is_long = false;
 
 		if (*fmt != '%') {
 			if (*fmt >= ' ')
@@ -57,37 +101,10 @@ int fl_format(char *to, int room, const char *fmt, va_list args)
 		while (*++fmt && strchr("-+ #0123456789.", *fmt))
 			;
 		for (; *fmt == 'l' || *fmt == 'z' || *fmt == 'h'; fmt++)
-			longs += *fmt != 'h';
-		switch (*fmt) {
-		case 'd': case 'i':
-			val = longs ? va_arg(args, long) : (long)va_arg(args, int);
-			len += put_number(to + len, (long)val < 0 ? -val : val, 10, (long)val < 0);
-			break;
-		case 'u': case 'x': case 'o':
-			val = longs ? va_arg(args, unsigned long) : va_arg(args, unsigned int);
-			len += put_number(to + len, val, *fmt == 'u' ? 10 : *fmt == 'x' ? 16 : 8, false);
-			break;
-		case 's':
-			for (s = va_arg(args, const char *) ?: "(null)"; *s && len < room - 26; s++)
-				to[len++] = *s;
-			break;
-		case 'c':
-			to[len++] = va_arg(args, int);
-			break;
-		case 'p':
-			(void)va_arg(args, void *);
-			while ((fmt[1] >= 'a' && fmt[1] <= 'z') || (fmt[1] >= 'A' && fmt[1] <= 'Z'))
-				fmt++;
-			to[len++] = '*';
-			break;
-		case '%':
-			to[len++] = '%';
-			break;
-		case 0:
-			fmt--;
-			break;
-		}
+			is_long |= *fmt != 'h';
+		len += put_conversion(to + len, room - NUMBER_ROOM - len, &fmt, is_long, &rest);
 	}
+	va_end(rest);
 	to[len] = 0;
 	return len;
 }
