@@ -124,6 +124,7 @@ def test_a_repro_is_minimised_in_place(faultline, tmp_path):
         (["run", "--profile", "none"], ExitStatus.ERROR, "no profile none"),
         (["check", "--patch", "misfit.patch"], ExitStatus.ERROR, "does not fit mm/memory.c"),
         (["check", "--patch", "broken.patch"], ExitStatus.ERROR, "mm/memory.c"),
+        (["check", "--patch", "manual.patch"], ExitStatus.SKIPPED, "nothing to test"),
         (["replay", "damaged.repro"], ExitStatus.USAGE, "damaged.repro:3"),
     ],
 )
@@ -135,6 +136,7 @@ def test_bad_input_is_one_line(arguments, status, message, faultline, tmp_path):
         "--- a/mm/memory.c\n+++ b/mm/memory.c\n@@ -1,1 +1,2 @@\n // SPDX-License-Identifier: GPL-2.0-only\n"
         "+this is no C\n"
     )
+    (tmp_path / "manual.patch").write_text("--- /dev/null\n+++ b/Documentation/mm/new.rst\n@@ -0,0 +1 @@\n+New\n")
     (tmp_path / "damaged.repro").write_text("# faultline repro v1\nseed: 1\np0.0 mmap a99 rw\n")
     done = faultline(*arguments)
     assert done.status == status

@@ -10,6 +10,7 @@ from typing import Final
 
 from faultline.build import BuiltLibrary, Variant, build
 from faultline.campaign.source import corpora_dir
+from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.cheader import c_header
 from faultline.tree import TreeInfo, find_tree
 from faultline.verdict.judge import Judge, open_judge
@@ -57,10 +58,17 @@ def prepare(
 ) -> Subject:
     """Finds the tree and builds what is to be tested; ``check``: its base too, always the plain variant.
 
-    :raises FaultlineError: the tree, a patch or the build.
+    :raises FaultlineError: the tree, a patch or the build; with :attr:`ExitStatus.SKIPPED` if the patches change nothing
+        that is built.
     """
     tree = find_tree(kernel, say)
     library = build_library(tree, patches, profile, jobs=jobs, say=say, variant=variant)
     base = build_library(tree, (), profile, jobs=jobs, say=say) if check else None
+    if base and base.path == library.path:
+        names = ", ".join(patch.name for patch in patches)
+        raise FaultlineError(
+            f"{names}: nothing to test: none of the kernel files that are built changes; csrc/sources.txt lists them",
+            ExitStatus.SKIPPED,
+        )
     known = signatures(read_known(corpora_dir() / "known"), f"{tree.major}.{tree.minor}")
     return Subject(library, base, known)
