@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +28,14 @@ EVERYTHING = {
 def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mini:
     monkeypatch.setenv("FAULTLINE_CACHE", str(tmp_path / "cache"))
     return Mini(tmp_path)
+
+
+@pytest.fixture
+def fresh_toolchain() -> Iterator[None]:
+    """The toolchain is looked for anew in the test and after it."""
+    toolchain.find_toolchain.cache_clear()
+    yield
+    toolchain.find_toolchain.cache_clear()
 
 
 def message(mini: Mini, *patches: Path) -> str:
@@ -80,6 +89,44 @@ def test_an_edit_of_the_machine_or_its_headers_leaves_kernel_objects(mini: Mini)
     assert mini.compiled == ["csrc/host/host.c"]
     assert call(mini.build(headers={"ops.h": "#define OPS 6\n"}), "fl_ops") == 6
     assert mini.compiled == ["csrc/check/check.c"]
+
+
+def test_a_new_header_of_the_machine_leaves_kernel_objects(mini: Mini) -> None:
+    mini.build()
+    write(mini.csrc, {"host/new.h": "#define NEW\n"})
+    mini.build()
+    assert {"mm/memory.c", "mm/rmap.c"} & set(mini.compiled) == set()
+
+
+def test_progress_is_told_as_it_is_made(mini: Mini, tmp_path: Path) -> None:
+    objects: list[int] = []
+    build(
+        find_tree(str(mini.tree)),
+        jobs=1,
+        extra_headers=HEADERS,
+        csrc=mini.csrc,
+        progress=lambda _stage, _done, _total: objects.append(len(list((tmp_path / "cache/objects").glob("*.o")))),
+    )
+    assert objects[0] < len(EVERYTHING)
+    assert objects[-1] == len(EVERYTHING)
+
+
+def test_a_file_from_the_future_is_built(mini: Mini) -> None:
+    os.utime(mini.tree / "mm/rmap.c", (4e9, 4e9))
+    assert call(mini.build(), "fl_rmap") == 20
+
+
+def test_a_file_that_changes_while_it_is_compiled_is_not_kept(
+    mini: Mini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_toolchain: None
+) -> None:
+    edit = f"printf '#define INTERNAL 21\\n' >{mini.tree}/mm/internal.h"
+    script = f'#!/bin/sh\ncase "$*" in *rmap.c) {edit};; esac\nexec {shutil.which("clang-19")} "$@"\n'
+    (write(tmp_path / "bin", {"clang-19": script}) / "clang-19").chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+        assert message(mini) == "mm/internal.h changed while it was being compiled; build again"
+    toolchain.find_toolchain.cache_clear()
+    assert call(mini.build(), "fl_rmap") == 21
 
 
 def test_a_new_header_of_the_architecture_takes_the_place_of_the_generic_one(mini: Mini) -> None:
@@ -347,17 +394,12 @@ def test_a_full_disk(mini: Mini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         subprocess.run(["umount", small], check=True)
 
 
-def test_no_compiler(mini: Mini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_compiler(mini: Mini, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fresh_toolchain: None) -> None:
     bc = shutil.which("bc")
     assert bc
-    write(tmp_path, {"bin/bc": f'#!/bin/sh\nexec {bc} "$@"\n'})
-    (tmp_path / "bin/bc").chmod(0o755)
+    (write(tmp_path / "bin", {"bc": f'#!/bin/sh\nexec {bc} "$@"\n'}) / "bc").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/nowhere")
-    toolchain.find_toolchain.cache_clear()
-    try:
-        assert "clang is not here: apt-get install clang-19" in message(mini)
-    finally:
-        toolchain.find_toolchain.cache_clear()
+    assert "clang is not here: apt-get install clang-19" in message(mini)
 
 
 def test_no_bc(mini: Mini, monkeypatch: pytest.MonkeyPatch) -> None:

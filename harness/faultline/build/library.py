@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -132,15 +132,17 @@ class _Job:
 
     def _compiler_with(self, headers: dict[str, str], extra: Path) -> Compiler:
         roots = Roots(self.tree.path, self.csrc, self._folder(headers), extra)
-        arch = sorted(str(path.relative_to(self.csrc)) for path in self.csrc.rglob("*.h"))
+        own = sorted(str(path.relative_to(self.csrc)) for path in self.csrc.rglob("*.h"))
+        arch = [path for path in own if path.startswith("arch/")]
         moved = sorted(
             path
             for path, content in self.overlay.changed.items()
             if content is None or not (self.tree.path / path).is_file()
         )
-        layout = digest(*sorted(headers), "", *arch, "", *moved)
+        kernel_layout = digest(*sorted(headers), "", *arch, "", *moved)
+        layouts = {role: kernel_layout if role is Role.KERNEL else digest(kernel_layout, *own) for role in Role}
         vfs = self.overlay.save(self.root)
-        return Compiler(find_toolchain(), roots, self.overlay, vfs, self.root, self.work, layout)
+        return Compiler(find_toolchain(), roots, self.overlay, vfs, self.root, self.work, layouts)
 
     def _folder(self, headers: dict[str, str]) -> Path:
         """A folder of the cache with these files."""
@@ -176,26 +178,24 @@ class _Job:
 
     def _kinds(self, compiler: Compiler, users: dict[str, list[Compiled]]) -> dict[str, bool]:
         """Which symbols are functions, as the compiler declares them in one of the units that use each."""
+        chosen = {entries[0].unit.name: entries[0].unit for entries in users.values()}
         kinds: dict[str, bool] = {}
-        while open_names := sorted(users.keys() - kinds.keys()):
-            chosen = {users[name][0].unit.name: users[name][0].unit for name in open_names}
-            declare = partial(_declared, compiler, self.tree, self.overlay)
-            for _, found in self._parallel(declare, list(chosen.values())):
-                kinds.update((name, is_function) for name, is_function in found.items() if name in users)
-            kinds.update((name, False) for name in open_names if name not in kinds)
-        return kinds
+        for _, found in self._parallel(partial(_declared, compiler, self.tree, self.overlay), list(chosen.values())):
+            kinds |= found
+        return {name: kinds.get(name, False) for name in users}
 
-    def _parallel(self, work: Callable[[T], R], items: Sequence[T]) -> list[tuple[T, R]]:
-        """Runs ``work`` on all items, at most ``jobs`` at once; the first failure ends it and is raised."""
-        results: list[tuple[T, R]] = []
+    def _parallel(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """Runs ``work`` on all items, at most ``jobs`` at once, and yields results as they come.
+
+        The first failure ends it and is raised.
+        """
         pool = ThreadPoolExecutor(max(1, self.jobs))
         try:
             futures: dict[Future[R], T] = {pool.submit(work, item): item for item in items}
             for future in as_completed(futures):
-                results.append((futures[future], future.result()))
+                yield futures[future], future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        return results
 
 
 def _declared(compiler: Compiler, tree: TreeInfo, overlay: Overlay, unit: Unit) -> dict[str, bool]:

@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,8 +64,8 @@ class Compiler:
     """The cache."""
     work: Path
     """A scratch folder on the same disk."""
-    layout: str
-    """Changes when a header comes or goes that the compiler might find instead of another."""
+    layouts: Mapping[Role, str]
+    """By role, what changes when a header comes or goes that the compiler might find instead of another."""
     _hashes: dict[str, str | None] = field(default_factory=dict)
     _started_ns: int = field(default_factory=time.time_ns)
 
@@ -95,7 +95,8 @@ class Compiler:
         return output
 
     def _base_key(self, unit: Unit, flags: Sequence[str], kind: str) -> str:
-        return digest(self.toolchain.identity, kind, unit.name, unit.role.value, self.layout, "\0".join(flags))
+        layout = self.layouts[unit.role]
+        return digest(self.toolchain.identity, kind, unit.name, unit.role.value, layout, "\0".join(flags))
 
     def _find(self, unit: Unit, base: str) -> Compiled | None:
         """The object in the cache, if it is there."""
@@ -189,8 +190,8 @@ class Compiler:
     def _changed_meanwhile(self, name: str) -> bool:
         if not name.startswith(("{tree}", "{csrc}")):
             return False
-        with suppress(OSError):
-            return Path(self.roots.expand(name)).stat().st_mtime_ns > self._started_ns
+        with suppress(OSError):  # a time in the future says nothing: clocks differ, archives hold such times
+            return self._started_ns < Path(self.roots.expand(name)).stat().st_mtime_ns <= time.time_ns()
         return False
 
     def _shown(self, name: str) -> str:
