@@ -134,10 +134,11 @@ class _Job:
         roots = Roots(self.tree.path, self.csrc, self._folder(headers), extra)
         own = sorted(str(path.relative_to(self.csrc)) for path in self.csrc.rglob("*.h"))
         arch = [path for path in own if path.startswith("arch/")]
+        # a header that comes or goes may change which one an unchanged #include finds; no other file can
         moved = sorted(
             path
             for path, content in self.overlay.changed.items()
-            if content is None or not (self.tree.path / path).is_file()
+            if path.endswith(".h") and (content is None or not (self.tree.path / path).is_file())
         )
         kernel_layout = digest(*sorted(headers), "", *arch, "", *moved)
         layouts = {role: kernel_layout if role is Role.KERNEL else digest(kernel_layout, *own) for role in Role}

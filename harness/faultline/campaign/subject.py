@@ -58,8 +58,8 @@ def prepare(
 ) -> Subject:
     """Finds the tree and builds what is to be tested; ``check``: its base too, always the plain variant.
 
-    :raises FaultlineError: the tree, a patch or the build; with :attr:`ExitStatus.SKIPPED` if the patches change nothing
-        that is built.
+    :raises FaultlineError: the tree, a patch or the build; with :attr:`ExitStatus.SKIPPED` if the patches change
+        nothing that is built.
     """
     tree = find_tree(kernel, say)
     library = build_library(tree, patches, profile, jobs=jobs, say=say, variant=variant)
