@@ -126,6 +126,8 @@ def requirement_missing() -> str | None:
         return f"the live backend needs pages of {_PAGE} bytes; use another machine"
     if not shutil.which("gcc"):
         return "the live backend needs gcc; install it"
+    if not _KSM.is_dir():
+        return f"the live backend needs KSM; use a kernel with CONFIG_KSM and mount /sys ({_KSM} is not there)"
     number = _SYS_USERFAULTFD.get(os.uname().machine)
     fd = -1 if number is None else _libc.syscall(number, os.O_CLOEXEC)
     if fd < 0:
