@@ -96,6 +96,7 @@ def speed(kernel: str, jobs: int, say: Say) -> Iterator[Figure]:
     yield Figure("memory of a worker", _in_child(_worker_memory, subject), "MB", 400, False)
     target = csrc_dir().parent / "fuzz/fuzz_program.py"
     if find_spec("atheris") and target.is_file():
+        prepare(kernel, (), DEFAULT_PROFILE, check=False, jobs=jobs, say=say, variant="asan")
         say("atheris")
         yield Figure("atheris with ASan and coverage", _fuzz_rate(target, kernel), "inputs/s", 5_000, True)
     with _empty_cache():
