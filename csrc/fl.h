@@ -26,7 +26,7 @@ void *fl_posix_map_arena(unsigned long bytes);
 int fl_posix_init(void);
 void fl_posix_exit(void);
 void fl_posix_watch_asan(void);
-void fl_posix_arm(struct fl_fiber *main_fiber);
+void fl_posix_arm(void);
 void fl_posix_disarm(void);
 int fl_posix_snapshot(unsigned long arena, unsigned long used);
 void fl_posix_restore(void);

@@ -15,7 +15,6 @@ void fl_task_kill(struct fl_task *task);
 FL_KEEP struct fl_stats fl_counts;
 static FL_KEEP int created;
 static FL_KEEP struct fl_trace trace;
-static FL_KEEP struct fl_fiber main_fiber;
 
 /* Every byte string is a program: each byte is reduced by its operand's kind, a range is clipped to the region. */
 static void decode(const unsigned char *bytes, struct fl_operation *op)
@@ -270,7 +269,7 @@ long fl_run(const unsigned char *program, unsigned long length, unsigned int fla
 	trace = (struct fl_trace){ .at = out, .end = out + room };
 	fl_finding_clear();
 	fl_counts.programs++;
-	fl_posix_arm(&main_fiber);
+	fl_posix_arm();
 	if (!__builtin_setjmp(fl_main_context)) {
 		run_program(program, length, flags);
 		fl_posix_disarm();
@@ -305,7 +304,7 @@ int fl_create(unsigned int cpus)
 	}
 	err = fl_posix_init();
 	if (!err) {
-		fl_posix_arm(&main_fiber);
+		fl_posix_arm();
 		err = fl_boot(cpus);
 		fl_posix_disarm();
 	}

@@ -137,7 +137,7 @@ int fl_posix_init(void)
 	return have_timer ? 0 : start_watchdog();
 }
 
-void fl_posix_arm(struct fl_fiber *main_fiber)
+void fl_posix_arm(void)
 {
 	run_number++;
 	running = 1;
