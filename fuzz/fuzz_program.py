@@ -33,7 +33,7 @@ from faultline.campaign.worker import Crash, crash_finding
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, decode, encode
 from faultline.program.minimize import minimize
-from faultline.program.ops import OP_SIZE
+from faultline.program.ops import OP_SIZE, OPS_MAX
 from faultline.report.repro import Patch, Setting, keep_repro, replay_command
 from faultline.report.text import plain, render
 from faultline.tree import DEFAULT_TREE
@@ -45,7 +45,7 @@ JOB_VARIABLE = "FAULTLINE_FUZZ_JOB"
 #: Python frees a lot: a small quarantine keeps its memory in the caches, and kernel objects do not come from malloc().
 ASAN_OPTIONS = "detect_leaks=0:malloc_context_size=0:quarantine_size_mb=1:handle_abort=1:abort_on_error=1"
 #: Operations of an input unless -max_len says otherwise.
-OPS_MAX = 48
+INPUT_OPS_MAX = 48
 #: The planted fault, and the inputs within which --self-test must have found it.
 SELF_TEST_CANARY = "wrong-byte"
 SELF_TEST_RUNS = 20_000
@@ -151,7 +151,7 @@ def _supervise(job: Job, runtime: Path, flags: Sequence[str], output: IO[str] | 
         "ASAN_OPTIONS": f"{ASAN_OPTIONS}:{os.environ.get('ASAN_OPTIONS', '')}",
     }
     # The machine turns fault signals of kernel code into findings itself, so libFuzzer leaves them alone.
-    ours = [f"-max_len={OPS_MAX * OP_SIZE}", *(f"-handle_{name}=0" for name in ("segv", "bus", "ill", "fpe"))]
+    ours = [f"-max_len={INPUT_OPS_MAX * OP_SIZE}", *(f"-handle_{name}=0" for name in ("segv", "bus", "ill", "fpe"))]
     command = [sys.executable, __file__, *ours, *flags]
     child = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the child too, whose end is ours
@@ -202,8 +202,9 @@ class Target:
 
     def one(self, data: bytes) -> None:
         """One input of libFuzzer."""
+        data = data[: OP_SIZE * OPS_MAX]
         ops = decode(data)
-        finding = self._finding(ops)
+        finding = self._finding(ops, data)
         if finding is None or finding.signature in self._seen:
             return
         self._seen.add(finding.signature)
@@ -213,8 +214,8 @@ class Target:
         if not self._job.keep_going:
             raise RuntimeError(f"finding: {finding.signature}")
 
-    def _finding(self, ops: Sequence[Operation]) -> Finding | None:
-        verdict = self._judge.judge(ops)
+    def _finding(self, ops: Sequence[Operation], wire: bytes | None = None) -> Finding | None:
+        verdict = self._judge.judge(ops, wire)
         return verdict.finding if verdict.blame is Blame.NEW else None
 
     def _shows(self, ops: Sequence[Operation], signature: str) -> bool:

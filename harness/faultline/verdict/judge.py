@@ -106,10 +106,14 @@ class Judge:
         self._before_run = before_run
         self._oracle = Oracle()
 
-    def judge(self, ops: Sequence[Operation]) -> Verdict:
-        """Runs the program; an exception of our own code becomes a ``tool-error``."""
+    def judge(self, ops: Sequence[Operation], wire: bytes | None = None) -> Verdict:
+        """Runs the program; an exception of our own code becomes a ``tool-error``.
+
+        ``wire``: bytes that decode to ``ops``, if the caller has them.
+        """
         try:
-            return self._test(ops) if self.base is None else self._check(self.base, ops)
+            wire = encode(ops) if wire is None else wire
+            return self._test(ops, wire) if self.base is None else self._check(self.base, ops, wire)
         except Exception as error:
             return Verdict(_tool_error(error))
 
@@ -127,13 +131,12 @@ class Judge:
         self._before_run(wire)
         return side.machine.run(wire)
 
-    def _test(self, ops: Sequence[Operation]) -> Verdict:
-        trial = self.trial(self.subject, ops)
+    def _test(self, ops: Sequence[Operation], wire: bytes) -> Verdict:
+        trial = self._examined(self.subject, ops, self._run(self.subject, wire))
         return self._verdict(trial.finding, Blame.NEW, trial)
 
-    def _check(self, base: Side, ops: Sequence[Operation]) -> Verdict:
+    def _check(self, base: Side, ops: Sequence[Operation], wire: bytes) -> Verdict:
         """What both trees do alike is not the patch's doing, so the oracle is asked only where they differ."""
-        wire = encode(ops)
         before, after = self._run(base, wire), self._run(self.subject, wire)
         if before == after and base.machine.finding is None and self.subject.machine.finding is None:
             return _CLEAN
