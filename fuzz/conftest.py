@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,5 +123,7 @@ def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport, sched: Any
     flight = Flight(path)
     wire = flight.wire
     flight.close()
+    path.unlink()
     if wire:
-        report.longrepr = write(shared, crash_finding(Crash(0, wire, 11)), decode(wire))
+        finding = crash_finding(Crash(0, wire, signal.SIGSEGV)).with_note("Which signal it was, xdist does not tell.")
+        report.longrepr = write(shared, finding, decode(wire))
