@@ -13,7 +13,7 @@ void fl_finding_clear(void);
 void fl_task_kill(struct fl_task *task);
 
 FL_KEEP struct fl_stats fl_counts;
-static FL_KEEP int created;
+static FL_KEEP enum { MACHINE_NEW, MACHINE_RUNS, MACHINE_GIVEN_UP } state;
 static FL_KEEP struct fl_trace trace;
 
 /* Every byte string is a program: each byte is reduced by its operand's kind, a range is clipped to the region. */
@@ -252,7 +252,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 
 static void restore(void)
 {
-	struct fl_fiber *left = fl_fiber_of_report;
+	struct fl_fiber *left = fl_fiber_of_report ?: &fl.task[FL_ID_BOOT].fiber;
 
 	fl_counts.restores++;
 	fl_posix_restore();
@@ -264,7 +264,7 @@ static void restore(void)
 long fl_run(const unsigned char *program, unsigned long length, unsigned int flags, unsigned char *out,
 	    unsigned long room)
 {
-	if (!created)
+	if (state != MACHINE_RUNS)
 		return -EINVAL;
 	trace = (struct fl_trace){ .at = out, .end = out + room };
 	fl_finding_clear();
@@ -286,12 +286,39 @@ void fl_stats(struct fl_stats *out)
 	*out = fl_counts;
 }
 
+static int start(int cpus)
+{
+	int err = fl_posix_init();
+
+	if (err)
+		return err;
+	fl_posix_arm();
+	err = fl_boot(cpus);
+	fl_posix_disarm();
+	if (err)
+		return err;
+	drain_lru();
+	fl_baseline();
+	return fl_posix_snapshot(fl_arena, fl_pages_used());
+}
+
+/* The library cannot start twice, but a machine that was given up is still what it was when it started. */
+static int start_again(int cpus)
+{
+	if (cpus != fl.cpus) {
+		fl_posix_set_error("the machine had another number of CPUs before");
+		return -EINVAL;
+	}
+	restore();
+	return fl_posix_init();
+}
+
 int fl_create(unsigned int cpus)
 {
 	int err;
 
-	if (created || !cpus || cpus > FL_CPUS_MAX) {
-		fl_posix_set_error(created ? "the machine exists already" : "a machine has 1 to 4 CPUs");
+	if (state == MACHINE_RUNS || !cpus || cpus > FL_CPUS_MAX) {
+		fl_posix_set_error(state == MACHINE_RUNS ? "the machine exists already" : "a machine has 1 to 4 CPUs");
 		return -EINVAL;
 	}
 	if (__builtin_setjmp(fl_main_context)) {
@@ -302,25 +329,17 @@ int fl_create(unsigned int cpus)
 		fl_posix_set_error(found.text);
 		return -EFAULT;
 	}
-	err = fl_posix_init();
-	if (!err) {
-		fl_posix_arm();
-		err = fl_boot(cpus);
-		fl_posix_disarm();
-	}
-	if (!err) {
-		drain_lru();
-		fl_baseline();
-		err = fl_posix_snapshot(fl_arena, fl_pages_used());
-	}
-	if (err)
-		fl_posix_set_error("no memory for the machine");
-	else
-		created = 1;
+	fl_posix_set_error("no memory for the machine");
+	err = state == MACHINE_GIVEN_UP ? start_again(cpus) : start(cpus);
+	if (!err)
+		state = MACHINE_RUNS;
 	return err;
 }
 
 void fl_destroy(void)
 {
+	if (state != MACHINE_RUNS)
+		return;
 	fl_posix_exit();
+	state = MACHINE_GIVEN_UP;
 }

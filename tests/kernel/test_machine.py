@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -179,6 +180,30 @@ def test_a_canary_is_found_and_the_machine_lives_on(machine: Machine, canary: st
         assert finding.kind is kind
         assert finding.text
     assert agrees(machine, ops)
+
+
+def test_a_machine_that_was_closed_can_be_opened_again(base_library: Path, tmp_path: Path) -> None:
+    library = shutil.copy(base_library, tmp_path / "copy.so")
+    first = Machine(library)
+    trace = first.run(encode(parse_program(KSM)), internals=True)
+    with pytest.raises(FaultlineError, match="exists already"):
+        Machine(library)
+    first.close()
+    with pytest.raises(FaultlineError, match="EINVAL"):
+        first.run(b"")
+    second = Machine(library)
+    assert second.run(encode(parse_program(KSM)), internals=True) == trace
+    second.close()
+
+
+@pytest.mark.parametrize("cpus", [1, 3, 4])
+def test_the_number_of_cpus_changes_no_trace(machine: Machine, base_library: Path, tmp_path: Path, cpus: int) -> None:
+    other = Machine(shutil.copy(base_library, tmp_path / f"{cpus}.so"), cpus)
+    for ops in islice(programs(6), 500):
+        wire = encode(ops)
+        assert other.run(wire) == machine.run(wire)
+        assert other.finding is None
+    other.close()
 
 
 def test_a_library_that_is_none_is_refused(tmp_path: Path) -> None:
