@@ -42,8 +42,12 @@ from faultline.verdict.judge import Blame, Judge, open_judge
 
 #: Given by the first process to the second: a :class:`Job` as JSON.
 JOB_VARIABLE = "FAULTLINE_FUZZ_JOB"
-#: Python frees a lot: a small quarantine keeps its memory in the caches, and kernel objects do not come from malloc().
-ASAN_OPTIONS = "detect_leaks=0:malloc_context_size=0:quarantine_size_mb=1:handle_abort=1:abort_on_error=1"
+#: The machine makes a finding of a report and ends the program itself.  Python frees a lot: a small quarantine keeps
+#: its memory in the caches, and kernel objects do not come from malloc().
+ASAN_OPTIONS = (
+    "halt_on_error=0:suppress_equal_pcs=0:detect_leaks=0:malloc_context_size=0:quarantine_size_mb=1"
+    ":handle_abort=1:abort_on_error=1"
+)
 #: Operations of an input unless -max_len says otherwise.
 INPUT_OPS_MAX = 48
 #: The planted fault, and the inputs within which --self-test must have found it.

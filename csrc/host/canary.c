@@ -3,7 +3,7 @@
 #include "host/host.h"
 #include <linux/mmap_lock.h>
 #include <linux/pgtable.h>
-#include <linux/delay.h>
+#include <linux/slab.h>
 
 FL_KEEP int fl_canary_on;
 
@@ -26,6 +26,7 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_ENDLESS_LOOP] = "endless-loop",
 	[FL_CANARY_WRONG_ERRNO] = "wrong-errno",
 	[FL_CANARY_SPURIOUS_FAULT] = "spurious-fault",
+	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
 };
 
 int fl_canary(int number)
@@ -64,6 +65,14 @@ static void write_unlocked(struct mm_struct *mm)
 		set_pte(pte, *pte);
 }
 
+static void use_after_free(void)
+{
+	long *object = kmalloc(64, GFP_KERNEL);
+
+	kfree(object);
+	READ_ONCE(*object);
+}
+
 /* The faults that kernel code itself would have to make; the others stand at their place. */
 void fl_canary_before(struct fl_task *task)
 {
@@ -92,6 +101,9 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_WILD_POINTER:
 		READ_ONCE(*(int *)0x18);
+		break;
+	case FL_CANARY_USE_AFTER_FREE:
+		use_after_free();
 		break;
 	case FL_CANARY_ENDLESS_LOOP:
 		for (;;)

@@ -188,6 +188,7 @@ enum fl_canary_number {
 	FL_CANARY_ENDLESS_LOOP,
 	FL_CANARY_WRONG_ERRNO,
 	FL_CANARY_SPURIOUS_FAULT,
+	FL_CANARY_USE_AFTER_FREE,	/* seen by the asan variant alone */
 	FL_NR_CANARIES
 };
 extern int fl_canary_on;
