@@ -12,7 +12,7 @@ run() {
 }
 
 rm -rf $OUT
-run check --patch corpora/thread/t5.cocci --seed 1 --stop-first --out $OUT
+run check --patch corpora/thread/t5.cocci --seed 1 --programs 200 --out $OUT
 echo
 for repro in "$OUT"/*; do
 	[ -f "$repro" ] || { echo "demo: the check left no repro in $OUT" >&2; exit 3; }

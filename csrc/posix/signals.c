@@ -26,7 +26,7 @@ static FL_KEEP volatile int running;
 static FL_KEEP volatile unsigned long run_number, run_seen;
 static FL_KEEP int ticks_stuck;
 static FL_KEEP int timer;		/* the kernel's number: its own functions have the C library's names */
-static FL_KEEP int have_timer;
+static FL_KEEP int have_timer, installed;
 static FL_KEEP char error_text[256];
 static FL_KEEP struct { int signal; unsigned long address, ip, bp; } pending;
 
@@ -97,13 +97,11 @@ static void on_tick(int signal, siginfo_t *info, void *context)
 
 static int start_watchdog(void)
 {
-	struct sigaction action = { .sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
 	struct itimerspec every = { { WATCHDOG_SECONDS, 0 }, { WATCHDOG_SECONDS, 0 } };
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = WATCHDOG_SIGNAL };
 
 	event._sigev_un._tid = syscall(SYS_gettid);
 	event.sigev_value.sival_ptr = &timer;
-	sigaction(WATCHDOG_SIGNAL, &action, &before_tick);
 	if (syscall(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &timer))
 		return -errno;
 	have_timer = 1;
@@ -111,19 +109,21 @@ static int start_watchdog(void)
 	return 0;
 }
 
-static void watch_faults(void)
+/*
+ * Once for the life of the process: handlers of several machines form a chain, in which each must stand in one place
+ * only.  A machine that does not run hands every signal on.
+ */
+static void install_handlers(void)
 {
-	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction fault = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction tick = { .sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
 
-	for (int i = 0; i < NCAUGHT; i++) {
-		struct sigaction now;
-
-		sigaction(caught[i], NULL, &now);
-		if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_fault)
-			continue;
-		before[i] = now;
-		sigaction(caught[i], &action, NULL);
-	}
+	if (installed)
+		return;
+	installed = 1;
+	for (int i = 0; i < NCAUGHT; i++)
+		sigaction(caught[i], &fault, &before[i]);
+	sigaction(WATCHDOG_SIGNAL, &tick, &before_tick);
 }
 
 int fl_posix_init(void)
@@ -132,7 +132,7 @@ int fl_posix_init(void)
 
 	if (sigaltstack(NULL, &old) || (old.ss_flags & SS_DISABLE) || old.ss_size < 16384)
 		sigaltstack(&stack, NULL);
-	watch_faults();
+	install_handlers();
 	fl_posix_watch_asan();
 	return have_timer ? 0 : start_watchdog();
 }
@@ -154,11 +154,4 @@ void fl_posix_exit(void)
 	if (have_timer)
 		syscall(SYS_timer_delete, timer);
 	have_timer = 0;
-	for (int i = 0; i < NCAUGHT; i++) {
-		struct sigaction now;
-
-		sigaction(caught[i], NULL, &now);
-		if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_fault)
-			sigaction(caught[i], &before[i], NULL);
-	}
 }

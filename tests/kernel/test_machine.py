@@ -18,9 +18,12 @@ from faultline.oracle.model import Oracle
 from faultline.oracle.rules import DEVIATIONS, KnownDeviation
 from faultline.program.codec import Operation, encode
 from faultline.program.generate import random_program
-from faultline.program.text import parse_program
+from faultline.program.text import parse_program, read_repro
 
 pytestmark = pytest.mark.kernel
+
+CORPORA = Path(__file__).parents[2] / "corpora"
+CORPUS = sorted([*CORPORA.glob("seeds/*.prog"), *CORPORA.glob("regressions/*.prog")])
 
 #: Fork, a protected write that blocks, its event, its resolution, both sides of a COW, two exits.
 STANDARD = """
@@ -89,6 +92,11 @@ def test_random_programs_agree_with_the_oracle(machine: Machine) -> None:
         trace = machine.run(encode(ops), paranoid=True)
         assert machine.finding is None, machine.finding
         assert oracle.expect(ops, trace).trace == trace
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_seeds_and_regressions_are_clean(machine: Machine, path: Path) -> None:
+    assert agrees(machine, read_repro(path).ops)
 
 
 def test_any_bytes_are_a_program(machine: Machine) -> None:
@@ -182,7 +190,7 @@ def test_a_canary_is_found_and_the_machine_lives_on(machine: Machine, canary: st
     assert agrees(machine, ops)
 
 
-def test_a_machine_that_was_closed_can_be_opened_again(base_library: Path, tmp_path: Path) -> None:
+def test_a_machine_that_was_closed_can_be_opened_again(machine: Machine, base_library: Path, tmp_path: Path) -> None:
     library = shutil.copy(base_library, tmp_path / "copy.so")
     first = Machine(library)
     trace = first.run(encode(parse_program(KSM)), internals=True)
@@ -193,6 +201,13 @@ def test_a_machine_that_was_closed_can_be_opened_again(base_library: Path, tmp_p
         first.run(b"")
     second = Machine(library)
     assert second.run(encode(parse_program(KSM)), internals=True) == trace
+    # the watchdogs of both machines tick, and each signal finds its own
+    for one in (second, machine):
+        one.plant("endless-loop")
+        one.run(encode(parse_program(STANDARD)))
+        one.plant("none")
+        assert one.finding is not None
+        assert one.finding.kind is FindingKind.HANG
     second.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -58,7 +59,8 @@ class Machine:
     def __init__(self, library: Path, cpus: int = 2) -> None:
         self._ffi = _ffi(_HEADER)
         try:
-            self._lib: Any = self._ffi.dlopen(str(library))
+            # never unloaded: its signal handlers stay in the chain of those of other machines
+            self._lib: Any = self._ffi.dlopen(str(library), os.RTLD_NOW | os.RTLD_NODELETE)
         except OSError as error:
             raise FaultlineError(f"{library}: the built machine cannot be loaded: {error}; build it again") from None
         if self._lib.fl_create(cpus):

@@ -150,7 +150,7 @@ class Oracle(Userfault, Ksm):
         return record
 
     def _map(self, at: int, outcome: Outcome) -> bytes:
-        if self._observed is not None and outcome[0] == Status.DONE:
+        if self._observed is not None and (outcome[0] == Status.DONE or self._tainted):
             self._adopt_sharing(self._observed[at : at + len(self._living) * SLOTS])
         return self._sharing()
 
