@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,6 +29,12 @@ Progress = Callable[[str, int, int], None]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@cache
+def _builder() -> str:
+    """This package's own sources: a library that another builder linked is not what this one would make."""
+    return digest(*(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ class _Job:
         objects = self._objects(compiler, units)
         script = self.csrc / "link.ld"
         linker = Linker(compiler.toolchain, self.root, self.work, script if script.is_file() else None)
-        key = digest(linker.identity, *(f"{entry.unit.name} {entry.key}" for entry in objects))
+        key = digest(linker.identity, _builder(), *(f"{entry.unit.name} {entry.key}" for entry in objects))
         library, listing = self.root / "libs" / f"{key}.so", self.root / "libs" / f"{key}.traps"
         if library.is_file() and listing.is_file():
             touch(library)
