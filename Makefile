@@ -12,7 +12,7 @@ test: setup
 	@status=0; \
 	$(PYTHON) -m ruff check $(wildcard $(SOURCES)) || status=1; \
 	$(PYTHON) -m mypy || status=1; \
-	$(PYTHON) -m pytest -n 2 tests || status=1; \
+	$(PYTHON) -m pytest -n 2 --dist loadgroup tests || status=1; \
 	exit $$status
 
 setup:

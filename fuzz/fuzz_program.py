@@ -49,7 +49,7 @@ ASAN_OPTIONS = (
     ":handle_abort=1:abort_on_error=1"
 )
 #: Operations of an input unless -max_len says otherwise.
-INPUT_OPS_MAX = 48
+INPUT_OPS_MAX = 24
 #: The planted fault, and the inputs within which --self-test must have found it.
 SELF_TEST_CANARY = "wrong-byte"
 SELF_TEST_RUNS = 20_000

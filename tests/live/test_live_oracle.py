@@ -24,6 +24,8 @@ _MISSING = requirement_missing()
 pytestmark = [
     pytest.mark.live,
     pytest.mark.root,
+    # one worker: KSM's knobs are the whole machine's
+    pytest.mark.xdist_group("live"),
     pytest.mark.skipif(_MISSING is not None, reason=_MISSING or ""),
 ]
 _PROGRAMS = 300
