@@ -17,7 +17,7 @@
 
 /* What a checker saw.  Addresses are offsets into the library, ready for a symboliser. */
 struct fl_finding {
-	int kind;			/* enum of ops.h, generated from verdict kinds: FL_KIND_* */
+	int kind;			/* FL_KIND_* of ops.h, which is generated from kinds.py */
 	int op;				/* index of the operation, -1: the end of the program */
 	int task;			/* task byte of who was running, as in the wire form; -1: none */
 	int nframes;

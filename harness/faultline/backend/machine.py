@@ -71,14 +71,15 @@ class Machine:
         self._buffer: Any = self._ffi.new("unsigned char[]", self._room)
         self._view = self._ffi.buffer(self._buffer)
         self._finding: Any = self._ffi.new("struct fl_finding *")
+        self._flags: tuple[int, int, int] = (self._lib.FL_SNAPSHOTS, self._lib.FL_INTERNALS, self._lib.FL_PARANOID)
         self._run: Any = self._lib.fl_run
         self._have_finding: Any = self._lib.fl_finding
 
-    def run(
-        self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False
-    ) -> bytes:
+    def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes:
         """Run a program in wire form; its trace (:mod:`faultline.program.trace`).  See :attr:`finding` after it."""
-        flags = snapshots | internals << 1 | paranoid << 2
+        flags = snapshots and self._flags[0]
+        if internals or paranoid:
+            flags |= (internals and self._flags[1]) | (paranoid and self._flags[2])
         length = self._run(wire, len(wire), flags, self._buffer, self._room)
         if length < 0:
             raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
