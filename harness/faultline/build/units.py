@@ -25,11 +25,12 @@ _KERNEL_FLAGS: Final = (
     "-Werror=incompatible-pointer-types", "-Werror=int-conversion",
 )  # fmt: skip
 _COMMON_FLAGS: Final = ("-O2", "-gline-tables-only", "-fPIC", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer")
-#: Of the kernel-side code in the variant with sanitiser and coverage.
-#: Recovering, as the machine ends the program itself; no fake stacks, as its tasks have stacks of their own.
-_ASAN_FLAGS: Final = (
-    "-fsanitize=fuzzer-no-link,address", "-fsanitize-recover=address", "-fsanitize-address-use-after-return=never",
-)  # fmt: skip
+#: Of the kernel-side code in the variant with sanitiser and coverage.  Recovering, as the machine ends the program
+#: itself; no fake stacks, as its tasks have stacks of their own.
+_ASAN_FLAGS: Final = ("-fsanitize=address", "-fsanitize-recover=address", "-fsanitize-address-use-after-return=never")
+#: Of the tree's own code besides: counters for the fuzzer.  No comparison tracing: an operand is reduced before the
+#: kernel sees it, so what the kernel compares tells nothing about the input's bytes.
+_COVERAGE_FLAGS: Final = ("-fsanitize-coverage=inline-8bit-counters,pc-table",)
 #: Included before anything else, as the kernel's build does; a tree need not have all.
 _FORCED: Final = ("compiler-version.h", "kconfig.h", "compiler_types.h")
 
@@ -143,8 +144,10 @@ def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant) -> lis
     module = Path(path).stem.replace("-", "_")
     glue = [f'-DFL_SOURCE="{{tree}}/{unit.replaces}"', f"-I{{tree}}/{Path(path).parent}"] if unit.replaces else []
     forced = [f for name in _FORCED if overlay.exists(f"include/linux/{name}") for f in _force(name)]
+    sanitised = _ASAN_FLAGS if variant == "asan" else ()
+    covered = _COVERAGE_FLAGS if variant == "asan" and unit.role in (Role.KERNEL, Role.GLUE) else ()
     return [
-        *_KERNEL_FLAGS, *_COMMON_FLAGS, *(_ASAN_FLAGS if variant == "asan" else ()), *maps, *variant_defines,
+        *_KERNEL_FLAGS, *_COMMON_FLAGS, *sanitised, *covered, *maps, *variant_defines,
         f"-DFL_KVER={tree.kver}",
         f'-DKBUILD_MODNAME="{module}"', f'-DKBUILD_BASENAME="{module}"', f'-DKBUILD_MODFILE="{path[:-2]}"',
         f"-D__KBUILD_MODNAME=kmod_{module}",
