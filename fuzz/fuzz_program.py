@@ -154,8 +154,8 @@ def _supervise(job: Job, runtime: Path, flags: Sequence[str], output: IO[str] | 
         "LD_PRELOAD": str(runtime),
         "ASAN_OPTIONS": f"{ASAN_OPTIONS}:{os.environ.get('ASAN_OPTIONS', '')}",
     }
-    # The machine turns fault signals of kernel code into findings itself, so libFuzzer leaves them alone.  Without entropy
-    # it is quicker, and comes to more of the kernel in the same number of inputs.
+    # The machine turns fault signals of kernel code into findings itself, so libFuzzer leaves them alone.  Without
+    # entropy it is quicker, and comes to more of the kernel in the same number of inputs.
     ours = [f"-max_len={INPUT_OPS_MAX * OP_SIZE}", "-entropic=0"]
     ours += [f"-handle_{name}=0" for name in ("segv", "bus", "ill", "fpe")]
     command = [sys.executable, __file__, *ours, *flags]
