@@ -45,12 +45,7 @@ void fl_on_asan_error(unsigned long ip, unsigned long bp, const char *what);
 
 #define FL_FIBERS	(FL_PROCESSES * FL_TASKS + 2)
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FL_ASAN 1
-#endif
-#endif
-#ifdef FL_ASAN
+#ifdef FL_ASAN	/* defined by the build of the asan variant */
 void __asan_poison_memory_region(const volatile void *addr, unsigned long size);
 void __asan_unpoison_memory_region(const volatile void *addr, unsigned long size);
 #define fl_poison(addr, size)	__asan_poison_memory_region(addr, size)

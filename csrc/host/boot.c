@@ -11,8 +11,6 @@
 #include <linux/workqueue.h>
 #include "internal.h"
 
-void fl_files_init(void);
-
 pgd_t swapper_pg_dir[PTRS_PER_PGD];
 struct pglist_data contig_page_data;
 atomic_long_t _totalram_pages = ATOMIC_LONG_INIT(FL_ARENA_PAGES);

@@ -103,6 +103,9 @@ extern struct fl_stats fl_counts;
 } while (0)
 
 /* report.c */
+extern void *fl_main_context[5];		/* where a program that found something ends */
+extern struct fl_fiber *fl_fiber_of_report;
+void fl_finding_clear(void);
 void fl_report(int kind, const void *other, const char *fmt, ...) __noreturn __printf(3, 4);
 void fl_report_from(int kind, const void *other, const void *ip, const void *bp, const char *fmt, ...)
 	__noreturn __printf(5, 6);
@@ -112,6 +115,7 @@ int fl_format(char *to, int room, const char *fmt, va_list args);
 /* tasks.c */
 struct fl_task *fl_task_get(int process, int index);
 void fl_task_run(struct fl_task *task);
+void fl_task_kill(struct fl_task *task);
 void fl_task_block(void);
 void fl_wake_lock_waiters(const void *lock);
 void fl_tasks_init(void);
@@ -134,6 +138,7 @@ void fl_slab_mark(void);
 void fl_slab_check(void);
 void fl_rcu_run(void);
 void fl_percpu_init(int cpus);
+void fl_files_init(void);
 struct file *fl_file_take(int fd);
 struct file *fl_file_alloc(const struct file_operations *fops, void *private_data);
 
@@ -193,7 +198,6 @@ enum fl_canary_number {
 };
 extern int fl_canary_on;
 void fl_canary_before(struct fl_task *task);
-void fl_task_kill(struct fl_task *task);
 #define fl_canary_is(name)	unlikely(fl_canary_on == FL_CANARY_##name)
 
 #endif

@@ -7,10 +7,6 @@
 #include <linux/sched/mm.h>
 #include "host/trace.h"
 
-extern void *fl_main_context[5];
-extern struct fl_fiber *fl_fiber_of_report;
-void fl_finding_clear(void);
-void fl_task_kill(struct fl_task *task);
 
 FL_KEEP struct fl_stats fl_counts;
 static FL_KEEP enum { MACHINE_NEW, MACHINE_RUNS, MACHINE_GIVEN_UP } state;
