@@ -34,6 +34,10 @@ struct fl_stats {
 /* 0, or a negative errno with a line in fl_error(). */
 int fl_create(unsigned int cpus);
 const char *fl_error(void);
+/* The tree's version and patch level, as 100 * 6 + 12. */
+unsigned int fl_version(void);
+/* What the kernel has: mask of 1 << FL_NEED_* of ops.h. */
+unsigned int fl_has(void);
 /*
  * Runs one program in wire form and writes its trace.  Returns the trace's length, or a negative errno (-28: no room).
  * The machine is back at its start afterwards, whatever happened.

@@ -94,7 +94,7 @@ static void init_kernel(void)
 	extern struct workqueue_struct *mm_percpu_wq;
 
 	radix_tree_init();
-#if FL_KVER >= 601
+#ifdef FL_HAVE_MAPLE_TREE
 	maple_tree_init();
 #endif
 	mm_cache_init();

@@ -55,6 +55,8 @@ static int missing_operand(const struct fl_operation *op)
 {
 	const unsigned char *v = op->v;
 
+	if (fl_opspecs[op->code].needs & ~fl_has())
+		return FL_SKIP_LACKS;
 	switch (op->code) {
 	case FL_OP_FORK:
 		return fl.process[v[0]].mm || fl.process[v[0]].forking ? FL_SKIP_EXISTS : 0;

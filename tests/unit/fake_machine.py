@@ -12,7 +12,7 @@ from functools import partial
 from faultline.kinds import FindingKind
 from faultline.oracle.model import Oracle
 from faultline.program.codec import Operation, decode
-from faultline.program.ops import OPS
+from faultline.program.ops import NEED_NAMES, OPS
 from faultline.program.trace import RECORD, Status
 from faultline.verdict.finding import Place
 from faultline.verdict.judge import Judge, Side
@@ -135,6 +135,9 @@ PLANTS: dict[str, Plant] = {
 
 class FakeMachine:
     """Runs a program on the oracle and plants a fault in the trace."""
+
+    version = (6, 12)
+    has = NEED_NAMES
 
     def __init__(self, plant: Plant = healthy) -> None:
         self._plant = plant

@@ -176,7 +176,7 @@ def test_every_rule_decides_some_script() -> None:
         expectation = oracle.expect(ops)
         used |= {rule.id for index in range(len(ops)) for rule in expectation.rules(index)}
     chosen = {rules.RULES[i].id for i in (rules.FORK_ZERO_PAGE, rules.KSM_UNBORN, rules.RETRY_ORDER)}
-    versions = {rules.RULES[i].id for i in (rules.UFFD_FEATURE, rules.UNREGISTER_OTHER)}
+    versions = {rules.RULES[i].id for i in (rules.UFFD_FEATURE, rules.UNREGISTER_OTHER, rules.SKIP_LACKS)}
     assert {rule.id for rule in rules.RULES} - used == chosen | versions
 
 
@@ -193,3 +193,8 @@ def test_rules_of_other_versions() -> None:
     for version, outcome in (((6, 12), "done"), ((6, 18), "EINVAL")):
         script = parse(other.format(outcome))
         assert mismatches(script, Oracle(tree_version=version).expect(script.ops).trace) == []
+
+
+def test_what_the_kernel_lacks_is_skipped() -> None:
+    script = parse("p0.0 mmap a0 rw -> done\nm ksm-merge p0 a0 -> skipped lacks\np3.0 uffd-open u0 -> skipped no_process")
+    assert mismatches(script, Oracle(has={"uffd"}).expect(script.ops).trace) == []

@@ -13,7 +13,7 @@ from typing import Any, Final
 import cffi
 
 from faultline.kinds import FaultlineError, FindingKind
-from faultline.program.ops import OPS_MAX, PROCESSES, SLOTS, TASKS
+from faultline.program.ops import NEEDS, OPS_MAX, PROCESSES, SLOTS, TASKS
 from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD
 
 #: Bytes of one process in a record: its words, its counters, its sharing map and its internals.
@@ -84,6 +84,18 @@ class Machine:
         if length < 0:
             raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
         return self._view[:length]  # type: ignore[no-any-return]
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The tree's version and patch level."""
+        major, minor = divmod(int(self._lib.fl_version()), 100)
+        return major, minor
+
+    @property
+    def has(self) -> frozenset[str]:
+        """What the kernel has, of :data:`faultline.program.ops.NEEDS`."""
+        mask = self._lib.fl_has()
+        return frozenset(need.name for i, need in enumerate(NEEDS) if mask >> i & 1)
 
     @property
     def finding(self) -> MachineFinding | None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from faultline.kinds import FaultlineError
 from faultline.tree import Overlay, TreeInfo
+from faultline.tree.facts import facts_of
 
 #: The tree's file that computes bounds.h, and the script that computes timeconst.h.
 BOUNDS_SOURCE: Final = "kernel/bounds.c"
@@ -64,7 +65,8 @@ def bounds(assembly: str) -> str:
 def _constants(tree: TreeInfo, overlay: Overlay, config: dict[str, str]) -> dict[str, str]:
     code = tree.major * 65536 + tree.minor * 256
     return {
-        "include/generated/autoconf.h": "".join(f"#define CONFIG_{name} {value}\n" for name, value in config.items()),
+        "include/generated/autoconf.h": "".join(f"#define CONFIG_{name} {value}\n" for name, value in config.items())
+        + "".join(f"#define {fact.macro} 1\n" for fact in facts_of(overlay)),
         "include/generated/timeconst.h": _timeconst(overlay, config.get("HZ", "250")),
         "include/generated/utsrelease.h": f'#define UTS_RELEASE "{tree.version}-faultline"\n',
         "include/generated/compile.h": '#define UTS_MACHINE "faultline"\n',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice, permutations
 from typing import Final
 
@@ -14,11 +14,12 @@ from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
 from faultline.oracle.state import EXCLUSIVE, SLOT_MASK, SLOT_SHIFT, UFFD_WP, Context, OpenBits, Process, Waiter
 from faultline.oracle.userfault import Userfault
 from faultline.program.codec import Operation, process_of, task_of
-from faultline.program.ops import BY_NAME, OPS, PROCESSES, SLOTS, TASK_MONITOR, UFFDS
+from faultline.program.ops import BY_NAME, NEED_NAMES, OPS, PROCESSES, SLOTS, TASK_MONITOR, UFFDS
 from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD, Skip, Status
 
 _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
 _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
+_LACKS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.LACKS), 0)
 _BLOCKED: Final = int(Status.BLOCKED)
 _WRITE: Final = BY_NAME["write"].code
 _KSM: Final = frozenset(op.code for op in OPS if op.name.startswith("ksm-"))
@@ -72,11 +73,22 @@ class Oracle(Userfault, Ksm):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for the few rules that differ.
+    :param has: what the kernel has, of :data:`~faultline.program.ops.NEEDS`.
     """
 
-    def __init__(self, *, tree_version: tuple[int, int] = (6, 12)) -> None:
+    def __init__(
+        self, *, tree_version: tuple[int, int] = (6, 12), has: Collection[str] = NEED_NAMES
+    ) -> None:
         self._tree_version = tree_version
-        self._handlers: list[Handler] = [getattr(self, "_op_" + op.name.replace("-", "_")) for op in OPS]
+        self._has = frozenset(has)
+        self._handlers: list[Handler] = [
+            getattr(self, "_op_" + op.name.replace("-", "_")) if self._has.issuperset(op.needs) else self._lacks
+            for op in OPS
+        ]
+
+    def _lacks(self, _: Operation) -> Outcome:
+        self._rule = rules.SKIP_LACKS
+        return _LACKS
 
     def expect(self, ops: Sequence[Operation], observed: bytes | None = None, *, snapshots: bool = True) -> Expectation:
         """What the program does.

@@ -1,14 +1,17 @@
 """The rules that the oracle follows, each with its source, and the known deviations of kernels from them.
 
 A rule is known by its number (an index into :data:`RULES`) inside the oracle, where speed counts, and by its id
-everywhere else.  ``python -m faultline.oracle.rules`` prints the tables for docs/oracle.md.
+everywhere else.  ``python -m faultline.oracle.rules`` writes the tables of docs/oracle.md.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+#: The document in a work tree.
+PATH: Final = Path(__file__).parents[3] / "docs" / "oracle.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ SKIP_EXISTS: Final = _rule(
     "skip-exists", "A fork is skipped if the child lives or a fork that makes it is under way.", _CONTRACT
 )
 SKIP_USED: Final = _rule("skip-used", "A userfaultfd handle that is in use is not given out again.", _CONTRACT)
+SKIP_LACKS: Final = _rule("skip-lacks", "What the kernel lacks by its configuration or age is skipped.", _CONTRACT)
 SKIP_NO_HANDLE: Final = _rule("skip-no-handle", "An operation on a handle that is not open is skipped.", _CONTRACT)
 
 # --- mappings ---
@@ -429,5 +433,16 @@ def deviations_table() -> str:
     return "\n".join(parts)
 
 
+def current(text: str) -> str:
+    """The text of docs/oracle.md with both tables as they are now; they stand between lines ``<!-- rules -->``,
+    ``<!-- deviations -->`` and ``<!-- end -->``."""
+    for name, table in (("rules", rules_table()), ("deviations", deviations_table())):
+        head, mark, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, tail = rest.partition("<!-- end -->\n")
+        assert mark and end, f"docs/oracle.md has no place for the {name}"
+        text = f"{head}{mark}\n{table}\n{end}{tail}"
+    return text
+
+
 if __name__ == "__main__":
-    sys.stdout.write(rules_table() + "\n" + deviations_table())
+    PATH.write_text(current(PATH.read_text(encoding="utf-8")), encoding="utf-8")

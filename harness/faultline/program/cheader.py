@@ -33,6 +33,7 @@ struct fl_opspec {
 	const char *name;
 	unsigned char monitor;		/* run by the monitor, not by a task */
 	unsigned char noperands;
+	unsigned int needs;		/* mask of 1 << FL_NEED_... */
 	struct {
 		unsigned short count;
 		unsigned char lo, form;
@@ -62,7 +63,8 @@ def _words(kind: ops.Kind) -> Iterable[tuple[str, int]]:
 def _spec_row(op: ops.Op) -> str:
     operands = ", ".join(f"{{ {k.count}, {k.lo}, {_c_name('form', k.form.name)} }}" for k in op.kinds)
     monitor = int(op.actor is ops.Actor.MONITOR)
-    head = f'\t[{_c_name("op", op.name)}] = {{ "{op.name}", {monitor}, {len(op.kinds)}'
+    needs = sum(1 << i for i, need in enumerate(ops.NEEDS) if need.name in op.needs)
+    head = f'\t[{_c_name("op", op.name)}] = {{ "{op.name}", {monitor}, {len(op.kinds)}, {needs:#x}'
     return f"{head}, {{ {operands} }} }}," if operands else f"{head} }},"
 
 
@@ -94,6 +96,10 @@ def c_header() -> str:
         *(f"#define {name} {value}" + (f"\t/* {doc} */" if doc else "") for name, value, doc in _LIMITS),
         "",
         *_enum("fl_op", ((_c_name("op", op.name), op.code) for op in ops.OPS), "FL_NR_OPS"),
+        "/* X(NAME, name) for each operation, in the order of their codes. */",
+        f"#define FL_OP_LIST(X) {' '.join(f'X({op.name.upper()}, {op.name})' for op in ops.OPS).replace('-', '_')}",
+        "",
+        *_enum("fl_need", ((_c_name("need", n.name), i) for i, n in enumerate(ops.NEEDS)), "FL_NR_NEEDS"),
         *_int_enum("fl_status", "status", trace.Status),
         *_int_enum("fl_skip", "skip", trace.Skip),
         *_int_enum("fl_wait", "wait", trace.Wait),

@@ -96,6 +96,25 @@ WAKE_MODE: Final = Kind("wake-mode", Form.FLAGS, 2, words=("dontwake",), doc="th
 KINDS: Final = (SLOT, PAGES, VALUE, PROCESS, UFFD, PROT, ADVICE, FEATURES, REGISTER_MODE, COPY_MODE, WAKE_MODE)
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that a kernel has or lacks, by its configuration or its age, and without which operations are skipped.
+
+    The built machine says what its kernel has (``csrc/host/needs.c``), by the bit that is the need's place here.
+    """
+
+    name: str
+    doc: str
+
+
+NEEDS: Final = (
+    Need("uffd", "userfaultfd (CONFIG_USERFAULTFD)"),
+    Need("uffd-wp", "write protection by userfaultfd (Linux 5.7)"),
+    Need("ksm", "KSM (CONFIG_KSM)"),
+)
+NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
+
+
 class Actor(Enum):
     """Who runs an operation."""
 
@@ -117,10 +136,15 @@ class Op:
     effect: str
     errors: str = ""
     source: str = ""
+    family: str = "core"
+    """Operations that belong together; a generated program is made of some families."""
+    needs: tuple[str, ...] = ()
+    """Names of :data:`NEEDS`."""
     kinds: tuple[Kind, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         assert len(self.operands) <= OPERANDS_MAX
+        assert NEED_NAMES.issuperset(self.needs)
         object.__setattr__(self, "kinds", tuple(kind for _, kind in self.operands))
 
 
@@ -128,58 +152,92 @@ _RANGE = (("start", SLOT), ("pages", PAGES))
 _UFFD_RANGE = (("uffd", UFFD), *_RANGE)
 
 
-def _table(*rows: tuple[str, Actor, tuple[tuple[str, Kind], ...], str, str, str, str]) -> tuple[Op, ...]:
-    return tuple(Op(code, *row) for code, row in enumerate(rows))
+_Row = tuple[str, Actor, tuple[tuple[str, Kind], ...], str, str, str, str]
+
+
+def _family(name: str, needs: tuple[str, ...], *rows: _Row) -> list[tuple[_Row, str, tuple[str, ...]]]:
+    return [(row, name, needs) for row in rows]
 
 
 _T, _M = Actor.TASK, Actor.MONITOR
 
-OPS: Final = _table(
-    # name, actor, operands, call, effect, errors, source
-    ("mmap", _T, (*_RANGE, ("prot", PROT)), "mmap(MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED)",
-     "Maps fresh zero-filled private memory; what was mapped there is unmapped first.", "", "mmap(2)"),
-    ("munmap", _T, _RANGE, "munmap()", "Unmaps the range; holes are no error.", "", "munmap(2)"),
-    ("mprotect", _T, (*_RANGE, ("prot", PROT)), "mprotect()", "Changes the protection of the range.",
-     "ENOMEM: part of the range is not mapped", "mprotect(2)"),
-    ("madvise", _T, (*_RANGE, ("advice", ADVICE)), "madvise()", "Gives advice about the range.",
-     "ENOMEM: part of the range is not mapped", "madvise(2)"),
-    ("read", _T, (("start", SLOT),), "a load", "Reads the page; the outcome is its byte.",
-     "SIGSEGV, SIGBUS", "mmap(2), mprotect(2), userfaultfd(2)"),
-    ("write", _T, (("start", SLOT), ("value", VALUE)), "stores", "Fills the page with the byte.",
-     "SIGSEGV, SIGBUS", "mmap(2), mprotect(2), userfaultfd(2)"),
-    ("fork", _T, (("child", PROCESS),), "fork()", "Creates the child process; skipped if it exists already.",
-     "", "fork(2)"),
-    ("exit", _T, (), "exit_group()", "Ends the process with all its tasks.", "", "exit_group(2)"),
-    ("uffd-open", _T, (("uffd", UFFD), ("features", FEATURES)), "userfaultfd(O_NONBLOCK|O_CLOEXEC), UFFDIO_API",
-     "Opens a userfaultfd for the calling process and passes it to the monitor; skipped if the handle is in use.",
-     "EINVAL: a feature is not offered", "userfaultfd(2), UFFDIO_API(2const)"),
-    ("uffd-register", _M, (*_UFFD_RANGE, ("mode", REGISTER_MODE)), "UFFDIO_REGISTER", "Registers the range.",
-     "EINVAL, EBUSY, EPERM, ENOMEM", "UFFDIO_REGISTER(2const)"),
-    ("uffd-unregister", _M, _UFFD_RANGE, "UFFDIO_UNREGISTER",
-     "Unregisters the range; tasks that wait for missing pages in it go on.",
-     "EINVAL", "UFFDIO_UNREGISTER(2const)"),
-    ("uffd-close", _M, (("uffd", UFFD),), "close()", "Closes the userfaultfd; waiters go on.", "", "userfaultfd(2)"),
-    ("uffd-wp", _M, _UFFD_RANGE, "UFFDIO_WRITEPROTECT, mode WP", "Write-protects the range.",
-     "ENOENT: not registered in write-protect mode; EAGAIN; ESRCH", "UFFDIO_WRITEPROTECT(2const)"),
-    ("uffd-resolve", _M, (*_UFFD_RANGE, ("mode", WAKE_MODE)), "UFFDIO_WRITEPROTECT, mode 0",
-     "Ends the write protection of the range and wakes its waiters.", "ENOENT, EAGAIN, ESRCH",
-     "UFFDIO_WRITEPROTECT(2const)"),
-    ("uffd-copy", _M, (*_UFFD_RANGE, ("value", VALUE), ("mode", COPY_MODE)), "UFFDIO_COPY",
-     "Fills missing pages, each with the byte; aux is the pages copied or the negated errno of `copy`.",
-     "EEXIST, ENOENT, EINVAL, EAGAIN, ESRCH", "UFFDIO_COPY(2const)"),
-    ("uffd-zeropage", _M, (*_UFFD_RANGE, ("mode", WAKE_MODE)), "UFFDIO_ZEROPAGE",
-     "Fills missing pages with zeroes; aux is the pages filled or the negated errno of `zeropage`.",
-     "EEXIST, ENOENT, EINVAL, EAGAIN, ESRCH", "UFFDIO_ZEROPAGE(2const)"),
-    ("uffd-wake", _M, _UFFD_RANGE, "UFFDIO_WAKE", "Wakes the waiters in the range.", "EINVAL", "UFFDIO_WAKE(2const)"),
-    ("uffd-read", _M, (("uffd", UFFD), ("child", UFFD)), "read() of one message",
-     "Reads one message; the userfaultfd that a fork event brings becomes the handle `child`. "
-     "Skipped if that handle is in use.",
-     "EAGAIN: no message", "userfaultfd(2)"),
-    ("ksm-merge", _M, (("process", PROCESS), *_RANGE), "ksmd, aimed at these pages",
-     "KSM looks at each given page twice and merges what it may.", "", "Documentation/admin-guide/mm/ksm.rst"),
-    ("ksm-scan", _M, (), "ksmd, one full scan", "KSM scans all mergeable memory once.", "",
-     "Documentation/admin-guide/mm/ksm.rst"),
-)
+#: All rows: name, actor, operands, call, effect, errors, source.
+_ROWS: Final = [
+    *_family(
+        "core", (),
+        ("mmap", _T, (*_RANGE, ("prot", PROT)), "mmap(MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED)",
+         "Maps fresh zero-filled private memory; what was mapped there is unmapped first.", "", "mmap(2)"),
+        ("munmap", _T, _RANGE, "munmap()", "Unmaps the range; holes are no error.", "", "munmap(2)"),
+        ("mprotect", _T, (*_RANGE, ("prot", PROT)), "mprotect()", "Changes the protection of the range.",
+         "ENOMEM: part of the range is not mapped", "mprotect(2)"),
+        ("madvise", _T, (*_RANGE, ("advice", ADVICE)), "madvise()", "Gives advice about the range.",
+         "ENOMEM: part of the range is not mapped", "madvise(2)"),
+        ("read", _T, (("start", SLOT),), "a load", "Reads the page; the outcome is its byte.",
+         "SIGSEGV, SIGBUS", "mmap(2), mprotect(2), userfaultfd(2)"),
+        ("write", _T, (("start", SLOT), ("value", VALUE)), "stores", "Fills the page with the byte.",
+         "SIGSEGV, SIGBUS", "mmap(2), mprotect(2), userfaultfd(2)"),
+        ("fork", _T, (("child", PROCESS),), "fork()", "Creates the child process; skipped if it exists already.",
+         "", "fork(2)"),
+        ("exit", _T, (), "exit_group()", "Ends the process with all its tasks.", "", "exit_group(2)"),
+    ),
+    *_family(
+        "uffd", ("uffd",),
+        ("uffd-open", _T, (("uffd", UFFD), ("features", FEATURES)), "userfaultfd(O_NONBLOCK|O_CLOEXEC), UFFDIO_API",
+         "Opens a userfaultfd for the calling process and passes it to the monitor; skipped if the handle is in use.",
+         "EINVAL: a feature is not offered", "userfaultfd(2), UFFDIO_API(2const)"),
+        ("uffd-register", _M, (*_UFFD_RANGE, ("mode", REGISTER_MODE)), "UFFDIO_REGISTER", "Registers the range.",
+         "EINVAL, EBUSY, EPERM, ENOMEM", "UFFDIO_REGISTER(2const)"),
+        ("uffd-unregister", _M, _UFFD_RANGE, "UFFDIO_UNREGISTER",
+         "Unregisters the range; tasks that wait for missing pages in it go on.",
+         "EINVAL", "UFFDIO_UNREGISTER(2const)"),
+        ("uffd-close", _M, (("uffd", UFFD),), "close()", "Closes the userfaultfd; waiters go on.", "",
+         "userfaultfd(2)"),
+    ),
+    *_family(
+        "uffd", ("uffd", "uffd-wp"),
+        ("uffd-wp", _M, _UFFD_RANGE, "UFFDIO_WRITEPROTECT, mode WP", "Write-protects the range.",
+         "ENOENT: not registered in write-protect mode; EAGAIN; ESRCH", "UFFDIO_WRITEPROTECT(2const)"),
+        ("uffd-resolve", _M, (*_UFFD_RANGE, ("mode", WAKE_MODE)), "UFFDIO_WRITEPROTECT, mode 0",
+         "Ends the write protection of the range and wakes its waiters.", "ENOENT, EAGAIN, ESRCH",
+         "UFFDIO_WRITEPROTECT(2const)"),
+    ),
+    *_family(
+        "uffd", ("uffd",),
+        ("uffd-copy", _M, (*_UFFD_RANGE, ("value", VALUE), ("mode", COPY_MODE)), "UFFDIO_COPY",
+         "Fills missing pages, each with the byte; aux is the pages copied or the negated errno of `copy`.",
+         "EEXIST, ENOENT, EINVAL, EAGAIN, ESRCH", "UFFDIO_COPY(2const)"),
+        ("uffd-zeropage", _M, (*_UFFD_RANGE, ("mode", WAKE_MODE)), "UFFDIO_ZEROPAGE",
+         "Fills missing pages with zeroes; aux is the pages filled or the negated errno of `zeropage`.",
+         "EEXIST, ENOENT, EINVAL, EAGAIN, ESRCH", "UFFDIO_ZEROPAGE(2const)"),
+        ("uffd-wake", _M, _UFFD_RANGE, "UFFDIO_WAKE", "Wakes the waiters in the range.", "EINVAL",
+         "UFFDIO_WAKE(2const)"),
+        ("uffd-read", _M, (("uffd", UFFD), ("child", UFFD)), "read() of one message",
+         "Reads one message; the userfaultfd that a fork event brings becomes the handle `child`. "
+         "Skipped if that handle is in use.",
+         "EAGAIN: no message", "userfaultfd(2)"),
+    ),
+    *_family(
+        "ksm", ("ksm",),
+        ("ksm-merge", _M, (("process", PROCESS), *_RANGE), "ksmd, aimed at these pages",
+         "KSM looks at each given page twice and merges what it may.", "", "Documentation/admin-guide/mm/ksm.rst"),
+        ("ksm-scan", _M, (), "ksmd, one full scan", "KSM scans all mergeable memory once.", "",
+         "Documentation/admin-guide/mm/ksm.rst"),
+    ),
+    # --- swap ---
+
+    # --- pins: pins, references, access from outside, migration ---
+
+    # --- move: mremap, soft-dirty, guard regions, page moves and poison by userfaultfd ---
+
+    # --- files: shared memory and files ---
+
+    # --- huge: transparent huge pages ---
+
+    # --- fail: failure injection, secondary MMU ---
+
+]  # fmt: skip
+
+OPS: Final = tuple(Op(code, *row, family, needs) for code, (row, family, needs) in enumerate(_ROWS))
 
 BY_NAME: Final = {op.name: op for op in OPS}
 assert len(BY_NAME) == len(OPS) <= 256

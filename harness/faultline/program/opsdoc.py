@@ -81,7 +81,10 @@ def _kind_row(kind: ops.Kind) -> tuple[str, ...]:
 
 def _operation(op: ops.Op) -> list[str]:
     names = ", ".join(name for name, _ in op.operands)
-    facts = [("operands", names), ("user API", op.call), ("errors", op.errors), ("source", op.source)]
+    needs = ", ".join(need.doc for need in ops.NEEDS if need.name in op.needs)
+    facts = [
+        ("operands", names), ("user API", op.call), ("errors", op.errors), ("source", op.source), ("needs", needs),
+    ]  # fmt: skip
     return [
         f"### {op.name}",
         "",

@@ -59,6 +59,8 @@ class Skip(IntEnum):
     """The child process lives, or its number is taken by a fork still under way."""
     HANDLE_USED = 4
     NO_HANDLE = 5
+    LACKS = 6
+    """The kernel lacks what the operation needs."""
 
 
 class Wait(IntEnum):

@@ -163,6 +163,7 @@ SKIPS: Final = {
     Skip.EXISTS: "the child lives already, or is being forked",
     Skip.HANDLE_USED: "the handle is in use",
     Skip.NO_HANDLE: "the handle is not open",
+    Skip.LACKS: "the kernel lacks what it needs",
 }
 WAITS: Final = {
     Wait.FAULT: "on a page fault, until the userfaultfd resolves it",

@@ -42,6 +42,10 @@ class Machine(Protocol):
     """Where programs run: :class:`faultline.backend.machine.Machine`."""
 
     @property
+    def version(self) -> tuple[int, int]: ...
+    @property
+    def has(self) -> frozenset[str]: ...
+    @property
     def finding(self) -> MachineFinding | None: ...
     def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes: ...
     def close(self) -> None: ...
@@ -104,7 +108,7 @@ class Judge:
         self.subject, self.base = subject, base
         self._known = frozenset(known)
         self._before_run = before_run
-        self._oracle = Oracle()
+        self._oracle = Oracle(tree_version=subject.machine.version, has=subject.machine.has)
 
     def judge(self, ops: Sequence[Operation], wire: bytes | None = None) -> Verdict:
         """Runs the program; an exception of our own code becomes a ``tool-error``.

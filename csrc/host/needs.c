@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the kernel that was built has, of the needs that operations name. */
+#include "host/host.h"
+
+unsigned int fl_version(void)
+{
+	return FL_KVER;
+}
+
+unsigned int fl_has(void)
+{
+	unsigned int has = 0;
+
+	if (IS_ENABLED(CONFIG_USERFAULTFD))
+		has |= 1 << FL_NEED_UFFD;
+	if (IS_ENABLED(CONFIG_USERFAULTFD) && IS_ENABLED(CONFIG_HAVE_ARCH_USERFAULTFD_WP))
+		has |= 1 << FL_NEED_UFFD_WP;
+	if (IS_ENABLED(CONFIG_KSM))
+		has |= 1 << FL_NEED_KSM;
+	return has;
+}
