@@ -196,5 +196,9 @@ def test_rules_of_other_versions() -> None:
 
 
 def test_what_the_kernel_lacks_is_skipped() -> None:
-    script = parse("p0.0 mmap a0 rw -> done\nm ksm-merge p0 a0 -> skipped lacks\np3.0 uffd-open u0 -> skipped no_process")
+    script = parse("""
+        p0.0 mmap a0 rw             -> done
+        m ksm-merge p0 a0           -> skipped lacks
+        p3.0 uffd-open u0           -> skipped no_process
+    """)
     assert mismatches(script, Oracle(has={"uffd"}).expect(script.ops).trace) == []
