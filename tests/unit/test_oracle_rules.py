@@ -7,6 +7,7 @@ from oracle_dsl import parse
 
 from faultline.oracle import DEVIATIONS, RULES, Oracle, Rule, known_deviation
 from faultline.oracle.rules import OBSERVED, PATH, current
+from faultline.oracle.versions import DIFFERENCES, holds
 
 _DOCUMENTS = (
     "(2)", "Documentation/", "include/uapi/", "faultline/program/trace.py", OBSERVED
@@ -23,6 +24,20 @@ def test_a_rule_is_one_sentence_with_a_source(rule: Rule) -> None:
     assert rule.text.endswith(".")
     assert ". " not in rule.text
     assert any(document in rule.source for document in _DOCUMENTS)
+
+
+def test_version_differences_are_named_once_with_a_source() -> None:
+    assert len({difference.id for difference in DIFFERENCES}) == len(DIFFERENCES)
+    for difference in DIFFERENCES:
+        assert difference.text.endswith(".")
+        assert any(document in difference.source for document in _DOCUMENTS)
+
+
+def test_a_difference_holds_from_its_version_on() -> None:
+    for index, difference in enumerate(DIFFERENCES):
+        major, minor = difference.since
+        assert holds((major, minor))[index]
+        assert not holds((major, minor - 1))[index]
 
 
 def test_docs_are_current() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice, permutations
 from typing import Final
 
-from faultline.oracle import rules
+from faultline.oracle import rules, versions
 from faultline.oracle.ksm import Ksm
 from faultline.oracle.memory import PROCESS_MASK, Outcome
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
@@ -72,14 +72,14 @@ def known_deviation(name: str) -> KnownDeviation:
 class Oracle(Userfault, Ksm):
     """The reference model.  One object serves any number of programs, one after another.
 
-    :param tree_version: the kernel version, for the few rules that differ.
+    :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
     :param has: what the kernel has, of :data:`~faultline.program.ops.NEEDS`.
     """
 
     def __init__(
         self, *, tree_version: tuple[int, int] = (6, 12), has: Collection[str] = NEED_NAMES
     ) -> None:
-        self._tree_version = tree_version
+        self._holds = versions.holds(tree_version)
         self._has = frozenset(has)
         self._handlers: list[Handler] = [
             getattr(self, "_op_" + op.name.replace("-", "_")) if self._has.issuperset(op.needs) else self._lacks

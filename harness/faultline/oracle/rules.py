@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from faultline.oracle.versions import DIFFERENCES
+
 #: The document in a work tree.
 PATH: Final = Path(__file__).parents[3] / "docs" / "oracle.md"
 
@@ -421,6 +423,12 @@ def rules_table() -> str:
     return _table(("rule", "says", "source"), [(f"`{r.id}`", r.text, r.source) for r in RULES])
 
 
+def versions_table() -> str:
+    """The differences between kernel versions as a Markdown table."""
+    rows: list[tuple[str, ...]] = [(f"`{d.id}`", "{}.{}".format(*d.since), d.text, d.source) for d in DIFFERENCES]
+    return _table(("difference", "since", "says", "source"), rows)
+
+
 def deviations_table() -> str:
     """The known deviations as Markdown."""
     parts = []
@@ -434,9 +442,10 @@ def deviations_table() -> str:
 
 
 def current(text: str) -> str:
-    """The text of docs/oracle.md with both tables as they are now; they stand between lines ``<!-- rules -->``,
-    ``<!-- deviations -->`` and ``<!-- end -->``."""
-    for name, table in (("rules", rules_table()), ("deviations", deviations_table())):
+    """The text of docs/oracle.md with its tables as they are now; each stands between a line ``<!-- NAME -->`` and
+    the next ``<!-- end -->``, where the name is rules, versions or deviations."""
+    tables = {"rules": rules_table(), "versions": versions_table(), "deviations": deviations_table()}
+    for name, table in tables.items():
         head, mark, rest = text.partition(f"<!-- {name} -->\n")
         _, end, tail = rest.partition("<!-- end -->\n")
         assert end, f"docs/oracle.md has no place for the {name}"

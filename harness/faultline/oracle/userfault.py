@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from faultline.oracle import rules
+from faultline.oracle import rules, versions
 from faultline.oracle.memory import (
     DONE,
     FEATURE_EVENT_FORK,
+    FEATURE_SIGBUS,
     FEATURE_WP_ASYNC,
     FEATURE_WP_UNPOPULATED,
     PROCESS_MASK,
@@ -57,16 +58,20 @@ _DONTWAKE: Final = 1 << WAKE_MODE.words.index("dontwake")
 _EVENT_PAGEFAULT: Final = int(Event.PAGEFAULT)
 _EVENT_FORK: Final = int(Event.FORK)
 
-#: The kernel versions since which a feature is offered.
-_FEATURE_SINCE: Final = {FEATURE_EVENT_FORK: (4, 11), FEATURE_WP_UNPOPULATED: (6, 4), FEATURE_WP_ASYNC: (6, 7)}
-#: The kernel version since which only its own userfaultfd unregisters a range.
-_UNREGISTER_OWN_SINCE: Final = (6, 17)
+#: Each feature with the difference that says which kernels offer it.
+_OFFERED: Final = (
+    (FEATURE_EVENT_FORK, versions.EVENT_FORK),
+    (FEATURE_SIGBUS, versions.SIGBUS),
+    (FEATURE_WP_UNPOPULATED, versions.WP_UNPOPULATED),
+    (FEATURE_WP_ASYNC, versions.WP_ASYNC),
+)
 
 
 class Userfault(Memory):
     """The operations on userfaultfds."""
 
-    _tree_version: tuple[int, int]
+    _holds: tuple[bool, ...]
+    """By difference of :mod:`faultline.oracle.versions`: whether it holds for the kernel."""
     _handles: list[Context | None]
 
     # --- the object ---
@@ -76,8 +81,8 @@ class Userfault(Memory):
         if self._handles[handle] is not None:
             self._rule = rules.SKIP_USED
             return _HANDLE_USED
-        for feature, since in _FEATURE_SINCE.items():
-            if features & feature and self._tree_version < since:
+        for feature, offered in _OFFERED:
+            if features & feature and not self._holds[offered]:
                 self._rule = rules.UFFD_FEATURE
                 return _EINVAL
         if features & FEATURE_WP_ASYNC:
@@ -199,7 +204,7 @@ class Userfault(Memory):
         owners = {owner for owner in process.contexts[start:end] if owner is not None}
         if owners - {context}:
             self._rule = rules.UNREGISTER_OTHER
-            if self._tree_version >= _UNREGISTER_OWN_SINCE:
+            if self._holds[versions.UNREGISTER_OWN]:
                 return _EINVAL
         for slot in range(start, end):
             owner = process.contexts[slot]

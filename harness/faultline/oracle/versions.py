@@ -1,0 +1,57 @@
+"""What kernels of different versions do differently, each named once, with its source.
+
+A rule asks by name: ``self._holds[versions.UNREGISTER_OWN]``.  The answers are worked out once for an oracle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+Version = tuple[int, int]
+"""Version and patch level of a kernel, as (6, 12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Holds for kernels from ``since`` on; False for ones before it."""
+
+    id: str
+    since: Version
+    text: str
+    source: str
+
+
+DIFFERENCES: Final[list[Difference]] = []
+
+_MAN: Final = "ioctl_userfaultfd(2), "
+_UAPI: Final = "include/uapi/linux/userfaultfd.h"
+
+
+def _difference(name: str, since: Version, text: str, source: str) -> int:
+    DIFFERENCES.append(Difference(name, since, text, source))
+    return len(DIFFERENCES) - 1
+
+
+def holds(version: Version) -> tuple[bool, ...]:
+    """For each difference whether it holds for a kernel of this version."""
+    return tuple(version >= difference.since for difference in DIFFERENCES)
+
+
+EVENT_FORK: Final = _difference(
+    "feature-event-fork", (4, 11), "UFFD_FEATURE_EVENT_FORK is offered.", _MAN + "UFFD_FEATURE_EVENT_FORK"
+)
+SIGBUS: Final = _difference(
+    "feature-sigbus", (4, 14), "UFFD_FEATURE_SIGBUS is offered.", _MAN + "UFFD_FEATURE_SIGBUS"
+)
+WP_UNPOPULATED: Final = _difference(
+    "feature-wp-unpopulated", (6, 4), "UFFD_FEATURE_WP_UNPOPULATED is offered.", _MAN + "UFFD_FEATURE_WP_UNPOPULATED"
+)
+WP_ASYNC: Final = _difference(
+    "feature-wp-async", (6, 7), "UFFD_FEATURE_WP_ASYNC is offered.",
+    "UFFD_FEATURE_WP_ASYNC in " + _UAPI + " of 6.7, absent in 6.6",
+)
+UNREGISTER_OWN: Final = _difference(
+    "unregister-own", (6, 17), "A range of another userfaultfd is not unregistered: EINVAL.",
+    "observed: live kernel 6.18, tree 6.12",
+)
