@@ -42,10 +42,20 @@ void fl_baseline(void)
 	committed_at_start = percpu_counter_sum(&vm_committed_as);
 }
 
+/* Every process maps it: once it is written to, no later program could be trusted. */
+static void check_zero_page(void)
+{
+	const char *page = page_to_virt(fl_zero_page);
+
+	if (unlikely(page[0] || !fl_posix_is_uniform(page)))
+		fl_report(FL_KIND_WRONG_DATA, NULL, "the zero page was written to");
+}
+
 void fl_check_leftovers(void)
 {
 	s64 committed = percpu_counter_sum(&vm_committed_as) - committed_at_start;
 
+	check_zero_page();
 	fl_slab_check();
 	if (unlikely(fl_pages_live() != pages_at_start))
 		fl_report(FL_KIND_REFERENCE_LEAK, NULL, "%ld pages left over after teardown",

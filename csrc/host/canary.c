@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 
 FL_KEEP int fl_canary_on;
+FL_KEEP bool fl_uffd_wp_keeps_write;
 
 static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_NONE] = "none",
@@ -26,6 +27,8 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_ENDLESS_LOOP] = "endless-loop",
 	[FL_CANARY_WRONG_ERRNO] = "wrong-errno",
 	[FL_CANARY_SPURIOUS_FAULT] = "spurious-fault",
+	[FL_CANARY_ZERO_PAGE_WRITTEN] = "zero-page-written",
+	[FL_CANARY_UFFD_WP_WRITE] = "uffd-wp-write",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
 };
 
@@ -34,6 +37,7 @@ int fl_canary(int number)
 	if (number < 0 || number >= FL_NR_CANARIES)
 		return -EINVAL;
 	fl_canary_on = number;
+	fl_uffd_wp_keeps_write = number == FL_CANARY_UFFD_WP_WRITE;
 	return 0;
 }
 
@@ -98,6 +102,9 @@ void fl_canary_before(struct fl_task *task)
 		mmap_read_lock(mm);
 		mmap_read_unlock(mm);
 		spin_unlock(&mm->page_table_lock);
+		break;
+	case FL_CANARY_ZERO_PAGE_WRITTEN:
+		*(char *)page_to_virt(fl_zero_page) = 1;
 		break;
 	case FL_CANARY_WILD_POINTER:
 		READ_ONCE(*(int *)0x18);

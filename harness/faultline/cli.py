@@ -20,6 +20,7 @@ import msgspec
 from faultline import __version__
 from faultline.bench import speed
 from faultline.build import BuiltLibrary, Variant
+from faultline.campaign.benchmark import attempt, chosen, read_set
 from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
 from faultline.campaign.source import corpora_dir, read_corpus
@@ -32,7 +33,7 @@ from faultline.program.minimize import minimize as minimize_program
 from faultline.program.text import read_repro
 from faultline.report.console import Reporter, Screen
 from faultline.report.doctor import doctor_lines
-from faultline.report.figures import figure_line, figures_head, figures_json
+from faultline.report.figures import figure_line, figures_head, figures_json, trial_lines, trials_head, trials_json
 from faultline.report.replay import replay_json, replay_lines
 from faultline.report.repro import Patch, Setting, repro_text
 from faultline.report.result import result_json, summary
@@ -412,7 +413,7 @@ def doctor(as_json: bool) -> None:
 
 @cli.group()
 def bench() -> None:
-    """How fast Faultline is."""
+    """How fast Faultline is, and how good."""
 
 
 @bench.command("speed")
@@ -434,6 +435,44 @@ def bench_speed(tree: str | None, jobs: int, as_json: bool, quiet: bool) -> None
                 screen.show([figure_line(figure)])
     if as_json:
         _print_json(figures_json(figures))
+
+
+@bench.command("bugs")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--set", "which", default="bugs", show_default=True, help="Which set below corpora/.")
+@_tree
+@_jobs
+@click.option(
+    "--time", "seconds", type=click.FloatRange(0, min_open=True), default=SECONDS_DEFAULT, show_default=True,
+    metavar="SECONDS", help="How long each check may take.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True, help="As for check.")
+@_json
+@_quiet
+def bench_bugs(
+    names: tuple[str, ...], which: str, tree: str | None, jobs: int, seconds: float, seed: int, as_json: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
+    """Puts known bugs back, one after the other, and says how soon a check finds each.
+
+    Exit status 1 if one is not found, or something else is.
+    """
+    desk = _begin(as_json, tree=tree, patches=(), profile=None, jobs=jobs, quiet=quiet, verbose=False)
+    screen, kernel = desk.screen, desk.setting.kernel
+    entries = chosen(which, read_set(which), find_tree(kernel, screen.status), names)
+    folder = corpora_dir() / which
+    trials = []
+    if not as_json:
+        screen.show([trials_head()])
+    with screen.progress():
+        for name, entry in entries.items():
+            trial = attempt(name, entry, folder, kernel, seconds=seconds, seed=seed, jobs=jobs, say=screen.status)
+            trials.append(trial)
+            if not as_json:
+                screen.show(trial_lines(trial))
+    if as_json:
+        _print_json(trials_json(trials))
+    sys.exit(ExitStatus.CLEAN if all(trial.passed for trial in trials) else ExitStatus.FINDINGS)
 
 
 # --- the command itself ---

@@ -144,3 +144,13 @@ def test_bad_input_is_one_line(arguments, status, message, faultline, tmp_path):
     assert len(lines) == 1
     assert message in lines[0]
     assert "Traceback" not in done.err
+
+
+def test_a_bug_put_back_is_found_and_timed(faultline):
+    done = faultline("bench", "bugs", "bug-17", "bug-14a", "--time", 60, "--json")
+    assert done.status == ExitStatus.CLEAN, done.err
+    trials = done.json["trials"]
+    assert [trial["name"] for trial in trials] == ["bug-14a", "bug-17"]
+    for trial in trials:
+        assert trial["passed"]
+        assert 0 < trial["found"][0]["operations"] <= 12

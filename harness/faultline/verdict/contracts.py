@@ -10,6 +10,7 @@ from faultline.verdict.finding import Because
 _LOCKDEP: Final = "Documentation/locking/lockdep-design.rst"
 
 CONTRACTS: Final = {
+    FindingKind.WRONG_DATA: Because("The zero page, which every process may read, is written to by nobody.", ""),
     FindingKind.REFERENCE_LEAK: Because("What a program took is given back when its processes have ended.", ""),
     FindingKind.USE_AFTER_FREE: Because("Freed memory is not touched.", "Documentation/dev-tools/kasan.rst"),
     FindingKind.STALE_TLB: Because(

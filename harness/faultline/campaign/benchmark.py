@@ -1,0 +1,167 @@
+"""Known bugs put back: how soon a check finds each, and how small its program gets.
+
+A set is a folder of semantic patches below corpora/ with an ``index.toml``: one table per patch, its keys the fields of
+:class:`Entry`.
+"""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from faultline.campaign.run import Progress, run
+from faultline.campaign.source import corpora_dir, read_corpus
+from faultline.campaign.subject import DEFAULT_PROFILE, Say, prepare
+from faultline.campaign.worker import Plan, Record
+from faultline.kinds import ExitStatus, FaultlineError, FindingKind
+from faultline.tree import TreeInfo
+
+INDEX: Final = "index.toml"
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One patch of a set."""
+
+    file: str
+    title: str
+    trees: tuple[str, ...]
+    """Versions to which it applies, such as "6.12"."""
+    mode: Literal["S", "I"]
+    """S: one task at a time suffices; I: it needs an interleaving."""
+    expected: tuple[FindingKind, ...]
+    """Kinds that a check must report; none: it must be clean."""
+    source: str
+    note: str = ""
+    profile: str = DEFAULT_PROFILE
+    also: tuple[FindingKind, ...] = ()
+    """Kinds that follow from the same defect."""
+    expected_interleaved: tuple[FindingKind, ...] = ()
+    """Kinds that need an interleaving, besides ``expected``."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The first finding of an expected kind: seconds of the campaign until it was there, operations once minimised."""
+
+    kind: FindingKind
+    seconds: float
+    operations: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a check of one patch came to."""
+
+    name: str
+    entry: Entry
+    sightings: tuple[Sighting, ...]
+    missed: tuple[FindingKind, ...]
+    """Expected, and not found."""
+    stray: tuple[FindingKind, ...]
+    """Found, and neither expected nor allowed."""
+    programs: int
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check said what it must."""
+        return not self.missed and not self.stray
+
+
+def sets() -> tuple[str, ...]:
+    """The sets that there are."""
+    return tuple(sorted(path.parent.name for path in corpora_dir().glob(f"*/{INDEX}") if _is_set(path)))
+
+
+def _is_set(index: Path) -> bool:
+    return any(index.parent.glob("*.cocci"))
+
+
+def read_set(name: str) -> dict[str, Entry]:
+    """The patches of a set by name.
+
+    :raises FaultlineError: (USAGE) there is no such set; (ERROR) its index is damaged or names no file.
+    """
+    index = corpora_dir() / name / INDEX
+    try:
+        entries = msgspec.convert(tomllib.loads(index.read_text()), dict[str, Entry])
+    except FileNotFoundError:
+        known = ", ".join(sets()) or "none"
+        text = f"{name}: no such set of patches in {corpora_dir()}; there are: {known}"
+        raise FaultlineError(text, ExitStatus.USAGE) from None
+    except (OSError, ValueError, msgspec.ValidationError) as error:
+        raise FaultlineError(f"{index}: {error}; mend the entry or take it out") from None
+    for patch, entry in entries.items():
+        if not (index.parent / entry.file).is_file():
+            raise FaultlineError(f"{index}: {patch} names {entry.file}, which is not there")
+    return entries
+
+
+def chosen(name: str, entries: dict[str, Entry], tree: TreeInfo, names: Collection[str]) -> dict[str, Entry]:
+    """The entries to try: those named, else all that fit the tree and need no interleaving.
+
+    :raises FaultlineError: (USAGE) a name is not in the set; (SKIPPED) nothing fits.
+    """
+    unknown = [wanted for wanted in names if wanted not in entries]
+    if unknown:
+        raise FaultlineError(f"{unknown[0]}: not in corpora/{name}; see its {INDEX}", ExitStatus.USAGE)
+    version = f"{tree.major}.{tree.minor}"
+    fitting = {
+        patch: entry
+        for patch, entry in entries.items()
+        if version in entry.trees and (patch in names if names else entry.mode == "S")
+    }
+    if not fitting:
+        raise FaultlineError(f"corpora/{name}: nothing of it is for Linux {version}", ExitStatus.SKIPPED)
+    return fitting
+
+
+@dataclass
+class _Watch:
+    """Notes when each kind was first seen."""
+
+    say: Callable[[str], None]
+    begin: float = field(default_factory=time.monotonic)
+    seen: dict[FindingKind, float] = field(default_factory=dict)
+
+    def found(self, record: Record) -> None:
+        self.seen.setdefault(record.finding.kind, time.monotonic() - self.begin)
+
+    def progress(self, progress: Progress) -> None:
+        self.say(f"{progress.programs:,} programs, {progress.findings} findings, {progress.seconds:.0f} s")
+
+
+def attempt(
+    name: str, entry: Entry, folder: Path, kernel: str, *, seconds: float, seed: int, jobs: int, say: Say
+) -> Trial:
+    """Checks one patch until all expected kinds are found and minimised, or for ``seconds``.
+
+    :raises FaultlineError: the tree, the patch or the build.
+    """
+    subject = prepare(kernel, [folder / entry.file], entry.profile, check=True, jobs=jobs, say=say)
+    corpus = tuple(read_corpus(corpora_dir() / part for part in ("regressions", "seeds")))
+    wanted = frozenset(entry.expected)
+    plan = Plan(subject.judge_maker(), seed, jobs, seconds=seconds, corpus=corpus, wanted=wanted)
+    watch = _Watch(lambda text: say(f"{name}: {text}"))
+    result = run(plan, watch)
+    lengths: dict[FindingKind, int] = {}
+    for record in result.records:
+        kind = record.finding.kind
+        lengths[kind] = min(len(record.ops), lengths.get(kind, len(record.ops)))
+    sightings = tuple(Sighting(kind, watch.seen[kind], lengths[kind]) for kind in entry.expected if kind in lengths)
+    allowed = wanted | set(entry.also) | set(entry.expected_interleaved)
+    return Trial(
+        name=name,
+        entry=entry,
+        sightings=sightings,
+        missed=tuple(kind for kind in entry.expected if kind not in lengths),
+        stray=tuple(kind for kind in lengths if kind not in allowed),
+        programs=result.programs,
+        seconds=result.seconds,
+    )
