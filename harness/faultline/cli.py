@@ -37,7 +37,7 @@ from faultline.report.figures import figure_line, figures_head, figures_json, tr
 from faultline.report.replay import replay_json, replay_lines
 from faultline.report.repro import Patch, Setting, repro_text
 from faultline.report.result import result_json, summary
-from faultline.tree import DEFAULT_TREE, find_tree
+from faultline.tree import DEFAULT_TREE, TreeInfo, find_tree
 from faultline.tree.cache import cache_dir, store
 from faultline.verdict.compare import difference
 from faultline.verdict.finding import Finding
@@ -113,9 +113,11 @@ class _Desk:
         """Builds what the setting names, with its base for a check."""
         setting, patches = self.setting, self.patches
         with self.screen.progress():
-            return prepare(
+            subject = prepare(
                 setting.kernel, patches, setting.profile, check=check, jobs=self.jobs, say=self.screen.status
             )
+        _warn_of(subject.library.tree, self.screen)
+        return subject
 
 
 def _unrecorded(_: bytes) -> None:
@@ -132,6 +134,11 @@ def _begin(
         kernel = str(Path(kernel).expanduser().absolute())
     setting = Setting(kernel, profile or DEFAULT_PROFILE, tuple(Patch.of(path) for path in patches), seed)
     return _Desk(Screen(quiet=quiet, data=as_json), setting, jobs, verbose)
+
+
+def _warn_of(tree: TreeInfo, screen: Screen) -> None:
+    if tree.untried:
+        screen.warn(tree.untried)
 
 
 def _print_json(data: dict[str, Any]) -> None:
@@ -160,9 +167,8 @@ def build_command(variant: Variant, as_json: bool, **options: Any) -> None:
     screen, setting = desk.screen, desk.setting
     with screen.progress():
         tree = find_tree(setting.kernel, screen.status)
-        library = build_library(
-            tree, desk.patches, setting.profile, jobs=desk.jobs, say=screen.status, variant=variant
-        )
+        library = build_library(tree, desk.patches, setting.profile, jobs=desk.jobs, say=screen.status, variant=variant)
+    _warn_of(tree, screen)
     if as_json:
         _print_json(_library_json(library))
         return
@@ -275,9 +281,7 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
     for key, default in (("tree", header.get("kernel")), ("profile", header.get("profile"))):
         options[key] = options[key] or default
     desk = _begin(as_json, patches=(), **options)
-    named = [Patch.of(path) for path in patches] or [
-        _found_patch(file, value, desk.screen) for value in repro.patches
-    ]
+    named = [Patch.of(path) for path in patches] or [_found_patch(file, value, desk.screen) for value in repro.patches]
     seed = header.get("seed", "")
     setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None)
     desk = replace(desk, setting=setting)

@@ -92,7 +92,8 @@ def test_an_old_python_does_not_do(place: Place) -> None:
 def test_all_there_is_quick_and_silent(place: Place) -> None:
     for name in ("clang-19", "ld.lld-19", "llvm-symbolizer-19", "spatch", "bc", "xz", "git", "gcc", "make"):
         place.fake(name, "")
-    write(place.folder / "cache/trees/linux-6.12", {".faultline-package": "linux-source-6.12 1\n"})
+    for release in ("6.12", "6.1", "5.10", "7.2"):
+        write(place.folder / f"cache/trees/linux-{release}", {".faultline-package": f"linux-source-{release} 1\n"})
     made = write(
         place.folder / ".venv/bin", {"python": "#!/bin/sh\necho ran >>ran\n", "faultline": "#!/bin/sh\nexit 9\n"}
     )
@@ -105,3 +106,22 @@ def test_all_there_is_quick_and_silent(place: Place) -> None:
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
     write(place.folder, {"pyproject.toml": "[project]\n"})
     assert "installing the project" in place.setup().stdout
+
+
+@pytest.mark.parametrize(("there", "status"), [("6.12", 0), ("7.2", 3)])
+def test_only_the_default_tree_must_be_had(place: Place, there: str, status: int) -> None:
+    for name in ("clang-19", "ld.lld-19", "llvm-symbolizer-19", "spatch", "bc", "xz", "git", "gcc", "make"):
+        place.fake(name, "")
+    made = write(
+        place.folder / ".venv/bin",
+        {"python": "#!/bin/sh\n", "faultline": f'#!/bin/sh\necho "$3"; [ "$3" = debian:{there} ]\n'},
+    )
+    for name in ("python", "faultline"):
+        (made / name).chmod(0o755)
+    done = place.setup()
+    assert done.returncode == status
+    fetched = [line for line in done.stdout.splitlines() if line.startswith("debian:")]
+    assert fetched == ["debian:6.12", "debian:6.1", "debian:5.10", "debian:7.2"][: 4 if status == 0 else 1]
+    if status == 0:
+        skipped = [f"setup: tests on debian:{release} will be skipped" for release in ("6.1", "5.10", "7.2")]
+        assert done.stderr.splitlines() == skipped

@@ -23,9 +23,12 @@ def plant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FAULTLINE_TREE", raising=False)
 
-    def use(*plants: str, base: list[str] | None = None) -> None:
+    def use(*plants: str, base: list[str] | None = None, untried: str = "") -> None:
         def prepare(kernel: str, patches: list[Path], profile: str, *, check: bool, **_: object) -> SimpleNamespace:
-            return SimpleNamespace(judge_maker=lambda: judge_maker(*plants, base=(base or []) if check else None))
+            return SimpleNamespace(
+                judge_maker=lambda: judge_maker(*plants, base=(base or []) if check else None),
+                library=SimpleNamespace(tree=SimpleNamespace(untried=untried)),
+            )
 
         monkeypatch.setattr(cli, "prepare", prepare)
 
@@ -63,6 +66,12 @@ def test_a_clean_tree_is_status_0(plant, capsys) -> None:
     plant()
     assert cli.command_line(["run", "--programs", "20", "--jobs", "1"]) == ExitStatus.CLEAN
     assert "no finding" in capsys.readouterr().out
+
+
+def test_a_version_that_nobody_tried_is_said(plant, capsys) -> None:
+    plant(untried="Linux 6.99 was never tried")
+    assert cli.command_line(["run", "-q", "--programs", "20", "--jobs", "1"]) == ExitStatus.CLEAN
+    assert "faultline: Linux 6.99 was never tried" in capsys.readouterr().err
 
 
 def test_json_is_all_of_standard_output(plant, capsys, patch) -> None:

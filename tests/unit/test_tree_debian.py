@@ -97,7 +97,6 @@ class Mirror:
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
     if not shutil.which("dpkg-deb"):
         pytest.skip("needs dpkg-deb")
-    monkeypatch.setenv("FAULTLINE_ANY_TREE", "1")
     return Mirror(tmp_path, monkeypatch)
 
 

@@ -68,18 +68,18 @@ def test_a_file_is_no_tree(tmp_path: Path) -> None:
     assert "not a kernel tree" in refusal(str(tmp_path / "file"))
 
 
-def test_a_version_that_is_not_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_nobody_tried(tmp_path: Path) -> None:
     write(tmp_path, {**TREE, "Makefile": "VERSION = 4\nPATCHLEVEL = 19\nEXTRAVERSION = -rc3\n"})
-    assert "Linux 4.19 is not supported, only 6.12" in refusal(str(tmp_path))
-    monkeypatch.setenv("FAULTLINE_ANY_TREE", "1")
-    assert find_tree(str(tmp_path)).version == "4.19.0-rc3"
+    tree = find_tree(str(tmp_path))
+    assert tree.version == "4.19.0-rc3"
+    assert tree.untried.startswith("Linux 4.19 was never tried, only ")
+    assert " 6.12" in tree.untried
+
+
+def test_a_version_that_was_tried(tmp_path: Path) -> None:
+    assert find_tree(str(write(tmp_path, TREE))).untried == ""
 
 
 @pytest.mark.parametrize("release", ["", "6", "6.12.1", "../x", "trixie"])
 def test_a_debian_version_must_be_one(release: str) -> None:
     assert "must look like 6.12" in refusal(f"debian:{release}")
-
-
-def test_an_unsupported_debian_version_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert "Linux 4.19 is not supported" in refusal("debian:4.19")

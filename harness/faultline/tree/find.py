@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Final
 from faultline.kinds import FaultlineError
 from faultline.tree.debian import PACKAGE_NOTE, fetch
 
-#: Versions that the machine's headers and services were checked with.
+#: Versions that the machine's headers and services were checked with; others are tried, with a warning.
 SUPPORTED: Final = ((6, 12),)
 #: The tree that is used if none is named.
 DEFAULT_TREE: Final = "debian:6.12"
@@ -42,18 +41,25 @@ class TreeInfo:
         """Version and patch level as one number, e.g. 612."""
         return self.major * 100 + self.minor
 
+    @property
+    def untried(self) -> str:
+        """One line that warns of a version that nobody tried, empty for those in :data:`SUPPORTED`."""
+        if (self.major, self.minor) in SUPPORTED:
+            return ""
+        known = ", ".join(f"{a}.{b}" for a, b in SUPPORTED)
+        return f"Linux {self.major}.{self.minor} was never tried, only {known}: findings may be faults of the machine"
+
 
 def find_tree(spec: str, say: Callable[[str], None] = lambda _: None) -> TreeInfo:
     """Finds the tree that ``spec`` names: a path (a git work tree or not), or ``debian:6.12``.
 
     A Debian tree is downloaded and unpacked if it is not in the cache yet; ``say`` is told what takes time.
-    Raises :class:`FaultlineError`: no such tree, no kernel tree, a version that is not supported.
+    Raises :class:`FaultlineError`: no such tree, no kernel tree.
     """
     if spec.startswith(_DEBIAN):
         release = spec.removeprefix(_DEBIAN)
         if not re.fullmatch(r"\d+\.\d+", release):
             raise FaultlineError(f"{spec}: the version must look like 6.12")
-        _check_supported(spec, *map(int, release.split(".")))
         path = fetch(release, say)
     else:
         path = Path(spec).expanduser().absolute()
@@ -71,7 +77,6 @@ def _identify(path: Path, spec: str) -> TreeInfo:
     major, minor, sub = (int(value) if value.isdigit() else None for value in numbers.values())
     if major is None or minor is None or not (path / "mm/memory.c").is_file():
         raise FaultlineError(f"{spec}: not a kernel tree (no Makefile with VERSION, or no mm/memory.c)")
-    _check_supported(spec, major, minor)
     version = f"{major}.{minor}.{sub or 0}{_variable(makefile, 'EXTRAVERSION')}"
     return TreeInfo(path, spec, _state(path) or version, version, major, minor)
 
@@ -79,15 +84,6 @@ def _identify(path: Path, spec: str) -> TreeInfo:
 def _variable(makefile: str, name: str) -> str:
     found = re.search(rf"^{name} *=[ \t]*(\S*)", makefile, re.MULTILINE)
     return found[1] if found else ""
-
-
-def _check_supported(spec: str, major: int, minor: int) -> None:
-    if (major, minor) in SUPPORTED or os.environ.get("FAULTLINE_ANY_TREE") == "1":
-        return
-    known = ", ".join(f"{a}.{b}" for a, b in SUPPORTED)
-    raise FaultlineError(
-        f"{spec}: Linux {major}.{minor} is not supported, only {known} (FAULTLINE_ANY_TREE=1 tries it all the same)"
-    )
 
 
 def _state(path: Path) -> str | None:
