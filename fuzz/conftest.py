@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     option("faultline-time", "FAULTLINE_TIME", "60", "seconds that every worker works")
     option("faultline-seed", "FAULTLINE_SEED", "", "seed; random unless given")
     option("faultline-tree", "FAULTLINE_TREE", DEFAULT_TREE, "kernel tree: a path, or debian:VERSION")
+    option("faultline-profile", "FAULTLINE_PROFILE", DEFAULT_PROFILE, "kernel configuration")
     option("faultline-patch", "FAULTLINE_PATCH", "", f"patches, joined by {os.pathsep!r}; judged against base")
     option("faultline-out", "FAULTLINE_OUT", "findings", "where repros are written")
 
@@ -51,10 +52,11 @@ def _path(kind: type, value: str) -> Any:
 
 def _settle(config: pytest.Config) -> Shared:
     kernel: str = config.getoption("--faultline-tree")
+    profile: str = config.getoption("--faultline-profile")
     patches = tuple(Path(part) for part in config.getoption("--faultline-patch").split(os.pathsep) if part)
     jobs = len(os.sched_getaffinity(0))
     try:
-        subject = prepare(kernel, patches, DEFAULT_PROFILE, check=bool(patches), jobs=jobs, say=lambda _: None)
+        subject = prepare(kernel, patches, profile, check=bool(patches), jobs=jobs, say=lambda _: None)
         seed, seconds = config.getoption("--faultline-seed"), config.getoption("--faultline-time")
         return _shared(config, subject, kernel, patches, int(seed or secrets.randbits(32)), float(seconds))
     except FaultlineError as error:
@@ -68,6 +70,7 @@ def _shared(
 ) -> Shared:
     return Shared(
         kernel=kernel,
+        profile=subject.library.profile,
         patches=patches,
         library=subject.library.path,
         base=subject.base.path if subject.base else None,
@@ -87,7 +90,7 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     shared = config.stash[SHARED]
-    subject = " + ".join([shared.kernel, *(patch.name for patch in shared.patches)])
+    subject = " + ".join([f"{shared.kernel} ({shared.profile})", *(patch.name for patch in shared.patches)])
     return f"faultline: {subject}, seed {shared.seed}, {shared.seconds:.0f} s, repros in {shared.out}"
 
 

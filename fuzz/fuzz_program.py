@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """An atheris target with coverage of the kernel code itself: bytes are a program in wire form, judged as in a campaign.
 
-    fuzz/fuzz_program.py [--tree T] [--patch P]... [--out DIR] [--keep-going] [--self-test] [CORPUS...] [-flag=value...]
+    fuzz/fuzz_program.py [--tree T] [--profile N] [--patch P]... [--out DIR] [--keep-going] [--self-test]
+        [CORPUS...] [-flag=value...]
 
 A corpus folder without files gets the seed programs.  A finding leaves the same repro as `faultline check`; then the
 fuzzer ends as OSS-Fuzz expects, or goes on with --keep-going, each signature once.
@@ -33,7 +34,7 @@ from faultline.campaign.worker import Crash, crash_finding
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, decode, encode
 from faultline.program.minimize import minimize
-from faultline.program.ops import OP_SIZE, OPS_MAX
+from faultline.program.ops import OP_SIZE, OPS, OPS_MAX
 from faultline.report.repro import Patch, Setting, keep_repro, replay_command
 from faultline.report.text import plain, render
 from faultline.tree import DEFAULT_TREE
@@ -59,6 +60,7 @@ class Job(msgspec.Struct):
     """What the second process works with."""
 
     kernel: str
+    profile: str
     patches: list[str]
     library: str
     base: str | None
@@ -70,7 +72,7 @@ class Job(msgspec.Struct):
 
     @property
     def setting(self) -> Setting:
-        return Setting(self.kernel, DEFAULT_PROFILE, tuple(Patch.of(Path(path)) for path in self.patches))
+        return Setting(self.kernel, self.profile, tuple(Patch.of(Path(path)) for path in self.patches))
 
 
 # --- the first process ---
@@ -97,6 +99,7 @@ def main() -> int:
 def _options() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description="Fuzzes kernel code with atheris; other arguments go to libFuzzer.")
     parser.add_argument("--tree", default=os.environ.get("FAULTLINE_TREE", DEFAULT_TREE))
+    parser.add_argument("--profile", default=os.environ.get("FAULTLINE_PROFILE", DEFAULT_PROFILE))
     parser.add_argument("--patch", action="append", default=[], type=Path)
     parser.add_argument("--out", default="findings", type=Path)
     parser.add_argument("--keep-going", action="store_true", help="do not end at a finding")
@@ -117,11 +120,12 @@ def _runtime() -> Path:
 
 def _job(options: argparse.Namespace, folder: Path) -> Job:
     subject = prepare(
-        options.tree, options.patch, DEFAULT_PROFILE, check=bool(options.patch), jobs=len(os.sched_getaffinity(0)),
+        options.tree, options.patch, options.profile, check=bool(options.patch), jobs=len(os.sched_getaffinity(0)),
         say=lambda _: None, variant="asan",
     )  # fmt: skip
     return Job(
         kernel=options.tree,
+        profile=options.profile,
         patches=[str(path) for path in options.patch],
         library=str(subject.library.path),
         base=str(subject.base.path) if subject.base else None,
@@ -205,11 +209,15 @@ class Target:
     def __init__(self, job: Job, judge: Judge) -> None:
         self._job, self._judge = job, judge
         self._seen: set[str] = set()
+        self._lacks = {op.code for op in OPS if not judge.has.issuperset(op.needs)}
 
     def one(self, data: bytes) -> None:
-        """One input of libFuzzer."""
+        """One input of libFuzzer; what the kernel lacks is taken out of it."""
         data = data[: OP_SIZE * OPS_MAX]
         ops = decode(data)
+        if self._lacks:
+            ops = [op for op in ops if op[0] not in self._lacks]
+            data = encode(ops)
         finding = self._finding(ops, data)
         if finding is None or finding.signature in self._seen:
             return

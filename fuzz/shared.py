@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 
 from faultline.campaign.flight import Flight
-from faultline.campaign.subject import DEFAULT_PROFILE
 from faultline.program.codec import Operation
 from faultline.report.repro import Patch, Setting, keep_repro, replay_command
 from faultline.report.text import plain, render
@@ -20,6 +19,7 @@ class Shared(msgspec.Struct):
     """What the controller has settled for all workers: built libraries, seed and limits."""
 
     kernel: str
+    profile: str
     patches: tuple[Path, ...]
     library: Path
     base: Path | None
@@ -46,7 +46,7 @@ class Campaign:
 
 def write(shared: Shared, finding: Finding, ops: list[Operation]) -> str:
     """Writes a finding's repro and returns the report that names it."""
-    setting = Setting(shared.kernel, DEFAULT_PROFILE, tuple(Patch.of(path) for path in shared.patches), shared.seed)
+    setting = Setting(shared.kernel, shared.profile, tuple(Patch.of(path) for path in shared.patches), shared.seed)
     try:
         file = keep_repro(setting, finding, ops, shared.out)
     except OSError as error:

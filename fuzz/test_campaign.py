@@ -48,7 +48,7 @@ def test_campaign(campaign: Campaign) -> None:
 
 def _round(campaign: Campaign, number: int) -> Iterator[str]:
     """The reports of what one round finds, shrunk."""
-    examples = seed(campaign.seed << 32 | number)(SETTINGS(given(programs())(_example(campaign))))
+    examples = seed(campaign.seed << 32 | number)(SETTINGS(given(programs(has=campaign.judge.has))(_example(campaign))))
     try:
         examples()
     except Found as found:

@@ -164,14 +164,24 @@ bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned 
 void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_page_freed(unsigned long pfn);
 
-/* kernel/ glue */
+/* kernel/ glue; what the profile leaves out has nothing to do: its operations are skipped */
 struct mm_struct *fl_dup_mm(struct task_struct *child, struct mm_struct *mm);
+#ifdef CONFIG_KSM
 void fl_ksm_boot(void);
 void fl_ksm_merge(struct mm_struct *mm, unsigned long addr, unsigned int pages);
 void fl_ksm_scan(void);
 void fl_ksm_cleanup(void);
+#else
+static inline void fl_ksm_boot(void) { }
+static inline void fl_ksm_merge(struct mm_struct *mm, unsigned long addr, unsigned int pages) { }
+static inline void fl_ksm_scan(void) { }
+static inline void fl_ksm_cleanup(void) { }
+#endif
+#ifdef CONFIG_USERFAULTFD
 void fl_uffd_boot(void);
-
+#else
+static inline void fl_uffd_boot(void) { }
+#endif
 
 /* canary.c: a planted fault, for tests that a checker sees what it is there for */
 enum fl_canary_number {

@@ -147,7 +147,8 @@ def _judge_rate(subject: Subject) -> float:
 
 
 def _campaign_rate(subject: Subject) -> float:
-    judge, source = _judge(subject), Source(1)
+    judge = _judge(subject)
+    source = Source(1, has=judge.has)
     numbers = iter(range(1 << 62))
     return _rate(lambda: judge.judge(source.program(next(numbers))))
 
@@ -165,7 +166,7 @@ def _hypothesis_rate(subject: Subject) -> float:
         max_examples=count, deadline=None, database=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(programs())
+    @given(programs(has=judge.has))
     def examples(ops: list[tuple[int, ...]]) -> None:
         judge.judge(ops)
 
@@ -178,7 +179,8 @@ def _hypothesis_rate(subject: Subject) -> float:
 
 
 def _worker_memory(subject: Subject) -> float:
-    judge, source = _judge(subject), Source(1)
+    judge = _judge(subject)
+    source = Source(1, has=judge.has)
     for index in range(MEMORY_PROGRAMS):
         judge.judge(source.program(index))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -30,6 +30,7 @@ from faultline.doctor import checks
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, encode
 from faultline.program.minimize import minimize as minimize_program
+from faultline.program.ops import lacking
 from faultline.program.text import read_repro
 from faultline.report.console import Reporter, Screen
 from faultline.report.doctor import doctor_lines
@@ -288,6 +289,20 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
     return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named)))
 
 
+def _judge_of(file: Path, desk: _Desk, case: _Case) -> Judge:
+    """The judge of a repro.
+
+    :raises FaultlineError: (SKIPPED) the kernel lacks what an operation of it needs.
+    """
+    judge = case.subject.judge_maker()(_unrecorded)
+    missing = lacking(case.ops, judge.has)
+    if missing:
+        named = ", ".join(f"{name} (needs {', '.join(needs)})" for name, needs in missing.items())
+        kernel = f"{desk.setting.kernel} in the profile {desk.setting.profile}"
+        raise FaultlineError(f"{file}: {kernel} lacks what operations of it need: {named}", ExitStatus.SKIPPED)
+    return judge
+
+
 def _found_patch(file: Path, value: str, screen: Screen) -> Patch:
     """The patch that a header names: below the working directory, beside the repro, or in this repository."""
     named = Patch.parse(value)
@@ -308,7 +323,7 @@ def _found_patch(file: Path, value: str, screen: Screen) -> Patch:
 def replay(file: Path, as_json: bool, **options: Any) -> None:
     """Runs a repro: each operation with its outcome, and the finding if it shows (exit status 1)."""
     desk, case = _case(file, as_json, **options)
-    judge = case.subject.judge_maker()(_unrecorded)
+    judge = _judge_of(file, desk, case)
     tested = _trial(judge, judge.subject, case.ops)
     base = _trial(judge, judge.base, case.ops) if judge.base else None
     finding = tested.finding
@@ -336,7 +351,7 @@ def _trial(judge: Judge, side: Side, ops: list[Operation]) -> Trial:
 def minimize(file: Path, output: Path | None, **options: Any) -> None:
     """Makes a repro's program smaller, with the same kind of finding and the same signature."""
     desk, case = _case(file, False, **options)
-    judge = case.subject.judge_maker()(_unrecorded)
+    judge = _judge_of(file, desk, case)
     verdict = judge.judge(case.ops)
     if verdict.finding is None:
         raise FaultlineError(

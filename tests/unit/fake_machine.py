@@ -137,15 +137,15 @@ class FakeMachine:
     """Runs a program on the oracle and plants a fault in the trace."""
 
     version = (6, 12)
-    has = NEED_NAMES
 
-    def __init__(self, plant: Plant = healthy) -> None:
+    def __init__(self, plant: Plant = healthy, lacks: Sequence[str] = ()) -> None:
         self._plant = plant
+        self.has = NEED_NAMES - set(lacks)
         self.finding: Seen | None = None
 
     def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes:
         ops = decode(wire)
-        trace, self.finding = self._plant(ops, Oracle().expect(ops).trace)
+        trace, self.finding = self._plant(ops, Oracle(has=self.has).expect(ops).trace)
         return trace
 
     def close(self) -> None:
@@ -153,9 +153,14 @@ class FakeMachine:
 
 
 def _open(
-    before_run: Callable[[bytes], None], *, plants: Sequence[str], base: Sequence[str] | None, known: Sequence[str]
+    before_run: Callable[[bytes], None],
+    *,
+    plants: Sequence[str],
+    base: Sequence[str] | None,
+    known: Sequence[str],
+    lacks: Sequence[str],
 ) -> Judge:
-    sides = [Side(FakeMachine(_all(names)), locate) for names in (plants, base) if names is not None]
+    sides = [Side(FakeMachine(_all(names), lacks), locate) for names in (plants, base) if names is not None]
     return Judge(sides[0], sides[1] if base is not None else None, known=known, before_run=before_run)
 
 
@@ -171,10 +176,11 @@ def _all(names: Sequence[str]) -> Plant:
 
 
 def judge_maker(
-    *plants: str, base: Sequence[str] | None = None, known: Sequence[str] = ()
+    *plants: str, base: Sequence[str] | None = None, known: Sequence[str] = (), lacks: Sequence[str] = ()
 ) -> Callable[[Callable[[bytes], None]], Judge]:
-    """What opens a judge over fakes, in any process; ``base``: the plants of the base tree's machine."""
-    return partial(_open, plants=plants, base=base, known=known)
+    """What opens a judge over fakes, in any process; ``base``: the plants of the base tree's machine; ``lacks``:
+    what their kernel lacks."""
+    return partial(_open, plants=plants, base=base, known=known, lacks=lacks)
 
 
 def fake_judge(*plants: str, base: Sequence[str] | None = None, known: Sequence[str] = ()) -> Judge:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from faultline.build.elf import Symbols, read_symbols
-from faultline.build.headers import bounds, config_lines
+from faultline.build.headers import bounds
 from faultline.build.link import trap_source
 from faultline.build.objects import parse_depends
 from faultline.build.toolchain import find_toolchain
@@ -53,8 +53,3 @@ def test_traps_assemble_to_functions(tmp_path: Path) -> None:
 def test_constants_are_read_from_assembly() -> None:
     assembly = '\t.ascii\t"->NR_PAGEFLAGS $23 __NR_PAGEFLAGS"\n#APP\n.ascii "->OTHER 4 x"\n\tmovl $1, %eax\n'
     assert bounds(assembly) == "#define NR_PAGEFLAGS 23\n#define OTHER 4\n"
-
-
-def test_settings_are_read() -> None:
-    text = '# CONFIG_OFF is not set\nCONFIG_A=y\n\n  CONFIG_B=-3\nCONFIG_C=0x1f\nCONFIG_D="a b"\nCONFIG_A=7\n'
-    assert config_lines(text, "x") == {"A": "7", "B": "-3", "C": "0x1f", "D": '"a b"'}

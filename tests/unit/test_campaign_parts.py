@@ -14,7 +14,7 @@ from faultline.campaign.source import Source, corpora_dir, read_corpus
 from faultline.campaign.worker import Crash, crash_finding
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import encode
-from faultline.program.ops import OP_SIZE, OPS_MAX
+from faultline.program.ops import NEED_NAMES, OP_SIZE, OPS_MAX, lacking
 from faultline.program.text import parse_program
 from faultline.verdict.known import read_known, signatures
 
@@ -96,6 +96,14 @@ def test_a_numbered_program_is_a_function_of_seed_and_number() -> None:
     assert forwards == backwards
     assert forwards != [other.program(index) for index in range(2, 60)]
     assert len({tuple(ops) for ops in forwards}) > 50
+
+
+def test_numbered_programs_keep_to_what_the_kernel_has() -> None:
+    has = NEED_NAMES - {"ksm"}
+    with_ksm, without = parse_program("p0.0 mmap a0 rw\nm ksm-scan\n"), parse_program("p0.0 mmap a0 rw\n")
+    source = Source(1, (with_ksm, without), has)
+    assert source.program(0) == without
+    assert not any(lacking(source.program(index), has) for index in range(500))
 
 
 def test_numbered_programs_do_not_change_the_corpus() -> None:

@@ -23,11 +23,13 @@ def plant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FAULTLINE_TREE", raising=False)
 
-    def use(*plants: str, base: list[str] | None = None, untried: str = "") -> None:
+    def use(
+        *plants: str, base: list[str] | None = None, untried: str = "", lacks: list[str] | None = None
+    ) -> None:
         def prepare(kernel: str, patches: list[Path], profile: str, *, check: bool, **_: object) -> SimpleNamespace:
+            maker = judge_maker(*plants, base=(base or []) if check else None, lacks=lacks or [])
             return SimpleNamespace(
-                judge_maker=lambda: judge_maker(*plants, base=(base or []) if check else None),
-                library=SimpleNamespace(tree=SimpleNamespace(untried=untried)),
+                judge_maker=lambda: maker, library=SimpleNamespace(tree=SimpleNamespace(untried=untried))
             )
 
         monkeypatch.setattr(cli, "prepare", prepare)
@@ -143,6 +145,23 @@ def test_replay_of_what_does_not_show_again(plant, capsys, tmp_path) -> None:
     out = capsys.readouterr().out
     assert "no finding" in out
     assert "the file names another: wrong-data:read:value" in out
+
+
+@pytest.mark.parametrize("command", ["replay", "minimize"])
+def test_a_repro_of_what_the_kernel_lacks_is_status_4_and_named(plant, capsys, tmp_path, command: str) -> None:
+    plant("wrong_read", lacks=["ksm"])
+    (tmp_path / "a.repro").write_text("profile: noksm\n\n" + READ + "m ksm-scan\np0.0 fork p1\n")
+    assert cli.command_line([command, "a.repro"]) == ExitStatus.SKIPPED
+    err = capsys.readouterr().err
+    assert "ksm-scan (needs ksm)" in err
+    assert "the profile noksm" in err
+    assert "fork" not in err
+
+
+def test_campaigns_go_on_where_the_kernel_lacks_something(plant, capsys) -> None:
+    plant("deadly_scan", lacks=["ksm"])
+    assert cli.command_line(["run", "--programs", "100", "--jobs", "1"]) == ExitStatus.CLEAN
+    assert "no finding" in capsys.readouterr().out
 
 
 def test_replay_survives_what_kills_the_machine(plant, capsys, tmp_path) -> None:

@@ -25,7 +25,7 @@ from program_shapes import (
 from faultline.program import generate, model
 from faultline.program.codec import Operation, decode, encode
 from faultline.program.generate import GENE_SIZE, HEADER_SIZE, LENGTH_MAX, program_from, programs, random_program
-from faultline.program.ops import OPS, OPS_MAX, SLOT_TABLE_EDGE, TASK_MONITOR
+from faultline.program.ops import NEED_NAMES, OPS, OPS_MAX, SLOT_TABLE_EDGE, TASK_MONITOR, lacking
 from faultline.program.text import format_program, parse_program
 
 Program = list[Operation]
@@ -127,6 +127,15 @@ def test_mix_of_everything_holds_every_move_and_others_hold_less() -> None:
     assert min(map(len, others)) < len(everything) / 3
     for move in everything:
         assert sum(move in other for other in others) > 80, move
+
+
+@pytest.mark.parametrize("need", sorted(NEED_NAMES))
+def test_no_operation_needs_what_the_kernel_lacks(need: str) -> None:
+    has = NEED_NAMES - {need}
+    rng = random.Random(1)
+    made = [random_program(rng, has=has) for _ in range(3000)]
+    assert not any(lacking(ops, has) for ops in made)
+    assert len({op[0] for ops in made for op in ops}) == sum(has.issuperset(op.needs) for op in OPS)
 
 
 # --- Hypothesis ---

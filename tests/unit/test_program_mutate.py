@@ -13,7 +13,7 @@ from faultline.program import mutate as module
 from faultline.program.codec import Operation, decode, encode
 from faultline.program.generate import programs
 from faultline.program.mutate import mutate
-from faultline.program.ops import OPS_MAX
+from faultline.program.ops import NEED_NAMES, OPS_MAX
 from faultline.program.text import format_program, parse_program
 
 BASE = parse_program(
@@ -86,5 +86,5 @@ def test_every_mutation_occurs() -> None:
 def test_one_operation_can_be_mutated(mutation: module._Mutation) -> None:
     rng = random.Random(4)
     for _ in range(200):
-        mutant = mutation(rng, BASE[:1], [OTHER])
+        mutant = mutation(rng, BASE[:1], [OTHER], NEED_NAMES)
         assert decode(encode(mutant)) == mutant

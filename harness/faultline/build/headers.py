@@ -28,23 +28,6 @@ _UAPI: Final = {
 _VDSO: Final = {"processor.h": "static inline void cpu_relax(void);\n", "clocksource.h": ""}
 
 
-def config_lines(text: str, name: str) -> dict[str, str]:
-    """The settings of a profile, a file like a kernel's .config: name without CONFIG_ -> C text of its value.
-
-    Raises :class:`FaultlineError` naming the line that is no setting.
-    """
-    settings: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        found = re.fullmatch(r'CONFIG_(\w+)=(y|-?\d+|0x[0-9a-fA-F]+|"[^"]*")', line)
-        if not found:
-            raise FaultlineError(f"{name}:{number}: not a setting like CONFIG_X=y, CONFIG_N=64 or CONFIG_S=\"text\"")
-        settings[found[1]] = "1" if found[2] == "y" else found[2]
-    return settings
-
-
 def generated(tree: TreeInfo, overlay: Overlay, csrc: Path, config: dict[str, str]) -> dict[str, str]:
     """All generated headers but bounds.h: path in the generated folder -> text.
 

@@ -12,9 +12,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from faultline.build.headers import BOUNDS_SOURCE, bounds, config_lines, generated
+from faultline.build.headers import BOUNDS_SOURCE, bounds, generated
 from faultline.build.link import Linker, plan
 from faultline.build.objects import Compiled, Compiler, digest
+from faultline.build.profile import read_profile
 from faultline.build.toolchain import find_toolchain
 from faultline.build.units import Role, Roots, Unit, Variant, find_units, flags
 from faultline.kinds import FaultlineError
@@ -105,8 +106,9 @@ class _Job:
     progress: Progress
 
     def run(self) -> tuple[Path, str, tuple[str, ...], bool]:
-        units = find_units(self.csrc, self.tree.path, self.overlay)
-        compiler = self._compiler()
+        config = read_profile(self.csrc, self.profile)
+        units = find_units(self.csrc, self.tree.path, self.overlay, config)
+        compiler = self._compiler(config)
         objects = self._objects(compiler, units)
         script = self.csrc / "link.ld"
         linker = Linker(compiler.toolchain, self.root, self.work, script if script.is_file() else None)
@@ -124,9 +126,8 @@ class _Job:
             made.replace(library)
         return library, key, traps, False
 
-    def _compiler(self) -> Compiler:
+    def _compiler(self, config: dict[str, str]) -> Compiler:
         """Writes the generated headers and sets up a compiler that sees them."""
-        config = self._config()
         headers = generated(self.tree, self.overlay, self.csrc, config)
         extra = self._folder(self.extra_headers)
         compiler = self._compiler_with(headers | {"include/generated/bounds.h": ""}, extra)
@@ -157,14 +158,6 @@ class _Job:
         folder = self.root / "headers" / digest(*parts)
         store_folder({path: content.encode() for path, content in headers.items()}, folder, self.root)
         return folder
-
-    def _config(self) -> dict[str, str]:
-        path = self.csrc / "arch/profiles" / f"{self.profile}.config"
-        try:
-            return config_lines(path.read_text(), path.name)
-        except OSError as error:
-            known = sorted(other.stem for other in path.parent.glob("*.config"))
-            raise FaultlineError(f"no profile {self.profile}; there are: {', '.join(known) or 'none'}") from error
 
     def _objects(self, compiler: Compiler, units: list[Unit]) -> list[Compiled]:
         """All objects, in the order of ``units``; patched files first, as they are what may fail, then big ones."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -92,13 +92,19 @@ class Roots:
         return os.path.normpath(path)
 
 
-def find_units(csrc: Path, tree: Path, overlay: Overlay) -> list[Unit]:
-    """All units, kernel files in the order of sources.txt first.
+def find_units(csrc: Path, tree: Path, overlay: Overlay, config: Collection[str]) -> list[Unit]:
+    """All units, kernel files in the order of sources.txt first; ``config`` names the settings of the profile.
 
     Raises :class:`FaultlineError`: a file that the tree lacks, glue for a file that is not built.
     """
-    units = [_kernel_unit(csrc, tree, path) for path in _sources(csrc, overlay)]
-    used = {unit.source for unit in units}
+    units: list[Unit] = []
+    left_out: set[Path] = set()
+    for choices, path in _sources(csrc, overlay, config):
+        if path is None:
+            left_out |= {_glue(csrc, choice) for choice in choices}
+        else:
+            units.append(_kernel_unit(csrc, tree, path))
+    used = {unit.source for unit in units} | left_out
     for glue in sorted((csrc / "kernel").glob("*.c")):
         if glue not in used:
             raise FaultlineError(f"csrc/kernel/{glue.name} stands for no file that sources.txt names and the tree has")
@@ -108,28 +114,35 @@ def find_units(csrc: Path, tree: Path, overlay: Overlay) -> list[Unit]:
     return units
 
 
+def _glue(csrc: Path, path: str) -> Path:
+    return csrc / "kernel" / path.replace("/", "_")
+
+
 def _kernel_unit(csrc: Path, tree: Path, path: str) -> Unit:
-    glue = csrc / "kernel" / path.replace("/", "_")
+    glue = _glue(csrc, path)
     if glue.is_file():
         return Unit(f"csrc/kernel/{glue.name}", glue, Role.GLUE, replaces=path)
     return Unit(path, tree / path, Role.KERNEL)
 
 
-def _sources(csrc: Path, overlay: Overlay) -> Iterator[str]:
+def _sources(csrc: Path, overlay: Overlay, config: Collection[str]) -> Iterator[tuple[list[str], str | None]]:
+    """For each line its choices, and the one to build: None if the profile leaves the file out."""
     listing = csrc / "sources.txt"
     try:
         lines = listing.read_text().splitlines()
     except OSError as error:
         raise FaultlineError(f"cannot read {listing}: {error.strerror}") from error
     for number, line in enumerate(lines, 1):
-        line = line.partition("#")[0].strip()
-        if not line:
+        files, _, condition = line.partition("#")[0].strip().partition(" if CONFIG_")
+        if not files:
             continue
-        choices = [choice.strip() for choice in line.removeprefix("?").split("|")]
+        choices = [choice.strip() for choice in files.removeprefix("?").split("|")]
         present = [choice for choice in choices if overlay.exists(choice)]
-        if present:
-            yield present[0]
-        elif not line.startswith("?"):
+        if condition and condition not in config:
+            yield choices, None
+        elif present:
+            yield choices, present[0]
+        elif not files.startswith("?"):
             raise FaultlineError(f"{listing.name}:{number}: the tree has no {' or '.join(choices)}")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from faultline.program import generate, mutate
 from faultline.program.codec import Operation
+from faultline.program.ops import NEED_NAMES, lacking
 from faultline.program.text import read_repro
 
 #: Of the generated programs, one in this many is a mutation of a corpus program; the others are fresh.
@@ -18,11 +19,18 @@ SUFFIXES: Final = (".prog", ".repro")
 
 
 class Source:
-    """The numbered programs of a campaign: first the corpus as it stands, then fresh and mutated ones."""
+    """The numbered programs of a campaign: first the corpus as it stands, then fresh and mutated ones.
 
-    def __init__(self, seed: int, corpus: Sequence[list[Operation]] = ()) -> None:
+    :param has: what the kernel has, of :data:`~faultline.program.ops.NEEDS`: no operation needs anything else, and a
+        program of the corpus that does is left out.
+    """
+
+    def __init__(
+        self, seed: int, corpus: Sequence[list[Operation]] = (), has: frozenset[str] = NEED_NAMES
+    ) -> None:
         self._seed = seed
-        self._corpus = list(corpus)
+        self._has = has
+        self._corpus = [ops for ops in corpus if not lacking(ops, has)]
 
     def program(self, index: int) -> list[Operation]:
         """Program number ``index``, counted from 0."""
@@ -30,8 +38,8 @@ class Source:
             return list(self._corpus[index])
         rng = random.Random(self._seed << 64 | index)
         if self._corpus and rng.randrange(MUTATED_ONE_IN) == 0:
-            return mutate.mutate(rng, rng.choice(self._corpus), self._corpus)
-        return generate.random_program(rng)
+            return mutate.mutate(rng, rng.choice(self._corpus), self._corpus, self._has)
+        return generate.random_program(rng, has=self._has)
 
 
 def corpora_dir() -> Path:

@@ -130,7 +130,7 @@ class Worker:
 
     def __init__(self, task: Task, judge: Judge, flight: Flight, send: Callable[[object], None]) -> None:
         self._task, self._judge, self._flight, self._send = task, judge, flight, send
-        self._source = Source(task.plan.seed, task.plan.corpus)
+        self._source = Source(task.plan.seed, task.plan.corpus, judge.has)
         self._seen = set(task.seen)
         self._tally = Tally()
 

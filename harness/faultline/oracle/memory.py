@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from array import array
+from collections.abc import Collection
 from typing import Final
 
 from faultline.oracle import rules
@@ -66,11 +67,19 @@ def failed(error: int, aux: int = 0) -> Outcome:
     return (int(Status.ERROR), error, aux)
 
 
+_EINVAL: Final = failed(errno.EINVAL)
 _ENOMEM: Final = failed(errno.ENOMEM)
 _PROT_BITS: Final = tuple({"none": MAPPED, "r": MAPPED | READ, "rw": MAPPED | READ | WRITE}[w] for w in PROT.words)
 _DONTNEED, _MERGEABLE, _UNMERGEABLE = (ADVICE.words.index(w) for w in ("dontneed", "mergeable", "unmergeable"))
+#: What the kernel must have to know an advice; other advices are always known.
+_ADVICE_NEEDS: Final = {_MERGEABLE: "ksm", _UNMERGEABLE: "ksm"}
 _READ_CODE: Final = BY_NAME["read"].code
 _FRESH: Final = PRESENT | EXCLUSIVE
+
+
+def unknown_advice(has: Collection[str]) -> frozenset[int]:
+    """The values of ADVICE that a kernel which ``has`` these needs does not know."""
+    return frozenset(advice for advice, need in _ADVICE_NEEDS.items() if need not in has)
 
 
 class Memory:
@@ -98,6 +107,8 @@ class Memory:
     """By slot of all processes: what every snapshot may decide, until the bit is gone."""
     _met: dict[int, None]
     """Deviations met."""
+    _unknown_advice: frozenset[int]
+    """Advice that the kernel does not know."""
 
     # --- choices ---
 
@@ -207,6 +218,9 @@ class Memory:
 
     def _op_madvise(self, op: Operation) -> Outcome:
         _, task, start, pages, advice = op
+        if advice in self._unknown_advice:
+            self._rule = rules.MADVISE_UNKNOWN
+            return _EINVAL
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
         slots = [slot for slot in range(start, start + pages) if process.row[slot]]

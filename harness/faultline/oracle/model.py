@@ -9,7 +9,7 @@ from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.ksm import Ksm
-from faultline.oracle.memory import PROCESS_MASK, Outcome
+from faultline.oracle.memory import PROCESS_MASK, Outcome, unknown_advice
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
 from faultline.oracle.state import EXCLUSIVE, SLOT_MASK, SLOT_SHIFT, UFFD_WP, Context, OpenBits, Process, Waiter
 from faultline.oracle.userfault import Userfault
@@ -81,6 +81,7 @@ class Oracle(Userfault, Ksm):
     ) -> None:
         self._holds = versions.holds(tree_version)
         self._has = frozenset(has)
+        self._unknown_advice = unknown_advice(has)
         self._handlers: list[Handler] = [
             getattr(self, "_op_" + op.name.replace("-", "_")) if self._has.issuperset(op.needs) else self._lacks
             for op in OPS

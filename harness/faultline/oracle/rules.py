@@ -99,6 +99,9 @@ DONTNEED_WP: Final = _rule(
     "dontneed-wp", "Dropping an anonymous page drops its userfaultfd write protection.",
     _ADMIN + "userfaultfd.rst, Write Protect Notifications",
 )
+MADVISE_UNKNOWN: Final = _rule(
+    "madvise-unknown", "Advice that the kernel was not configured for is EINVAL.", "madvise(2), ERRORS, EINVAL"
+)
 MERGEABLE: Final = _rule("mergeable", "The range is registered with KSM.", "madvise(2), MADV_MERGEABLE")
 UNMERGEABLE: Final = _rule(
     "unmergeable", "KSM unmerges what it had merged in the range; contents stay.", "madvise(2), MADV_UNMERGEABLE"

@@ -17,7 +17,7 @@ steps of a move, 7 rare cases.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -59,7 +59,17 @@ from faultline.program.model import (
     Model,
     R,
 )
-from faultline.program.ops import OP_SIZE, OPS, OPS_MAX, PROCESSES, SLOT, SLOT_TABLE_EDGE, SLOTS, TASK_MONITOR
+from faultline.program.ops import (
+    NEED_NAMES,
+    OP_SIZE,
+    OPS,
+    OPS_MAX,
+    PROCESSES,
+    SLOT,
+    SLOT_TABLE_EDGE,
+    SLOTS,
+    TASK_MONITOR,
+)
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -126,6 +136,19 @@ def _task(model: Model, gene: bytes) -> int:
 # --- moves: each returns the operations that it wants, of which there is at least one ---
 
 _Move = Callable[[Model, bytes], list[Operation]]
+#: What a kernel must have for a move to mean something; a move that is not named here needs nothing.
+_NEEDS: Final[dict[_Move, frozenset[str]]] = {}
+
+
+def _needing(*needs: str) -> Callable[[_Move], _Move]:
+    """The move is made only where the kernel has all of ``needs``, names of :data:`~faultline.program.ops.NEEDS`."""
+    assert NEED_NAMES.issuperset(needs)
+
+    def note(move: _Move) -> _Move:
+        _NEEDS[move] = frozenset(needs)
+        return move
+
+    return note
 
 
 def _map_first(model: Model, task: int) -> list[Operation]:
@@ -191,6 +214,7 @@ def _dontneed(model: Model, gene: bytes) -> list[Operation]:
     return [*_map_first(model, task), (MADVISE, task, *_range(model, gene), DONTNEED)]
 
 
+@_needing("ksm")
 def _mergeable(model: Model, gene: bytes) -> list[Operation]:
     task = _task(model, gene)
     advice = UNMERGEABLE if model.mergeable[process_of(task)] and gene[5] & 1 else MERGEABLE
@@ -230,22 +254,26 @@ def _exit(model: Model, gene: bytes) -> list[Operation]:
     return [(EXIT, model.free_task(model.live[-1 if gene[2] < 192 else 0]))]
 
 
+@_needing("uffd")
 def _open(model: Model, gene: bytes) -> list[Operation]:
     """A userfaultfd, registered mostly."""
     ops = _opened(model, gene, _MODES[gene[7] % len(_MODES)])
     return ops if gene[7] < 240 else ops[:-1]
 
 
+@_needing("uffd")
 def _register(model: Model, gene: bytes) -> list[Operation]:
     first, handle, _ = _uffd(model, gene)
     return first or [(REGISTER, TASK_MONITOR, handle, *_range(model, gene), _MODES[gene[6] % len(_MODES)])]
 
 
+@_needing("uffd")
 def _unregister(model: Model, gene: bytes) -> list[Operation]:
     first, handle, _ = _uffd(model, gene)
     return first or [(UNREGISTER, TASK_MONITOR, handle, *_range(model, gene))]
 
 
+@_needing("uffd")
 def _close(model: Model, gene: bytes) -> list[Operation]:
     first, handle, _ = _uffd(model, gene)
     return first or [(CLOSE, TASK_MONITOR, handle)]
@@ -262,6 +290,7 @@ def _protect(model: Model, gene: bytes) -> tuple[list[Operation], int, int, tupl
     return ops, handle, task, (start, pages)
 
 
+@_needing("uffd", "uffd-wp")
 def _wp(model: Model, gene: bytes) -> list[Operation]:
     """Write protection; often with a write that meets it, and what the monitor does then."""
     ops, handle, task, target = _protect(model, gene)
@@ -274,6 +303,7 @@ def _wp(model: Model, gene: bytes) -> list[Operation]:
     return ops
 
 
+@_needing("uffd", "uffd-wp")
 def _wp_sandwich(model: Model, gene: bytes) -> list[Operation]:
     """Write protection with an mprotect inside it, then the resolve and a write."""
     ops, handle, task, target = _protect(model, gene)
@@ -285,6 +315,7 @@ def _wp_sandwich(model: Model, gene: bytes) -> list[Operation]:
     return [*ops, (WRITE, task, target[0], _other_value(gene))]
 
 
+@_needing("uffd", "uffd-wp")
 def _resolve(model: Model, gene: bytes) -> list[Operation]:
     _, handle, _ = _uffd(model, gene, MODE_WP)
     protected = model.uffds[handle].protected if handle in model.uffds else 0
@@ -293,6 +324,7 @@ def _resolve(model: Model, gene: bytes) -> list[Operation]:
     return [(RESOLVE, TASK_MONITOR, handle, *_range_in(protected, model, gene), int(gene[6] >= 240))]
 
 
+@_needing("uffd")
 def _fill(model: Model, gene: bytes) -> list[Operation]:
     """A copy or zeropage into a missing page; often a task waits for it."""
     ops, handle, process = _uffd(model, gene, MODE_MISSING)
@@ -307,16 +339,19 @@ def _fill(model: Model, gene: bytes) -> list[Operation]:
     return [*ops, (ZEROPAGE, TASK_MONITOR, handle, *target, int(gene[5] >= 224))]
 
 
+@_needing("uffd")
 def _wake(model: Model, gene: bytes) -> list[Operation]:
     first, handle, _ = _uffd(model, gene)
     return first or [(WAKE, TASK_MONITOR, handle, *_range(model, gene))]
 
 
+@_needing("uffd")
 def _event(model: Model, gene: bytes) -> list[Operation]:
     first, handle, _ = _uffd(model, gene)
     return first or [(EVENT, TASK_MONITOR, handle, model.free_handle())]
 
 
+@_needing("ksm")
 def _merge(model: Model, gene: bytes) -> list[Operation]:
     """KSM over the program's slots, mostly with equal pages made for it first."""
     task = _task(model, gene)
@@ -333,6 +368,7 @@ def _merge(model: Model, gene: bytes) -> list[Operation]:
     return [*ops, (MERGE, TASK_MONITOR, process_of(task), *target)]
 
 
+@_needing("uffd", "uffd-wp")
 def _reshare(model: Model, gene: bytes) -> list[Operation]:
     """A page is shared, left alone, write-protected and resolved, shared again, written.
 
@@ -340,7 +376,8 @@ def _reshare(model: Model, gene: bytes) -> list[Operation]:
     """
     ops, handle, process = _uffd(model, gene, MODE_WP)
     task, slot = model.free_task(process), _slot(model, gene)
-    sharing = (_sharing_by_ksm if gene[7] & 3 else _sharing_by_fork)(model, gene, task, slot)
+    by_ksm = gene[7] & 3 and "ksm" in model.has
+    sharing = (_sharing_by_ksm if by_ksm else _sharing_by_fork)(model, gene, task, slot)
     ops += [*sharing.share, sharing.leave]
     if gene[6] & 3:
         ops.append((WP, TASK_MONITOR, handle, slot, 1))
@@ -428,8 +465,8 @@ _MIXES: Final = 1024
 
 
 @lru_cache(_MIXES)
-def _mix(number: int) -> tuple[_Move, ...]:
-    """The moves of one program, by the first byte of its genes.
+def _mix(number: int, has: frozenset[str] = NEED_NAMES) -> tuple[_Move, ...]:
+    """The moves of one program, by the first byte of its genes; those alone that need only what the kernel ``has``.
 
     Mix 0 holds them all.  In any other, each later move is there or not, with a weight of its own: programs
     of few kinds of operations get deeper than programs of all (swarm testing, Groce et al., ISSTA 2012).
@@ -439,6 +476,8 @@ def _mix(number: int) -> tuple[_Move, ...]:
     if number:
         for i in range(len(weights)):
             weights[i] *= (1, 1, 2, 3)[int(rng.random() * 4)] if i < _ALWAYS or rng.random() < 0.5 else 0
+    made = [has.issuperset(_NEEDS.get(move, ())) for move, _ in _MOVES]
+    weights = [weight if there else 0 for weight, there in zip(weights, made, strict=True)]
     total = sum(weights)
     table: list[_Move] = []
     reached = 0
@@ -448,25 +487,39 @@ def _mix(number: int) -> tuple[_Move, ...]:
     return tuple(table)
 
 
-def program_from(data: bytes) -> list[Operation]:
+@lru_cache
+def _lacked(has: frozenset[str]) -> frozenset[int]:
+    """Codes of the operations that need what the kernel lacks."""
+    return frozenset(op.code for op in OPS if not has.issuperset(op.needs))
+
+
+def _made(move: _Move, model: Model, gene: bytes) -> list[Operation]:
+    """What the move wants, as far as the kernel has what it takes."""
+    ops = move(model, gene)
+    lacked = _lacked(model.has)
+    return ([op for op in ops if op[0] not in lacked] or _read(model, gene)) if lacked else ops
+
+
+def program_from(data: bytes, has: frozenset[str] = NEED_NAMES) -> list[Operation]:
     """The program that the bytes stand for: a header, then one operation for each whole gene.
 
     :param data: at least HEADER_SIZE bytes.
+    :param has: what the kernel has, of :data:`~faultline.program.ops.NEEDS`; no operation needs anything else.
     """
     base = _BASES[data[2] % len(_BASES)]
     width = min(_WIDTHS[data[3] % len(_WIDTHS)], SLOTS - base)
-    model = Model(base, width, base + data[4] % width)
-    moves = _mix((data[0] | data[1] << 8) % _MIXES)
+    model = Model(base, width, base + data[4] % width, has)
+    moves = _mix((data[0] | data[1] << 8) % _MIXES, has)
     program: list[Operation] = []
     plan: list[Operation] = []
     for i in range(HEADER_SIZE, len(data) - GENE_SIZE + 1, GENE_SIZE):
         gene = data[i : i + GENE_SIZE]
         control = gene[1]
         if control >= _NOISE_FROM:
-            plan[:0] = _noise(model, gene)
+            plan[:0] = _made(_noise, model, gene)
         elif not plan or not control & 7:
             move = _attend if model.blocked and control & 8 else moves[gene[0]]
-            plan[:0] = move(model, gene)
+            plan[:0] = _made(move, model, gene)
         op = plan.pop(0)
         if op[1] in model.blocked:
             op = (op[0], model.free_task(process_of(op[1])), *op[2:])
@@ -475,15 +528,17 @@ def program_from(data: bytes) -> list[Operation]:
     return program
 
 
-def continuation(rng: random.Random, ops: Sequence[Operation]) -> list[Operation]:
+def continuation(
+    rng: random.Random, ops: Sequence[Operation], has: frozenset[str] = NEED_NAMES
+) -> list[Operation]:
     """A random move after the operations ``ops``, about slots that they name: one or a few operations."""
     slots = [op[i] for op in ops for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is SLOT]
     base = slots[int(rng.random() * len(slots))] if slots else 0
-    model = Model(base, min(_WIDTHS[int(rng.random() * len(_WIDTHS))], SLOTS - base), base)
+    model = Model(base, min(_WIDTHS[int(rng.random() * len(_WIDTHS))], SLOTS - base), base, has)
     for op in ops:
         model.apply(op)
     gene = rng.randbytes(GENE_SIZE)
-    return (_attend if model.blocked and gene[1] & 8 else _mix(0)[gene[0]])(model, gene)
+    return _made(_attend if model.blocked and gene[1] & 8 else _mix(0, has)[gene[0]], model, gene)
 
 
 def _length(first: float, second: float, length_max: int) -> int:
@@ -491,16 +546,19 @@ def _length(first: float, second: float, length_max: int) -> int:
     return 1 + int((first + second) / 2 * length_max)
 
 
-def random_program(rng: random.Random, *, length_max: int = LENGTH_MAX) -> list[Operation]:
+def random_program(
+    rng: random.Random, *, length_max: int = LENGTH_MAX, has: frozenset[str] = NEED_NAMES
+) -> list[Operation]:
     """A random program of 1 to ``length_max`` operations, half of that on average.
 
-    It takes its bytes from ``rng`` alone, so a seed gives the same program on any machine.
+    It takes its bytes from ``rng`` alone, so a seed gives the same program on any machine; ``has`` is what its
+    kernel has, of :data:`~faultline.program.ops.NEEDS`.
     """
     assert 1 <= length_max <= OPS_MAX
-    return program_from(rng.randbytes(HEADER_SIZE + GENE_SIZE * _length(rng.random(), rng.random(), length_max)))
+    return program_from(rng.randbytes(HEADER_SIZE + GENE_SIZE * _length(rng.random(), rng.random(), length_max)), has)
 
 
-def programs(max_ops: int = LENGTH_MAX) -> SearchStrategy[list[Operation]]:
+def programs(max_ops: int = LENGTH_MAX, has: Collection[str] = NEED_NAMES) -> SearchStrategy[list[Operation]]:
     """A Hypothesis strategy for programs of up to ``max_ops`` operations, half of that on average.
 
     An example is one draw of bytes of a fixed size, which is what Hypothesis makes fastest.  They hold a byte for each
@@ -511,11 +569,12 @@ def programs(max_ops: int = LENGTH_MAX) -> SearchStrategy[list[Operation]]:
 
     assert 1 <= max_ops <= OPS_MAX
     size = max_ops + HEADER_SIZE + GENE_SIZE * max_ops
+    kernel_has = frozenset(has)
 
     def program(data: bytes) -> list[Operation]:
         keep, genes = data[:max_ops], data[max_ops:]
         length = _length(genes[5] / 256, genes[6] / 256, max_ops)
-        made = program_from(genes[: HEADER_SIZE + GENE_SIZE * length])
+        made = program_from(genes[: HEADER_SIZE + GENE_SIZE * length], kernel_has)
         return [op for op, kept in zip(made, keep, strict=False) if kept]
 
     return strategies.binary(min_size=size, max_size=size).map(program)

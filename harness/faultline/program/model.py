@@ -14,6 +14,7 @@ from faultline.program.ops import (
     BY_NAME,
     COPY_MODE,
     FEATURES,
+    NEED_NAMES,
     OPS,
     PROCESSES,
     PROT,
@@ -64,12 +65,14 @@ class Uffd:
 class Model:
     """The state of the program so far, and the operands that it suggests.
 
-    ``base``, ``width`` and ``focus`` are the few slots that a program is about; the masks are by process.
+    ``base``, ``width`` and ``focus`` are the few slots that a program is about, ``has`` what its kernel has; the masks
+    are by process.
     """
 
-    __slots__ = ("base", "blocked", "focus", "live", "mapped", "mergeable", "present", "uffds", "width")
+    __slots__ = ("base", "blocked", "focus", "has", "live", "mapped", "mergeable", "present", "uffds", "width")
 
-    def __init__(self, base: int, width: int, focus: int) -> None:
+    def __init__(self, base: int, width: int, focus: int, has: frozenset[str] = NEED_NAMES) -> None:
+        self.has = has
         self.base = base
         self.width = width
         self.focus = focus

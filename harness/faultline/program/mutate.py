@@ -8,7 +8,7 @@ from typing import Final
 
 from faultline.program.codec import Operation, clipped, process_of, task_byte
 from faultline.program.generate import LENGTH_MAX, continuation
-from faultline.program.ops import OPS, OPS_MAX, PROCESSES, TASK_MONITOR, TASKS
+from faultline.program.ops import NEED_NAMES, OPS, OPS_MAX, PROCESSES, TASK_MONITOR, TASKS
 
 Program = list[Operation]
 
@@ -20,52 +20,59 @@ _LENGTH_MAX: Final = 2 * LENGTH_MAX
 _NEAR: Final = 2
 
 
-def mutate(rng: random.Random, ops: Sequence[Operation], corpus: Sequence[Sequence[Operation]] = ()) -> Program:
+def mutate(
+    rng: random.Random,
+    ops: Sequence[Operation],
+    corpus: Sequence[Sequence[Operation]] = (),
+    has: frozenset[str] = NEED_NAMES,
+) -> Program:
     """A program that differs from ``ops`` by one to three random changes.
 
     :param rng: the only source of chance: equal states give equal mutants.
     :param ops: canonical operations; they are left as they are.
     :param corpus: programs to splice with.
+    :param has: what the kernel has; an operation that is put in needs nothing else.
     :returns: 1 to OPS_MAX canonical operations.
     """
     mutant = list(ops)
     for _ in range(1 + _below(rng, _STEPS_MAX)):
         if mutant:
-            mutant = _MUTATIONS[_below(rng, len(_MUTATIONS))](rng, mutant, corpus)
+            mutant = _MUTATIONS[_below(rng, len(_MUTATIONS))](rng, mutant, corpus, has)
     mutant = mutant[: min(max(_LENGTH_MAX, len(ops)), OPS_MAX)]
     if mutant and mutant != list(ops):
         return mutant
     # What the steps undid, an insertion does not: it changes the length.
-    return _insert(rng, list(ops[: OPS_MAX // 2]), corpus)
+    return _insert(rng, list(ops[: OPS_MAX // 2]), corpus, has)
 
 
 def _below(rng: random.Random, n: int) -> int:
     return int(rng.random() * n)
 
 
-_Mutation = Callable[[random.Random, Program, Sequence[Sequence[Operation]]], Program]
+_Corpus = Sequence[Sequence[Operation]]
+_Mutation = Callable[[random.Random, Program, _Corpus, frozenset[str]], Program]
 
 
-def _insert(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]]) -> Program:
+def _insert(rng: random.Random, ops: Program, corpus: _Corpus, has: frozenset[str]) -> Program:
     """A move that makes sense at its place."""
     at = _below(rng, len(ops) + 1)
-    return ops[:at] + continuation(rng, ops[:at]) + ops[at:]
+    return ops[:at] + continuation(rng, ops[:at], has) + ops[at:]
 
 
-def _delete(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]]) -> Program:
+def _delete(rng: random.Random, ops: Program, corpus: _Corpus, has: frozenset[str]) -> Program:
     at = _below(rng, len(ops))
     count = 1 + (_below(rng, len(ops) - at) if rng.random() < 0.25 else 0)
     return ops[:at] + ops[at + count :]
 
 
-def _duplicate(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]]) -> Program:
+def _duplicate(rng: random.Random, ops: Program, corpus: _Corpus, has: frozenset[str]) -> Program:
     """An operation once more, at once or later."""
     at = _below(rng, len(ops))
     later = at + 1 + (_below(rng, len(ops) - at) if rng.random() < 0.5 else 0)
     return [*ops[:later], ops[at], *ops[later:]]
 
 
-def _swap(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]]) -> Program:
+def _swap(rng: random.Random, ops: Program, corpus: _Corpus, has: frozenset[str]) -> Program:
     """Two operations, neighbours every other time."""
     swapped = list(ops)
     first = _below(rng, len(ops))
@@ -74,7 +81,7 @@ def _swap(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]
     return swapped
 
 
-def _change_operand(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]]) -> Program:
+def _change_operand(rng: random.Random, ops: Program, corpus: _Corpus, has: frozenset[str]) -> Program:
     """One operand: near its value, another that the program uses, or any."""
     at = _below(rng, len(ops))
     op = ops[at]
@@ -95,7 +102,7 @@ def _change_operand(rng: random.Random, ops: Program, corpus: Sequence[Sequence[
     return [*ops[:at], changed, *ops[at + 1 :]]
 
 
-def _change_task(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]]) -> Program:
+def _change_task(rng: random.Random, ops: Program, corpus: _Corpus, has: frozenset[str]) -> Program:
     """Who runs an operation: another task of its process, or a process of the program."""
     at = _below(rng, len(ops))
     op = ops[at]
@@ -109,7 +116,7 @@ def _change_task(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Ope
     return [*ops[:at], (op[0], byte, *op[2:]), *ops[at + 1 :]]
 
 
-def _splice(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]]) -> Program:
+def _splice(rng: random.Random, ops: Program, corpus: _Corpus, has: frozenset[str]) -> Program:
     """The head of one program with the tail of another, or a piece of the other put in."""
     other = list(corpus[_below(rng, len(corpus))]) if corpus else ops
     at, start = _below(rng, len(ops) + 1), _below(rng, len(other) + 1)
@@ -119,7 +126,7 @@ def _splice(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operatio
     return ops[:at] + other[start:end] + ops[at:]
 
 
-def _truncate(rng: random.Random, ops: Program, corpus: Sequence[Sequence[Operation]]) -> Program:
+def _truncate(rng: random.Random, ops: Program, corpus: _Corpus, has: frozenset[str]) -> Program:
     return ops[: 1 + _below(rng, len(ops))]
 
 

@@ -11,6 +11,7 @@ zero.  Every byte string decodes to a valid program: a byte is reduced by its op
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -241,3 +242,13 @@ OPS: Final = tuple(Op(code, *row, family, needs) for code, (row, family, needs) 
 
 BY_NAME: Final = {op.name: op for op in OPS}
 assert len(BY_NAME) == len(OPS) <= 256
+
+
+def lacking(ops: Iterable[tuple[int, ...]], has: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The operations of a program that a kernel skips because it lacks what they need: name -> what is lacking.
+
+    ``ops``: the program; ``has``: what the kernel has, of :data:`NEEDS`.
+    """
+    missing = [(op, tuple(need for need in op.needs if need not in has)) for op in OPS]
+    used = {op[0] for op in ops}
+    return {op.name: needs for op, needs in missing if needs and op.code in used}

@@ -121,6 +121,11 @@ class Judge:
         except Exception as error:
             return Verdict(_tool_error(error))
 
+    @property
+    def has(self) -> frozenset[str]:
+        """What the tested kernel has, of :data:`~faultline.program.ops.NEEDS`."""
+        return self.subject.machine.has
+
     def close(self) -> None:
         """Gives the machines back."""
         self.subject.machine.close()
