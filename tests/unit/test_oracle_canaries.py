@@ -176,7 +176,10 @@ def test_every_rule_decides_some_script() -> None:
         expectation = oracle.expect(ops)
         used |= {rule.id for index in range(len(ops)) for rule in expectation.rules(index)}
     chosen = {rules.RULES[i].id for i in (rules.FORK_ZERO_PAGE, rules.KSM_UNBORN, rules.RETRY_ORDER)}
-    versions = {rules.RULES[i].id for i in (rules.UFFD_FEATURE, rules.UNREGISTER_OTHER, rules.SKIP_LACKS)}
+    versions = {
+        rules.RULES[i].id
+        for i in (rules.UFFD_FEATURE, rules.UNREGISTER_OTHER, rules.SKIP_LACKS, rules.MADVISE_UNKNOWN)
+    }
     assert {rule.id for rule in rules.RULES} - used == chosen | versions
 
 
@@ -200,5 +203,6 @@ def test_what_the_kernel_lacks_is_skipped() -> None:
         p0.0 mmap a0 rw             -> done
         m ksm-merge p0 a0           -> skipped lacks
         p3.0 uffd-open u0           -> skipped no_process
+        p0.0 madvise a0 mergeable   -> EINVAL
     """)
     assert mismatches(script, Oracle(has={"uffd"}).expect(script.ops).trace) == []
