@@ -119,7 +119,9 @@ def test_a_file_from_the_future_is_built(mini: Mini) -> None:
 def test_a_file_that_changes_while_it_is_compiled_is_not_kept(
     mini: Mini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_toolchain: None
 ) -> None:
-    edit = f"printf '#define INTERNAL 21\\n' >{mini.tree}/mm/internal.h"
+    # by a rename, so that another compiler never sees it empty
+    header = f"{mini.tree}/mm/internal.h"
+    edit = f"printf '#define INTERNAL 21\\n' >{header}.new; mv {header}.new {header}"
     script = f'#!/bin/sh\ncase "$*" in *rmap.c) {edit};; esac\nexec {shutil.which("clang-19")} "$@"\n'
     (write(tmp_path / "bin", {"clang-19": script}) / "clang-19").chmod(0o755)
     with monkeypatch.context() as patched:
