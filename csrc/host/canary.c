@@ -29,6 +29,7 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_SPURIOUS_FAULT] = "spurious-fault",
 	[FL_CANARY_ZERO_PAGE_WRITTEN] = "zero-page-written",
 	[FL_CANARY_UFFD_WP_WRITE] = "uffd-wp-write",
+	[FL_CANARY_SKIP_NOTIFIER] = "skip-notifier",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
 };
 

@@ -164,6 +164,12 @@ bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned 
 void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_page_freed(unsigned long pfn);
 
+/* guest.c */
+extern unsigned int fl_guest_entries;		/* translations that secondary MMUs hold */
+void fl_guest_page_freed(unsigned long pfn);
+void fl_guest_check(void);
+void fl_guest_ended(int process);
+
 /* kernel/ glue; what the profile leaves out has nothing to do: its operations are skipped */
 struct mm_struct *fl_dup_mm(struct task_struct *child, struct mm_struct *mm);
 #ifdef CONFIG_KSM
@@ -205,6 +211,7 @@ enum fl_canary_number {
 	FL_CANARY_SPURIOUS_FAULT,
 	FL_CANARY_ZERO_PAGE_WRITTEN,
 	FL_CANARY_UFFD_WP_WRITE,
+	FL_CANARY_SKIP_NOTIFIER,
 	FL_CANARY_USE_AFTER_FREE,	/* seen by the asan variant alone */
 	FL_NR_CANARIES
 };

@@ -17,5 +17,7 @@ unsigned int fl_has(void)
 		has |= 1 << FL_NEED_UFFD_WP;
 	if (IS_ENABLED(CONFIG_KSM))
 		has |= 1 << FL_NEED_KSM;
+	if (IS_ENABLED(CONFIG_MMU_NOTIFIER))
+		has |= 1 << FL_NEED_GUEST;
 	return has;
 }

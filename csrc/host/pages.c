@@ -149,6 +149,8 @@ void fl_page_free(struct page *page, unsigned int order)
 		if (unlikely(bad))
 			fl_report(FL_KIND_KERNEL_BUG, NULL, "page freed in a bad state: %s", bad);
 		fl_tlb_page_freed(page_to_pfn(page + i));
+		if (unlikely(fl_guest_entries))
+			fl_guest_page_freed(page_to_pfn(page + i));
 		page[i].mapping = NULL;
 		page[i].flags = 0;
 		atomic_set(&page[i]._mapcount, -1);

@@ -52,6 +52,43 @@ void kvfree_call_rcu(struct rcu_head *head, rcu_callback_t func)
 }
 #endif
 
+/*
+ * SRCU.
+ * keeps: nesting, callbacks after the readers.  leaves out: a reader that sleeps in its section while another task waits
+ * for it; that is reported.
+ */
+static int srcu_readers;
+
+int __srcu_read_lock(struct srcu_struct *ssp)
+{
+	srcu_readers++;
+	return 0;
+}
+
+void __srcu_read_unlock(struct srcu_struct *ssp, int idx)
+{
+	if (unlikely(srcu_readers-- <= 0))
+		fl_report(FL_KIND_UNLOCK_NOT_OWNER, NULL, "srcu_read_unlock() without srcu_read_lock()");
+}
+
+void synchronize_srcu(struct srcu_struct *ssp)
+{
+	fl_check_sleep("synchronize_srcu()");
+	if (unlikely(srcu_readers))
+		fl_report(FL_KIND_HANG, NULL, "synchronize_srcu() while a read section is open");
+}
+
+void call_srcu(struct srcu_struct *ssp, struct rcu_head *head, rcu_callback_t func)
+{
+	queue(head, func);
+}
+
+void srcu_barrier(struct srcu_struct *ssp)
+{
+	fl_check_sleep("srcu_barrier()");
+	fl_rcu_run();
+}
+
 void fl_rcu_run(void)
 {
 	while (first || ndeferred) {

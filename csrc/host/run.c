@@ -79,7 +79,15 @@ static int wait_kind(const struct fl_task *task)
 {
 	if (task->wait_lock)
 		return FL_WAIT_LOCK;
-	return task->what.code == FL_OP_READ || task->what.code == FL_OP_WRITE ? FL_WAIT_FAULT : FL_WAIT_EVENT;
+	switch (task->what.code) {
+	case FL_OP_READ:
+	case FL_OP_WRITE:
+	case FL_OP_GUEST_READ:
+	case FL_OP_GUEST_WRITE:
+		return FL_WAIT_FAULT;
+	default:
+		return FL_WAIT_EVENT;
+	}
 }
 
 /* Lets every task go on that was woken, until all sleep or are done.  Bit mask of those that completed. */
@@ -126,6 +134,8 @@ static void after_operation(unsigned int flags)
 	fl_end_if_noted();
 	fl_rcu_run();
 	fl_check_tlb();
+	if (unlikely(fl_guest_entries))
+		fl_guest_check();
 	if (flags & FL_PARANOID)
 		fl_check_mappings();
 }

@@ -56,6 +56,7 @@ static void end_task(struct fl_task *task)
 	process->tasks &= ~(1 << task->id % FL_TASKS);
 	mmput(mm);
 	if (!process->tasks) {
+		fl_guest_ended(task->process);
 		fl_tlb_process_gone(mm);
 		process->mm = NULL;
 		process->dying = false;

@@ -158,6 +158,10 @@ CANARIES = {
         "m uffd-copy u0 a0 =5 wp\np0.0 write a0 =6",
         None,
     ),
+    "skip-notifier": (
+        "p0.0 mmap a0 rw\np0.0 guest-write a0 =1\np0.0 mprotect a0 r",
+        FindingKind.NOTIFIER_MISSED,
+    ),
     "spurious-fault": ("p0.0 mmap a0 rw\np0.0 write a0 =7", None),
 }  # fmt: skip
 

@@ -29,6 +29,37 @@ CASES = {
         ? p0 a1 vma                     r w missing
         p0.0 write a0 =1                -> done
     """,
+    "guest": """
+        p0.0 guest-read a0              -> EFAULT
+        p0.0 mmap a0+2 rw
+        p0.0 guest-read a0              -> 0
+        p0.0 guest-write a0 =5          -> done
+        ? p0 a0                         5 present exclusive
+        p0.0 write a0 =6                -> done
+        p0.0 guest-read a0              -> 6
+        p0.0 fork p1
+        p1.0 guest-write a0 =7          -> done
+        p0.0 guest-read a0              -> 6
+        p1.0 read a0                    -> 7
+        p0.0 mprotect a0 r              -> done
+        p0.0 guest-write a0 =8          -> EFAULT
+        p0.0 guest-read a0              -> 6
+        p0.0 mprotect a0 none           -> done
+        p0.0 guest-read a0              -> EFAULT
+    """,
+    "guest and userfaultfd": """
+        p0.0 mmap a0+2 rw
+        p0.0 guest-write a0 =1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing,wp
+        m uffd-wp u0 a0                 -> done
+        p0.0 guest-read a0              -> 1
+        p0.0 guest-write a0 =2          -> blocked fault
+        m uffd-read u0 u1               -> fault write,wp a0
+        p0.1 guest-read a1              -> blocked fault
+        m uffd-resolve u0 a0            -> done; 6: done
+        m uffd-copy u0 a1 =3            -> done 1; 8: 3
+    """,
     "munmap": """
         p0.0 munmap a0+4                -> done
         p0.0 mmap a0+3 rw

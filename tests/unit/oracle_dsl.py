@@ -107,7 +107,7 @@ def _outcome(op: Operation, status: int, value: int, aux: int) -> str:
         text = f"skipped {Skip(value).name.lower()}"
     elif status == Status.BLOCKED:
         text = f"blocked {Wait(value).name.lower()}"
-    elif status == Status.DONE and name == "read":
+    elif status == Status.DONE and name in ("read", "guest-read"):
         text = "mixed" if value == VALUE_MIXED else str(value)
     elif status == Status.DONE and name == "uffd-read":
         flags = ",".join(word for bit, word in _FAULT_FLAGS.items() if value >> 8 & bit)

@@ -24,7 +24,7 @@ REGISTER = ops.BY_NAME["uffd-register"].code
         ("0e80010503070100", (COPY, ops.TASK_MONITOR, 1, 5, 4, 7, 1)),
         # Spare bytes, spare task bits and bytes beyond a kind's count are noise.
         ("05e0240700ffffff", (WRITE, 0, 4, 7)),
-        ("1900240700000000", (WRITE, 0, 4, 7)),
+        (f"{len(ops.OPS) + WRITE:02x}00240700000000", (WRITE, 0, 4, 7)),
         ("0e00010503070500", (COPY, ops.TASK_MONITOR, 1, 5, 4, 7, 1)),
         ("0980000000020000", (REGISTER, ops.TASK_MONITOR, 0, 0, 1, 3)),
         # A range is cut at the region's end.

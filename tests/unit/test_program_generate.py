@@ -25,7 +25,7 @@ from program_shapes import (
 from faultline.program import generate, model
 from faultline.program.codec import Operation, decode, encode
 from faultline.program.generate import GENE_SIZE, HEADER_SIZE, LENGTH_MAX, program_from, programs, random_program
-from faultline.program.ops import NEED_NAMES, OPS, OPS_MAX, SLOT_TABLE_EDGE, TASK_MONITOR, lacking
+from faultline.program.ops import NEED_NAMES, OPS, OPS_MAX, SLOT_TABLE_EDGE, TASK_MONITOR, Form, lacking
 from faultline.program.text import format_program, parse_program
 
 Program = list[Operation]
@@ -82,9 +82,10 @@ def test_every_operation_and_every_operand_value_occurs(sample: list[Program]) -
 
 
 def test_every_operation_is_a_fair_share(sample: list[Program]) -> None:
-    """Noise alone gives an operation about 0.2 % of the operations; with a move of its own it has more."""
+    """With a move of its own an operation has clearly more than noise alone gives it."""
     count = Counter(op[0] for program in sample for op in program)
-    assert {op.name for op in OPS if count[op.code] < 0.003 * count.total()} == set()
+    noise = (256 - generate._NOISE_FROM) / 256 / len(OPS)
+    assert {op.name for op in OPS if count[op.code] < 1.5 * noise * count.total()} == set()
 
 
 def test_ranges_cross_the_table_edge(sample: list[Program]) -> None:
@@ -162,7 +163,7 @@ def test_examples_shrink_to_few_simple_operations(
     assert {op[1] for op in example if op[1] != TASK_MONITOR} <= {0, 1, 8, 16}, text
     for op in example:
         for value, kind in zip(op[2:], OPS[op[0]].kinds, strict=True):
-            assert value <= kind.lo + 3, text
+            assert kind.form is Form.FLAGS or value <= kind.lo + 3, text
 
 
 def test_examples_are_as_long_as_random_programs() -> None:

@@ -46,6 +46,8 @@ m uffd-wake u0 a3
 m uffd-read u0 u1
 m ksm-merge p0 a0+2
 m ksm-scan
+p0.0 guest-read a0
+p1.0 guest-write a3 =9
 """
 
 REPRO = """\

@@ -35,6 +35,7 @@ from faultline.program.codec import Operation, process_of, task_of
 from faultline.program.ops import (
     BY_NAME,
     COPY_MODE,
+    NEED_NAMES,
     OP_SIZE,
     OPS,
     PROCESSES,
@@ -77,6 +78,9 @@ _SLEEPS: Final = {
 }
 #: An operation that neither ends nor sleeps is given up after this time.
 _STALL_SECONDS: Final = 20.0
+
+#: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine.
+LIVE_HAS: Final = NEED_NAMES - {"guest"}
 
 _PFN: Final = (1 << 55) - 1
 _PAGEMAP_BITS: Final = ((63, Bit.PRESENT), (62, Bit.SWAP), (61, Bit.FILE), (57, Bit.UFFD_WP), (56, Bit.EXCLUSIVE))
@@ -400,6 +404,8 @@ class _Run:
             skip = Skip.NO_PROCESS
         elif task in self._blocked:
             skip = Skip.BUSY
+        elif not LIVE_HAS.issuperset(OPS[op[0]].needs):
+            skip = Skip.LACKS
         elif name == "ksm-merge" and operands["process"] not in self._live:
             skip = Skip.NO_PROCESS
         elif name == "uffd-open":

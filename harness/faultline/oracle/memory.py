@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from array import array
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from faultline.oracle import rules
@@ -37,7 +37,7 @@ from faultline.oracle.state import (
     Waiter,
 )
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, BY_NAME, FEATURES, PROCESSES, PROT, SLOTS
+from faultline.program.ops import ADVICE, FEATURES, PROCESSES, PROT, SLOTS
 from faultline.program.trace import RECORD, FaultFlag, Skip, Status, Wait
 
 Outcome = tuple[int, int, int]
@@ -73,7 +73,6 @@ _PROT_BITS: Final = tuple({"none": MAPPED, "r": MAPPED | READ, "rw": MAPPED | RE
 _DONTNEED, _MERGEABLE, _UNMERGEABLE = (ADVICE.words.index(w) for w in ("dontneed", "mergeable", "unmergeable"))
 #: What the kernel must have to know an advice; other advices are always known.
 _ADVICE_NEEDS: Final = {_MERGEABLE: "ksm", _UNMERGEABLE: "ksm"}
-_READ_CODE: Final = BY_NAME["read"].code
 _FRESH: Final = PRESENT | EXCLUSIVE
 
 
@@ -109,6 +108,8 @@ class Memory:
     """Deviations met."""
     _unknown_advice: frozenset[int]
     """Advice that the kernel does not know."""
+    _accesses: dict[int, Callable[[Operation, int], Outcome]]
+    """By operation: an access that a fault may stop, and that is repeated when its task is woken."""
 
     # --- choices ---
 
@@ -272,8 +273,7 @@ class Memory:
 
     def _retry(self, waiter: Waiter) -> Outcome:
         """A task that was woken repeats its access."""
-        access = self._load if waiter.op[0] == _READ_CODE else self._store
-        return access(waiter.op, waiter.index)
+        return self._accesses[waiter.op[0]](waiter.op, waiter.index)
 
     def _load(self, op: Operation, index: int) -> Outcome:
         task, slot = op[1], op[2]

@@ -8,6 +8,7 @@ from itertools import islice, permutations
 from typing import Final
 
 from faultline.oracle import rules, versions
+from faultline.oracle.guest import Guest
 from faultline.oracle.ksm import Ksm
 from faultline.oracle.memory import PROCESS_MASK, Outcome, unknown_advice
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
@@ -21,7 +22,7 @@ _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
 _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 _LACKS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.LACKS), 0)
 _BLOCKED: Final = int(Status.BLOCKED)
-_WRITE: Final = BY_NAME["write"].code
+_WRITES: Final = frozenset(BY_NAME[name].code for name in ("write", "guest-write"))
 _KSM: Final = frozenset(op.code for op in OPS if op.name.startswith("ksm-"))
 _ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
 
@@ -69,7 +70,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Userfault, Ksm):
+class Oracle(Userfault, Ksm, Guest):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -86,6 +87,13 @@ class Oracle(Userfault, Ksm):
             getattr(self, "_op_" + op.name.replace("-", "_")) if self._has.issuperset(op.needs) else self._lacks
             for op in OPS
         ]
+
+        self._accesses = {
+            BY_NAME["read"].code: self._load,
+            BY_NAME["write"].code: self._store,
+            BY_NAME["guest-read"].code: self._guest_load,
+            BY_NAME["guest-write"].code: self._guest_store,
+        }
 
     def _lacks(self, _: Operation) -> Outcome:
         self._rule = rules.SKIP_LACKS
@@ -182,7 +190,7 @@ class Oracle(Userfault, Ksm):
         by_page: dict[tuple[int, int], list[Waiter]] = {}
         for waiter in self._woken:
             by_page.setdefault((process_of(waiter.task), waiter.slot), []).append(waiter)
-        groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] == _WRITE for w in group)]
+        groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] in _WRITES for w in group)]
         return [waiter for group in groups for waiter in group]
 
     def _order_matters(self) -> bool:

@@ -297,6 +297,12 @@ KSM: Final = _rule(
     _ADMIN + "ksm.rst, Overview",
 )
 
+# --- secondary MMU ---
+GUEST_FAULT: Final = _rule(
+    "guest-fault", "An access that its task could not make is EFAULT through a secondary MMU.",
+    "Documentation/core-api/pin_user_pages.rst (get_user_pages() follows the rules of the address space)",
+)
+
 # --- bits of a snapshot that documentation leaves open ---
 FORK_ZERO_PAGE: Final = _rule(
     "fork-zero-page", "Whether a zero page of the parent is mapped in the child is the kernel's choice.",

@@ -32,6 +32,8 @@ from faultline.program.model import (
     EVENT_FORK,
     EXIT,
     FORK,
+    GUEST_READ,
+    GUEST_WRITE,
     MADVISE,
     MERGE,
     MERGEABLE,
@@ -229,6 +231,13 @@ def _read(model: Model, gene: bytes) -> list[Operation]:
 def _write(model: Model, gene: bytes) -> list[Operation]:
     task = _task(model, gene)
     return [*_map_first(model, task), (WRITE, task, _slot(model, gene), _value(gene))]
+
+
+def _guest(model: Model, gene: bytes) -> list[Operation]:
+    """An access by the guest, whose secondary MMU then knows the page."""
+    task, slot = _task(model, gene), _slot(model, gene)
+    ops = _map_first(model, task)
+    return [*ops, (GUEST_READ, task, slot) if gene[6] & 1 else (GUEST_WRITE, task, slot, _value(gene))]
 
 
 def _fork(model: Model, gene: bytes) -> list[Operation]:
@@ -458,6 +467,7 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_close, 1),
     (_wake, 1),
     (_event, 2),
+    (_guest, 2),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2

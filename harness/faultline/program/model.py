@@ -38,6 +38,7 @@ MMAP, MUNMAP, MPROTECT, MADVISE = map(_code, ("mmap", "munmap", "mprotect", "mad
 READ, WRITE, FORK, EXIT, OPEN = map(_code, ("read", "write", "fork", "exit", "uffd-open"))
 REGISTER, UNREGISTER, CLOSE = map(_code, ("uffd-register", "uffd-unregister", "uffd-close"))
 WP, RESOLVE, COPY, ZEROPAGE = map(_code, ("uffd-wp", "uffd-resolve", "uffd-copy", "uffd-zeropage"))
+GUEST_READ, GUEST_WRITE = map(_code, ("guest-read", "guest-write"))
 WAKE, EVENT, MERGE, SCAN = map(_code, ("uffd-wake", "uffd-read", "ksm-merge", "ksm-scan"))
 
 NONE, R, RW = (PROT.words.index(word) for word in ("none", "r", "rw"))
@@ -150,10 +151,11 @@ def _does_access(model: Model, op: Operation) -> None:
     for handle, uffd in model.uffds.items():
         if uffd.owner == process and not uffd.features & SIGBUS:
             missing = uffd.missing & bit and not model.present[process] & bit
-            if missing or (op[0] == WRITE and uffd.protected & bit and not uffd.features & WP_ASYNC):
+            writes = op[0] in (WRITE, GUEST_WRITE)
+            if missing or (writes and uffd.protected & bit and not uffd.features & WP_ASYNC):
                 model.blocked[op[1]] = (handle, op[2])
                 return
-            uffd.protected &= ~bit if op[0] == WRITE else -1
+            uffd.protected &= ~bit if writes else -1
     model.present[process] |= bit & model.mapped[process]
 
 
@@ -265,6 +267,8 @@ _EFFECT_BY_CODE: Final[dict[int, _Effect]] = {
     MADVISE: _does_madvise,
     READ: _does_access,
     WRITE: _does_access,
+    GUEST_READ: _does_access,
+    GUEST_WRITE: _does_access,
     FORK: _does_fork,
     EXIT: _does_exit,
     OPEN: _does_open,

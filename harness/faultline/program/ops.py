@@ -112,6 +112,7 @@ NEEDS: Final = (
     Need("uffd", "userfaultfd (CONFIG_USERFAULTFD)"),
     Need("uffd-wp", "write protection by userfaultfd (Linux 5.7)"),
     Need("ksm", "KSM (CONFIG_KSM)"),
+    Need("guest", "mmu notifiers (CONFIG_MMU_NOTIFIER)"),
 )
 NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
 
@@ -235,6 +236,16 @@ _ROWS: Final = [
     # --- huge: transparent huge pages ---
 
     # --- fail: failure injection, secondary MMU ---
+    *_family(
+        "guest", ("guest",),
+        ("guest-read", _T, (("start", SLOT),), "a virtual machine's load, as KVM serves it",
+         "Reads the page through a secondary MMU of the process, which finds it by get_user_pages() and keeps the "
+         "translation until a notifier takes it back; the outcome is the page's byte.",
+         "EFAULT: an access of the task itself would be a signal", "Documentation/mm/mmu_notifier.rst"),
+        ("guest-write", _T, (("start", SLOT), ("value", VALUE)), "a virtual machine's stores, as KVM serves them",
+         "Fills the page with the byte through the secondary MMU.",
+         "EFAULT: an access of the task itself would be a signal", "Documentation/mm/mmu_notifier.rst"),
+    ),
 
 ]  # fmt: skip
 
