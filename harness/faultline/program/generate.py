@@ -233,6 +233,7 @@ def _write(model: Model, gene: bytes) -> list[Operation]:
     return [*_map_first(model, task), (WRITE, task, _slot(model, gene), _value(gene))]
 
 
+@_needing("guest")
 def _guest(model: Model, gene: bytes) -> list[Operation]:
     """An access by the guest, whose secondary MMU then knows the page."""
     task, slot = _task(model, gene), _slot(model, gene)
