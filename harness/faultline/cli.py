@@ -512,7 +512,7 @@ def command_line(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except FaultlineError as error:
-        return _complain(str(error), error.status)
+        return _complain(str(error), error.status, error.details)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return ExitStatus.USAGE
@@ -532,8 +532,8 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _complain(message: str, status: ExitStatus) -> ExitStatus:
-    print("faultline: " + " ".join(message.split()), file=sys.stderr)
+def _complain(message: str, status: ExitStatus, details: Sequence[str] = ()) -> ExitStatus:
+    print("faultline: " + " ".join(message.split()), *details, sep="\n", file=sys.stderr)
     return status
 
 

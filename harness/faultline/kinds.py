@@ -53,9 +53,10 @@ class ExitStatus(IntEnum):
 class FaultlineError(Exception):
     """An error that the user sees as one line: what, where, and what to do.
 
-    ``status`` is the exit status of the command that it ends.
+    ``status`` is the exit status of the command that it ends; ``details`` are further lines, where one cannot hold all.
     """
 
-    def __init__(self, message: str, status: ExitStatus = ExitStatus.ERROR) -> None:
+    def __init__(self, message: str, status: ExitStatus = ExitStatus.ERROR, *, details: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.status = status
+        self.details = details

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from faultline.build.headers import BOUNDS_SOURCE, bounds, generated
+from faultline.build.lacks import CompileError, Lacks, UndefinedData
 from faultline.build.link import Linker, plan
 from faultline.build.objects import Compiled, Compiler, digest
 from faultline.build.profile import read_profile
@@ -107,9 +108,10 @@ class _Job:
 
     def run(self) -> tuple[Path, str, tuple[str, ...], bool]:
         config = read_profile(self.csrc, self.profile)
-        units = find_units(self.csrc, self.tree.path, self.overlay, config)
+        lacks = Lacks()
+        units = find_units(self.csrc, self.tree.path, self.overlay, config, lacks)
         compiler = self._compiler(config)
-        objects = self._objects(compiler, units)
+        objects = self._objects(compiler, units, lacks)
         script = self.csrc / "link.ld"
         linker = Linker(compiler.toolchain, self.root, self.work, script if script.is_file() else None)
         key = digest(linker.identity, _builder(), *(f"{entry.unit.name} {entry.key}" for entry in objects))
@@ -119,6 +121,9 @@ class _Job:
             touch(listing)
             return library, key, tuple(listing.read_text().split()), not any(entry.fresh for entry in objects)
         self.progress("link", len(units), len(units))
+        if lacks:
+            self._lacking_data(linker, compiler, objects, units, lacks)
+            raise lacks.error(self.tree)
         made, traps = linker.link(plan(objects, partial(self._kinds, compiler)))
         with writing(self.root):
             store(listing, "\n".join(traps).encode())
@@ -159,22 +164,54 @@ class _Job:
         store_folder({path: content.encode() for path, content in headers.items()}, folder, self.root)
         return folder
 
-    def _objects(self, compiler: Compiler, units: list[Unit]) -> list[Compiled]:
-        """All objects, in the order of ``units``; patched files first, as they are what may fail, then big ones."""
+    def _lacking_data(
+        self, linker: Linker, compiler: Compiler, objects: list[Compiled], units: list[Unit], lacks: Lacks
+    ) -> None:
+        """Adds the variables that nothing defines, as far as that can be told without what did not compile."""
+        failed = {error.unit for error in lacks.units}
+        texts = [self._text(unit) for unit in units if unit.name in failed]
+        try:
+            linker.link(plan(objects, partial(self._kinds, compiler)))
+        except UndefinedData as error:
+            for name, users in error.users.items():
+                if not any(re.search(rf"\b{re.escape(name)}\b", text) for text in texts):
+                    lacks.data[name] = users
+        except FaultlineError:
+            pass  # what else the linker has to say follows from what is missing
+
+    def _text(self, unit: Unit) -> str:
+        """The source of a unit, with that of the kernel file that it stands for."""
+        own = unit.source.read_text(errors="replace") if unit.source.is_file() else ""
+        return own + (self.overlay.read(unit.replaces or unit.name) or "")
+
+    def _objects(self, compiler: Compiler, units: list[Unit], lacks: Lacks) -> list[Compiled]:
+        """All objects that there are, in the order of ``units``; patched files first, as they may fail, then big ones.
+
+        Without patches what does not compile goes to ``lacks``, with patches the first failure is raised.
+        """
 
         def urgency(unit: Unit) -> tuple[bool, int]:
             size = unit.source.stat().st_size if unit.source.is_file() else 0
             return (unit.replaces or unit.name) not in self.overlay.touched, -size
 
-        def compile_unit(unit: Unit) -> Compiled:
-            return compiler.object(unit, flags(unit, self.tree, self.overlay, self.variant))
+        def compile_unit(unit: Unit) -> Compiled | CompileError:
+            try:
+                return compiler.object(unit, flags(unit, self.tree, self.overlay, self.variant))
+            except CompileError as error:
+                if self.overlay.touched:
+                    raise
+                return error
 
         done: dict[str, Compiled] = {}
         ordered = sorted(units, key=urgency)
         for unit, entry in self._parallel(compile_unit, ordered):
+            if isinstance(entry, CompileError):
+                lacks.units.append(entry)
+                continue
             done[unit.name] = entry
             self.progress(f"compile {unit.name}" if entry.fresh else "cached", len(done), len(units))
-        return [done[unit.name] for unit in units]
+        lacks.units.sort(key=lambda error: error.unit)
+        return [done[unit.name] for unit in units if unit.name in done]
 
     def _kinds(self, compiler: Compiler, users: dict[str, list[Compiled]]) -> dict[str, bool]:
         """Which symbols are functions, as the compiler declares them in one of the units that use each."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from faultline.build.elf import function_names
+from faultline.build.lacks import UndefinedData
 from faultline.build.objects import Compiled
 from faultline.build.toolchain import Toolchain
 from faultline.kinds import FaultlineError
@@ -152,9 +153,10 @@ class Linker:
         if missing:
             shown = [f"{name} ({', '.join(users)})" for name, users in sorted(missing.items())]
             more = f" and {len(shown) - _SHOWN_MAX} more" if len(shown) > _SHOWN_MAX else ""
-            raise FaultlineError(
+            raise UndefinedData(
                 f"nothing defines this, and no trap can stand for data: {', '.join(shown[:_SHOWN_MAX])}{more};"
-                " define it in csrc/host"
+                " define it in csrc/host",
+                dict(sorted(missing.items())),
             )
         if status != 0:
             for path, name in names.items():

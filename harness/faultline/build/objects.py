@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from faultline.build.elf import Symbols, read_symbols
+from faultline.build.lacks import CompileError
 from faultline.build.toolchain import Toolchain
 from faultline.build.units import Role, Roots, Unit
 from faultline.kinds import FaultlineError
@@ -200,13 +201,15 @@ class Compiler:
     def _error(self, unit: Unit, stderr: str) -> FaultlineError:
         if "No space left on device" in stderr:
             return no_space(self.root)
-        found = re.search(r"^(\S[^\n]*?:\d+):\d+: (?:fatal )?error: (.*)$", stderr, re.MULTILINE)
+        found = re.findall(r"^(\S[^\n]*?:\d+):\d+: (?:fatal )?error: (.*)$", stderr, re.MULTILINE)
         if not found:
             lines = [line for line in stderr.splitlines() if line.strip()] or ["the compiler died without a message"]
-            return FaultlineError(f"{unit.name} does not compile: {lines[0][:_MESSAGE_MAX]}")
-        place = self._shown(self.roots.collapse(found[1]))
-        message = found[2] if len(found[2]) <= _MESSAGE_MAX else found[2][: _MESSAGE_MAX - 3] + "..."
-        return FaultlineError(f"{place}: error: {message}{self._blame(unit, place.rpartition(':')[0])}")
+            message = f"does not compile: {lines[0][:_MESSAGE_MAX]}"
+            return CompileError(f"{unit.name} {message}", unit.name, ((unit.name, message),))
+        errors = tuple((self._shown(self.roots.collapse(place)), _shortened(message)) for place, message in found)
+        place, message = errors[0]
+        blame = self._blame(unit, place.rpartition(":")[0])
+        return CompileError(f"{place}: error: {message}{blame}", unit.name, errors)
 
     def _blame(self, unit: Unit, path: str) -> str:
         """Which patch touched the place of an error, or what else may be behind it."""
@@ -217,6 +220,10 @@ class Compiler:
         if self.overlay.touched:
             return f" (in {own}; patched: {', '.join(sorted(self.overlay.touched))})"
         return "" if path == own else f" (while compiling {unit.name})"
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _MESSAGE_MAX else message[: _MESSAGE_MAX - 3] + "..."
 
 
 def _object_key(base: str, depends: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, Literal
 
+from faultline.build.lacks import Lacks
 from faultline.kinds import FaultlineError
 from faultline.tree import Overlay, TreeInfo
 
@@ -92,22 +93,21 @@ class Roots:
         return os.path.normpath(path)
 
 
-def find_units(csrc: Path, tree: Path, overlay: Overlay, config: Collection[str]) -> list[Unit]:
+def find_units(csrc: Path, tree: Path, overlay: Overlay, config: Collection[str], lacks: Lacks) -> list[Unit]:
     """All units, kernel files in the order of sources.txt first; ``config`` names the settings of the profile.
 
-    Raises :class:`FaultlineError`: a file that the tree lacks, glue for a file that is not built.
+    Files that the tree should have go to ``lacks``.  Raises :class:`FaultlineError`: glue for a file that no tree
+    builds.
     """
     units: list[Unit] = []
-    left_out: set[Path] = set()
-    for choices, path in _sources(csrc, overlay, config):
-        if path is None:
-            left_out |= {_glue(csrc, choice) for choice in choices}
-        else:
+    glued: set[Path] = set()
+    for choices, path in _sources(csrc, overlay, config, lacks):
+        glued |= {_glue(csrc, choice) for choice in choices}
+        if path is not None:
             units.append(_kernel_unit(csrc, tree, path))
-    used = {unit.source for unit in units} | left_out
     for glue in sorted((csrc / "kernel").glob("*.c")):
-        if glue not in used:
-            raise FaultlineError(f"csrc/kernel/{glue.name} stands for no file that sources.txt names and the tree has")
+        if glue not in glued:
+            raise FaultlineError(f"csrc/kernel/{glue.name} stands for no file that sources.txt names")
     for role in (Role.HOST, Role.CHECK, Role.POSIX):
         for source in sorted((csrc / role.value).glob("*.c")):
             units.append(Unit(f"csrc/{role.value}/{source.name}", source, role))
@@ -125,8 +125,10 @@ def _kernel_unit(csrc: Path, tree: Path, path: str) -> Unit:
     return Unit(path, tree / path, Role.KERNEL)
 
 
-def _sources(csrc: Path, overlay: Overlay, config: Collection[str]) -> Iterator[tuple[list[str], str | None]]:
-    """For each line its choices, and the one to build: None if the profile leaves the file out."""
+def _sources(
+    csrc: Path, overlay: Overlay, config: Collection[str], lacks: Lacks
+) -> Iterator[tuple[list[str], str | None]]:
+    """For each line its choices, and the one to build: None if the profile or the tree leaves the file out."""
     listing = csrc / "sources.txt"
     try:
         lines = listing.read_text().splitlines()
@@ -138,12 +140,10 @@ def _sources(csrc: Path, overlay: Overlay, config: Collection[str]) -> Iterator[
             continue
         choices = [choice.strip() for choice in files.removeprefix("?").split("|")]
         present = [choice for choice in choices if overlay.exists(choice)]
-        if condition and condition not in config:
-            yield choices, None
-        elif present:
-            yield choices, present[0]
-        elif not files.startswith("?"):
-            raise FaultlineError(f"{listing.name}:{number}: the tree has no {' or '.join(choices)}")
+        wanted = not condition or condition in config
+        if wanted and not present and not files.startswith("?"):
+            lacks.files.append(f"{' or '.join(choices)} (named by {listing.name}:{number})")
+        yield choices, present[0] if wanted and present else None
 
 
 def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant) -> list[str]:
