@@ -74,7 +74,7 @@ static void init_node(void)
 
 static void init_zero_page(void)
 {
-#if FL_KVER < 700
+#ifndef FL_HAVE_GENERIC_ZERO_PAGE
 	extern unsigned long zero_pfn;
 
 	zero_pfn = page_to_pfn(fl_zero_page);

@@ -28,7 +28,7 @@ struct file *fl_file_alloc(const struct file_operations *fops, void *private_dat
 
 	if (!file)
 		return ERR_PTR(-ENFILE);
-#if FL_KVER >= 613
+#ifdef FL_HAVE_FILE_REF
 	file_ref_init(&file->f_ref, 1);
 #else
 	atomic_long_set(&file->f_count, 1);
@@ -39,9 +39,20 @@ struct file *fl_file_alloc(const struct file_operations *fops, void *private_dat
 	return file;
 }
 
+#ifdef FL_HAVE_FILE_REF
+/* The count went below zero: it was the last reference, or one too many. */
+bool __file_ref_put(file_ref_t *ref, unsigned long count)
+{
+	if (unlikely(count != FILE_REF_NOREF))
+		fl_report(FL_KIND_USE_AFTER_FREE, NULL, "fput() of a file without references");
+	atomic_long_set(&ref->refcnt, FILE_REF_DEAD);
+	return true;
+}
+#endif
+
 void fput(struct file *file)
 {
-#if FL_KVER >= 613
+#ifdef FL_HAVE_FILE_REF
 	if (!file_ref_put(&file->f_ref))
 		return;
 #else

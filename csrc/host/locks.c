@@ -180,9 +180,10 @@ static __always_inline void release_rwsem(struct rw_semaphore *sem, int kind, co
 
 void __init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key)
 {
-	atomic_long_set(&sem->count, 0);
-	atomic_long_set(&sem->owner, 0);
+	memset(sem, 0, sizeof(*sem));
+#ifdef FL_HAVE_RWSEM_WAIT_LIST
 	INIT_LIST_HEAD(&sem->wait_list);
+#endif
 }
 
 void __sched down_read(struct rw_semaphore *sem) { take_rwsem(sem, FL_LOCK_RWSEM_READ, IP, false); }
@@ -235,10 +236,16 @@ static __always_inline int take_mutex(struct mutex *lock, const void *ip, bool k
 	return 0;
 }
 
+#ifdef FL_HAVE_MUTEX_INIT_GENERIC
+void mutex_init_generic(struct mutex *lock)
+#else
 void __mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)
+#endif
 {
-	atomic_long_set(&lock->owner, 0);
+	memset(lock, 0, sizeof(*lock));
+#ifdef FL_HAVE_MUTEX_WAIT_LIST
 	INIT_LIST_HEAD(&lock->wait_list);
+#endif
 }
 
 void __sched mutex_lock(struct mutex *lock) { take_mutex(lock, IP, false); }

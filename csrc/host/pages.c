@@ -6,6 +6,7 @@
  * depends on the program alone.
  */
 #include "host/host.h"
+#include <asm/pgalloc.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
 #include <linux/swap.h>
@@ -79,12 +80,15 @@ static void first_use(unsigned long end)
 		stale[fresh_from] = 1;
 }
 
+/* The first word, whatever the tree's type for it. */
+static unsigned long *flags_of(struct page *page)
+{
+	return (unsigned long *)&page->flags;
+}
+
 static void prepare(struct page *page, int count)
 {
-	page->flags = 0;
-	page->mapping = NULL;
-	page->index = 0;
-	page->private = 0;
+	memset(page, 0, sizeof(*page));
 	INIT_LIST_HEAD(&page->lru);
 	atomic_set(&page->_mapcount, -1);
 	set_page_count(page, count);
@@ -128,11 +132,11 @@ static const char *bad_state(struct page *page)
 		return "references left";
 	if (atomic_read(&page->_mapcount) != -1 && !page_has_type(page))
 		return "still mapped (mapcount)";
-	if (page->flags & (1UL << PG_locked))
+	if (*flags_of(page) & (1UL << PG_locked))
 		return "locked";
-	if (page->flags & (1UL << PG_lru))
+	if (*flags_of(page) & (1UL << PG_lru))
 		return "on an LRU list";
-	if (page->flags & (1UL << PG_writeback))
+	if (*flags_of(page) & (1UL << PG_writeback))
 		return "under writeback";
 	return NULL;
 }
@@ -152,7 +156,7 @@ void fl_page_free(struct page *page, unsigned int order)
 		if (unlikely(fl_guest_entries))
 			fl_guest_page_freed(page_to_pfn(page + i));
 		page[i].mapping = NULL;
-		page[i].flags = 0;
+		*flags_of(page + i) = 0;
 		atomic_set(&page[i]._mapcount, -1);
 		give(index + i);
 		stale[index + i] = 1;
@@ -277,16 +281,19 @@ void free_unref_page_list(struct list_head *list)
 }
 #endif
 
-#if FL_KVER >= 614
+/* Called where trees have it; those that do not have other code in its place. */
 void free_frozen_pages(struct page *page, unsigned int order)
 {
 	fl_page_free(page, order);
 }
-#endif
 
 pgd_t *pgd_alloc(struct mm_struct *mm)
 {
+#ifdef FL_HAVE_GENERIC_PGD_ALLOC
+	return __pgd_alloc(mm, 0);
+#else
 	struct page *page = fl_page_alloc(GFP_KERNEL | __GFP_ZERO, 0);
 
 	return page ? page_to_virt(page) : NULL;
+#endif
 }

@@ -285,7 +285,13 @@ void *name(struct kmem_cache *cache, struct list_lru *lru, gfp_t gfp) { return o
 #define CACHE_ALLOC_NODE(name) \
 void *name(struct kmem_cache *cache, gfp_t gfp, int node) { return object_alloc(cache, gfp); }
 #define CACHE_ALLOC_BULK(name) \
-int name(struct kmem_cache *cache, gfp_t gfp, size_t count, void **objects) { return alloc_bulk(cache, gfp, count, objects); }
+BULK_RESULT name(struct kmem_cache *cache, gfp_t gfp, size_t count, void **objects) { return alloc_bulk(cache, gfp, count, objects); }
+
+#ifdef FL_HAVE_SLAB_BULK_BOOL
+#define BULK_RESULT	bool	/* all or nothing */
+#else
+#define BULK_RESULT	int	/* how many */
+#endif
 
 static int alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t count, void **objects)
 {
@@ -339,3 +345,75 @@ void kfree(const void *object) { memory_free(object); }
 void kvfree(const void *object) { memory_free(object); }
 void kfree_sensitive(const void *object) { memory_free(object); }
 void vfree(const void *object) { memory_free(object); }
+
+#ifdef FL_HAVE_SLAB_SHEAF
+/*
+ * Objects set aside, so that taking them later cannot fail.
+ * keeps: what was asked for is there or the call fails.  leaves out: spare objects, use of one sheaf by several callers.
+ */
+struct slab_sheaf {
+	unsigned int count, room;
+	void *objects[];
+};
+
+static bool sheaf_fill(struct kmem_cache *cache, gfp_t gfp, struct slab_sheaf *sheaf, unsigned int count)
+{
+	while (sheaf->count < count) {
+		void *object = object_alloc(cache, gfp);
+
+		if (!object)
+			return false;
+		sheaf->objects[sheaf->count++] = object;
+	}
+	return true;
+}
+
+void kmem_cache_return_sheaf(struct kmem_cache *cache, gfp_t gfp, struct slab_sheaf *sheaf)
+{
+	while (sheaf->count)
+		kmem_cache_free(cache, sheaf->objects[--sheaf->count]);
+	memory_free(sheaf);
+}
+
+struct slab_sheaf *kmem_cache_prefill_sheaf(struct kmem_cache *cache, gfp_t gfp, unsigned int count)
+{
+	struct slab_sheaf *sheaf = memory_alloc(struct_size(sheaf, objects, count), gfp);
+
+	if (!sheaf)
+		return NULL;
+	sheaf->count = 0;
+	sheaf->room = count;
+	if (sheaf_fill(cache, gfp, sheaf, count))
+		return sheaf;
+	kmem_cache_return_sheaf(cache, gfp, sheaf);
+	return NULL;
+}
+
+int kmem_cache_refill_sheaf(struct kmem_cache *cache, gfp_t gfp, struct slab_sheaf **sheafp, unsigned int count)
+{
+	struct slab_sheaf *old = *sheafp, *bigger;
+
+	if (count <= old->room)
+		return sheaf_fill(cache, gfp, old, count) ? 0 : -ENOMEM;
+	bigger = kmem_cache_prefill_sheaf(cache, gfp, count);
+	if (!bigger)
+		return -ENOMEM;
+	kmem_cache_return_sheaf(cache, gfp, old);
+	*sheafp = bigger;
+	return 0;
+}
+
+void *kmem_cache_alloc_from_sheaf_noprof(struct kmem_cache *cache, gfp_t gfp, struct slab_sheaf *sheaf)
+{
+	void *object = sheaf->count ? sheaf->objects[--sheaf->count] : NULL;
+
+	if (object && (gfp & __GFP_ZERO))
+		memset(object, 0, cache->size);
+	return object;
+}
+
+unsigned int kmem_cache_sheaf_size(struct slab_sheaf *sheaf)
+{
+	return sheaf->count;
+}
+#endif

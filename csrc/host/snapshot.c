@@ -15,6 +15,20 @@ static unsigned int content(const unsigned char *page)
 	return page[0] | (fl_posix_is_uniform(page) ? 0 : FL_BIT_MIXED);
 }
 
+/* A write-protected page that is not there: a swap entry's bit or, where trees have them, a marker. */
+static bool absent_uffd_wp(pte_t pte)
+{
+	if (pte_swp_uffd_wp(pte))
+		return true;
+#if defined(FL_HAVE_SOFTLEAF)
+	return pte_is_uffd_wp_marker(pte);
+#elif defined(FL_HAVE_PTE_MARKER)
+	return is_pte_marker_entry(pte_to_swp_entry(pte)) && pte_marker_uffd_wp(pte);
+#else
+	return false;
+#endif
+}
+
 static unsigned int vma_bits(struct vm_area_struct *vma)
 {
 	unsigned int bits = FL_BIT_MAPPED;
@@ -43,7 +57,7 @@ static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
 		return 0;
 	if (!pte_present(pte)) {
 		bits = FL_BIT_SWAP;
-		if (pte_swp_uffd_wp(pte) || (is_pte_marker_entry(pte_to_swp_entry(pte)) && pte_marker_uffd_wp(pte)))
+		if (absent_uffd_wp(pte))
 			bits |= FL_BIT_UFFD_WP;
 		return bits;
 	}
@@ -130,6 +144,15 @@ void fl_put_sharing(struct fl_trace *trace)
 		first[seen[--nseen]] = 0;
 }
 
+static bool is_ksm(struct page *page)
+{
+#ifdef FL_HAVE_FOLIO_TEST_KSM
+	return folio_test_ksm(page_folio(page));
+#else
+	return PageKsm(page);
+#endif
+}
+
 /* Per slot, for a comparison with another build: entry bits, mapcount, references, AnonExclusive. */
 void fl_put_internals(struct fl_trace *trace)
 {
@@ -142,8 +165,8 @@ void fl_put_internals(struct fl_trace *trace)
 				struct page *page = pte_page(pte);
 
 				word |= (atomic_read(&page->_mapcount) + 1) << 12 | (page_ref_count(page) & 0xff) << 20;
-				word |= PageAnon(page) && !PageKsm(page) && PageAnonExclusive(page) ? 1U << 28 : 0;
-				word |= PageKsm(page) ? 1U << 29 : 0;
+				word |= PageAnon(page) && !is_ksm(page) && PageAnonExclusive(page) ? 1U << 28 : 0;
+				word |= is_ksm(page) ? 1U << 29 : 0;
 			}
 			fl_put32(trace, word);
 		}

@@ -36,7 +36,7 @@ static inline pte_t pfn_pte(unsigned long pfn, pgprot_t prot)
 {
 	return __pte((pfn << PAGE_SHIFT) | pgprot_val(prot));
 }
-#if FL_KVER < 616
+#ifndef FL_HAVE_GENERIC_MK_PTE
 #define mk_pte(page, prot)	pfn_pte(page_to_pfn(page), prot)
 #endif
 

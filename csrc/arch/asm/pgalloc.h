@@ -26,7 +26,11 @@ static inline void pud_populate(struct mm_struct *mm, pud_t *pud, pmd_t *table)
 #define pmd_pgtable(pmd)	pmd_page(pmd)
 #endif
 /* A table is given back after the flush, as a CPU may still walk it until then. */
-#if FL_KVER >= 606
+#ifdef FL_HAVE_TLB_REMOVE_PAGE_PTDESC
+#ifdef FL_HAVE_PAGETABLE_DTOR
+#define pagetable_pte_dtor	pagetable_dtor
+#define pagetable_pmd_dtor	pagetable_dtor
+#endif
 #define __pte_free_tlb(tlb, table, address) do {			\
 	pagetable_pte_dtor(page_ptdesc(table));				\
 	tlb_remove_page_ptdesc((tlb), page_ptdesc(table));		\
@@ -35,6 +39,9 @@ static inline void pud_populate(struct mm_struct *mm, pud_t *pud, pmd_t *table)
 	pagetable_pmd_dtor(virt_to_ptdesc(table));			\
 	tlb_remove_page_ptdesc((tlb), virt_to_ptdesc(table));		\
 } while (0)
+#elif defined(FL_HAVE_TLB_REMOVE_PTDESC)
+#define __pte_free_tlb(tlb, table, address)	tlb_remove_ptdesc((tlb), page_ptdesc(table))
+#define __pmd_free_tlb(tlb, table, address)	tlb_remove_ptdesc((tlb), virt_to_ptdesc(table))
 #else
 #define __pte_free_tlb(tlb, table, address) do {			\
 	pgtable_pte_page_dtor(table);					\

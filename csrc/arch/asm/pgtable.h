@@ -52,7 +52,7 @@ struct mm_struct;
 struct vm_fault;
 extern pgd_t swapper_pg_dir[];
 extern struct page *fl_zero_page;
-#if FL_KVER < 700
+#ifndef FL_HAVE_GENERIC_ZERO_PAGE
 #define ZERO_PAGE(vaddr)	(fl_zero_page)
 #endif
 

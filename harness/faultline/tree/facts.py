@@ -29,6 +29,23 @@ class Fact:
 
 FACTS: Final = (
     Fact("maple-tree", ("lib/maple_tree.c",)),
+    Fact("uffd-one-file", ("mm/userfaultfd.c",), r"^static int __init userfaultfd_init\("),
+    Fact("generic-mk-pte", ("include/linux/mm.h",), r"^static inline pte_t mk_pte\("),
+    Fact("generic-zero-page", ("include/linux/pgtable.h",), r"\b__zero_page;"),
+    Fact("tlb-remove-page-ptdesc", ("include/asm-generic/tlb.h",), r"\btlb_remove_page_ptdesc\("),
+    Fact("tlb-remove-ptdesc", ("include/asm-generic/tlb.h",), r"\btlb_remove_ptdesc\("),
+    Fact("pagetable-dtor", ("include/linux/mm.h",), r"\bpagetable_dtor\("),
+    Fact("rwsem-wait-list", ("include/linux/rwsem.h",), r"^\s+struct list_head\s+wait_list"),
+    Fact("mutex-wait-list", ("include/linux/mutex.h", "include/linux/mutex_types.h"),
+         r"^\s+struct list_head\s+wait_list"),
+    Fact("mutex-init-generic", ("include/linux/mutex.h",), r"\bmutex_init_generic\("),
+    Fact("pte-marker", ("include/linux/swapops.h",), r"\bis_pte_marker_entry\b"),
+    Fact("softleaf", ("include/linux/leafops.h",)),
+    Fact("generic-pgd-alloc", ("include/asm-generic/pgalloc.h",), r"\b__pgd_alloc\("),
+    Fact("file-ref", ("include/linux/file_ref.h",)),
+    Fact("slab-sheaf", ("include/linux/slab.h",), r"^struct slab_sheaf\b"),
+    Fact("slab-bulk-bool", ("include/linux/slab.h",), r"^bool kmem_cache_alloc_bulk"),
+    Fact("folio-test-ksm", ("include/linux/page-flags.h",), r"\bfolio_test_ksm\("),
 )  # fmt: skip
 
 
