@@ -438,8 +438,58 @@ def test_a_file_of_a_setting_that_the_profile_lacks_is_left_out_with_its_glue(mi
 
 
 def test_a_source_that_the_tree_lacks(mini: Mini) -> None:
-    write(mini.csrc, {"sources.txt": "mm/memory.c\n\nmm/a.c | mm/b.c # either\n"})
-    assert message(mini) == "sources.txt:3: the tree has no mm/a.c or mm/b.c"
+    write(mini.csrc, {"sources.txt": "mm/memory.c\nmm/ksm.c\nmm/a.c | mm/b.c # either\n"})
+    with pytest.raises(FaultlineError) as caught:
+        mini.build()
+    assert caught.value.details[:2] == ("files that are not there:", "  mm/a.c or mm/b.c (named by sources.txt:3)")
+
+
+def test_all_that_a_tree_lacks_is_one_list(mini: Mini) -> None:
+    mini.tree = write(
+        mini.tree,
+        {
+            "Makefile": "VERSION = 6\nPATCHLEVEL = 99\n",
+            "mm/internal.h": "#define INTERNAL renamed\n",
+            "mm/ksm.c": "#include <linux/moved.h>\n",
+            "mm/debug.c": "extern int lacking, elsewhere;\nint fl_debug(void)\n{\n\treturn lacking + elsewhere;\n}\n",
+            "mm/rmap.c": '#include "internal.h"\nint elsewhere;\nint fl_rmap(void)\n{\n\treturn INTERNAL;\n}\n',
+        },
+    )
+    write(mini.csrc, {"sources.txt": "mm/memory.c\nmm/rmap.c\nmm/ksm.c\nmm/debug.c\nmm/gone.c | mm/left.c\n"})
+    with pytest.raises(FaultlineError) as caught:
+        mini.build()
+    assert caught.value.status == ExitStatus.ERROR
+    assert str(caught.value) == (
+        "Linux 6.99 and the machine do not fit yet: 1 file that is not there, 1 header that is not there, "
+        "2 compiler errors, 1 variable that nothing defines; see docs/adding-a-kernel-version.md"
+    )
+    untried = caught.value.details[-1]
+    assert caught.value.details == (
+        "files that are not there:",
+        "  mm/gone.c or mm/left.c (named by sources.txt:5)",
+        "headers that are not there:",
+        "  linux/moved.h (wanted by mm/ksm.c:1)",
+        "compiler errors:",
+        "  mm/memory.c:6: use of undeclared identifier 'renamed' (in mm/memory.c)",
+        "  mm/rmap.c:5: use of undeclared identifier 'renamed' (in mm/rmap.c)",
+        "variables that nothing defines:",
+        "  lacking (used in mm/debug.c)",
+        untried,
+    )
+    assert untried.startswith("Linux 6.99 was never tried")
+
+
+def test_one_error_in_many_files_is_one_line(mini: Mini) -> None:
+    write(mini.tree, {"mm/internal.h": "#define INTERNAL 20\n#error no\n"})
+    with pytest.raises(FaultlineError) as caught:
+        mini.build()
+    assert caught.value.details == ("compiler errors:", "  mm/internal.h:2: no (in mm/memory.c, mm/rmap.c)")
+
+
+def test_with_a_patch_the_first_error_is_the_patch_s(mini: Mini) -> None:
+    write(mini.tree, {"mm/memory.c": "broken\n"})
+    patch = mini.edit("bad.diff", "mm/rmap.c", 4, "\treturn oops;")
+    assert message(mini, patch).endswith("(mm/rmap.c is changed by bad.diff)")
 
 
 def test_the_first_of_several_sources_is_built(mini: Mini) -> None:
