@@ -2,13 +2,15 @@
 /* Brings the machine up to where a program can run. */
 #include "host/host.h"
 #include <linux/cpumask.h>
-#include <linux/maple_tree.h>
 #include <linux/mmzone.h>
 #include <linux/radix-tree.h>
 #include <linux/rmap.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
 #include <linux/workqueue.h>
+#ifdef FL_HAVE_MAPLE_TREE
+#include <linux/maple_tree.h>
+#endif
 #include "internal.h"
 
 pgd_t swapper_pg_dir[PTRS_PER_PGD];

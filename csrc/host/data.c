@@ -4,13 +4,15 @@
 #include <linux/backing-dev.h>
 #include <linux/bio.h>
 #include <linux/cred.h>
-#include <linux/mnt_idmapping.h>
 #include <linux/pid.h>
 #include <linux/pipe_fs_i.h>
 #include <linux/sched/task.h>
 #include <linux/sched/user.h>
 #include <linux/swap.h>
 #include <linux/workqueue.h>
+#if __has_include(<linux/mnt_idmapping.h>)
+#include <linux/mnt_idmapping.h>
+#endif
 
 /* Read by code that runs here: no memory is held back. */
 unsigned long totalreserve_pages;
@@ -21,7 +23,9 @@ struct bio_set fs_bio_set;
 struct task_struct init_task;
 struct pid init_struct_pid;
 struct user_struct root_user;
-const struct pipe_buf_operations page_cache_pipe_buf_ops;
-const struct file_operations simple_offset_dir_operations;
+struct super_block *blockdev_superblock;
+struct backing_dev_info noop_backing_dev_info;
+const struct pipe_buf_operations page_cache_pipe_buf_ops, default_pipe_buf_ops;
+const struct file_operations simple_offset_dir_operations, simple_dir_operations;
 /* An opaque type: the address alone is used. */
 struct mnt_idmap { int unused; } nop_mnt_idmap;

@@ -64,6 +64,7 @@ void fput(struct file *file)
 	kmem_cache_free(file_cache, file);
 }
 
+#ifndef get_file_rcu
 /* An mm may name the file that it executes; here none does. */
 struct file *get_file_rcu(struct file __rcu **f)
 {
@@ -71,6 +72,7 @@ struct file *get_file_rcu(struct file __rcu **f)
 		fl_report(FL_KIND_TOOL_ERROR, NULL, "get_file_rcu() of a file");
 	return NULL;
 }
+#endif
 
 int get_unused_fd_flags(unsigned int flags)
 {

@@ -116,6 +116,7 @@ int fl_format(char *to, int room, const char *fmt, va_list args);
 struct fl_task *fl_task_get(int process, int index);
 void fl_task_run(struct fl_task *task);
 void fl_task_kill(struct fl_task *task);
+void fl_task_hand_in_counts(struct fl_task *task);
 void fl_task_block(void);
 void fl_wake_lock_waiters(const void *lock);
 void fl_tasks_init(void);

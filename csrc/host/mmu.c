@@ -209,13 +209,3 @@ unsigned long fl_clear_user(unsigned long to, unsigned long len)
 {
 	return copy_user(to, NULL, len, true);
 }
-
-unsigned long _copy_from_user(void *to, const void __user *from, unsigned long len)
-{
-	return fl_copy_from_user(to, (unsigned long)from, len);
-}
-
-unsigned long _copy_to_user(void __user *to, const void *from, unsigned long len)
-{
-	return fl_copy_to_user((unsigned long)to, from, len);
-}

@@ -110,6 +110,7 @@ void fl_op_exit(struct fl_task *task, const unsigned char *v)
 			continue;
 		if (other->state == FL_TASK_IDLE) {
 			other->state = FL_TASK_NONE;
+			fl_task_hand_in_counts(other);
 			other->ts->mm = NULL;
 			process->tasks &= ~(1 << i);
 			mmput(process->mm);
@@ -120,6 +121,14 @@ void fl_op_exit(struct fl_task *task, const unsigned char *v)
 	task->killed = true;
 	fl_done(task, 0);
 }
+
+/* A program that was built with newer headers may ask any kernel for these; one that lacks them says so. */
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED	(1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC	(1 << 15)
+#endif
 
 static const unsigned long features[] = {
 	UFFD_FEATURE_EVENT_FORK, UFFD_FEATURE_WP_ASYNC, UFFD_FEATURE_WP_UNPOPULATED, UFFD_FEATURE_SIGBUS,
@@ -253,14 +262,20 @@ void fl_op_uffd_zeropage(struct fl_task *task, const unsigned char *v)
 
 static long read_message(struct file *file, struct uffd_msg *msg)
 {
-	struct kiocb kiocb = { .ki_filp = file, .ki_flags = IOCB_NOWAIT };
-	struct iov_iter iter;
+	void __user *to = (void __user *)FL_WINDOW_ARGS;
 	long ret;
 
-#if FL_KVER >= 600
-	iov_iter_ubuf(&iter, ITER_DEST, (void __user *)FL_WINDOW_ARGS, sizeof(*msg));
+	if (file->f_op->read) {
+		ret = file->f_op->read(file, to, sizeof(*msg), &file->f_pos);
+	} else {
+		struct kiocb kiocb = { .ki_filp = file, .ki_flags = IOCB_NOWAIT };
+		struct iov_iter iter = { };
+
+#ifdef FL_HAVE_IOV_ITER_UBUF
+		iov_iter_ubuf(&iter, ITER_DEST, to, sizeof(*msg));
 #endif
-	ret = file->f_op->read_iter(&kiocb, &iter);
+		ret = file->f_op->read_iter(&kiocb, &iter);
+	}
 	if (ret > 0)
 		memcpy(msg, fl.args, sizeof(*msg));
 	return ret;

@@ -206,11 +206,11 @@ void fl_pages_init(void *arena)
 }
 
 /* The allocator's interface to the kernel, by version. */
-#if FL_KVER >= 610
+#ifdef FL_HAVE_ALLOC_NOPROF
 #define ALLOC_PAGES __alloc_pages_noprof
 #define FOLIO_ALLOC __folio_alloc_noprof
 #define GET_FREE_PAGES get_free_pages_noprof
-#elif FL_KVER >= 513
+#elif !defined(FL_HAVE_ALLOC_PAGES_NODEMASK)
 #define ALLOC_PAGES __alloc_pages
 #define FOLIO_ALLOC __folio_alloc
 #define GET_FREE_PAGES __get_free_pages
@@ -250,7 +250,7 @@ void free_pages(unsigned long addr, unsigned int order)
 		__free_pages(virt_to_page((void *)addr), order);
 }
 
-#if FL_KVER >= 514
+#ifdef FL_HAVE_FREE_UNREF_PAGE_ORDER
 void free_unref_page(struct page *page, unsigned int order)
 {
 	fl_page_free(page, order);
@@ -262,7 +262,7 @@ void free_unref_page(struct page *page)
 }
 #endif
 
-#if FL_KVER >= 610
+#ifdef FL_HAVE_FREE_UNREF_FOLIOS
 void free_unref_folios(struct folio_batch *batch)
 {
 	for (unsigned int i = 0; i < batch->nr; i++)
@@ -286,6 +286,16 @@ void free_frozen_pages(struct page *page, unsigned int order)
 {
 	fl_page_free(page, order);
 }
+
+#ifdef FL_HAVE_COMPOUND_DTORS
+/* The last reference to a compound page is given back through this table. */
+void free_compound_page(struct page *page)
+{
+	fl_page_free(page, compound_order(page));
+}
+
+compound_page_dtor * const compound_page_dtors[NR_COMPOUND_DTORS] = { [COMPOUND_PAGE_DTOR] = free_compound_page };
+#endif
 
 pgd_t *pgd_alloc(struct mm_struct *mm)
 {

@@ -74,7 +74,7 @@ static void *alloc(size_t size)
 	return ptr;
 }
 
-#if FL_KVER >= 610
+#ifdef FL_HAVE_ALLOC_NOPROF
 void __percpu *pcpu_alloc_noprof(size_t size, size_t align, bool reserved, gfp_t gfp)
 {
 	return alloc(size);

@@ -2,7 +2,9 @@
 /* The kernel log.  keeps: what the kernel itself calls a bug becomes a finding.  leaves out: the log. */
 #include "host/host.h"
 #include <linux/printk.h>
+#if __has_include(<linux/panic.h>)
 #include <linux/panic.h>
+#endif
 
 static void heard(const char *fmt, va_list args)
 {

@@ -8,6 +8,7 @@
 #include <linux/srcu.h>
 #include <linux/slab.h>
 
+static void *deferred[4096];
 static int ndeferred;
 static struct rcu_head *first, **last = &first;
 
@@ -35,20 +36,24 @@ void call_rcu(struct rcu_head *head, rcu_callback_t func)
 	queue(head, func);
 }
 
-#if FL_KVER >= 602
-static void *deferred[4096];
-
-/* keeps: the object lives until the operation has ended.  leaves out: batching. */
-void kvfree_call_rcu(struct rcu_head *head, void *ptr)
+static void defer(void *ptr)
 {
 	if (ndeferred == ARRAY_SIZE(deferred))
 		fl_report(FL_KIND_TOOL_ERROR, NULL, "too many objects wait for RCU");
 	deferred[ndeferred++] = ptr;
 }
+
+/* keeps: the object lives until the operation has ended.  leaves out: batching. */
+#ifdef FL_HAVE_KVFREE_CALL_RCU_PTR
+void kvfree_call_rcu(struct rcu_head *head, void *ptr)
+{
+	defer(ptr);
+}
 #else
+/* The callback is the head's offset in the object, or with no head the object itself. */
 void kvfree_call_rcu(struct rcu_head *head, rcu_callback_t func)
 {
-	queue(head, func);
+	defer(head ? (void *)head - (unsigned long)func : (void *)func);
 }
 #endif
 

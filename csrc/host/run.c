@@ -237,6 +237,7 @@ static void start_first_process(void)
 	struct mm_struct *mm = mm_alloc();
 
 	mm->task_size = TASK_SIZE;
+	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
 	fl.process[0].mm = mm;
 	fl_task_get(0, 0);
 }

@@ -39,12 +39,16 @@ static struct chunk *unused;
 static unsigned char large_order[FL_ARENA_PAGES];	/* order + 1 of a big kmalloc */
 static long large_live, large_at_mark;
 
+#ifdef FL_HAVE_KMEM_BUCKETS
 kmem_buckets kmalloc_caches[NR_KMALLOC_TYPES];
+#else
+struct kmem_cache *kmalloc_caches[NR_KMALLOC_TYPES][KMALLOC_SHIFT_HIGH + 1];
+#endif
 #ifdef CONFIG_RANDOM_KMALLOC_CACHES
 unsigned long random_kmalloc_seed;
 #endif
 
-static unsigned long page_index(const void *addr)
+static unsigned long index_of(const void *addr)
 {
 	return ((unsigned long)addr - fl_arena) >> PAGE_SHIFT;
 }
@@ -84,7 +88,7 @@ static struct chunk *grow(struct kmem_cache *cache)
 	chunk->free = cache->objects == 64 ? ~0UL : (1UL << cache->objects) - 1;
 	chunk->next = NULL;
 	for (unsigned int i = 0; i < 1U << cache->order; i++)
-		chunk_of[page_index(chunk->memory) + i] = chunk;
+		chunk_of[index_of(chunk->memory) + i] = chunk;
 	for (unsigned int i = 0; cache->ctor && i < cache->objects; i++)
 		cache->ctor(chunk->memory + i * cache->stride);
 	if (!cache->keep_state)
@@ -139,7 +143,7 @@ static void object_free(struct chunk *chunk, void *object)
 
 static struct chunk *chunk_at(const void *object)
 {
-	unsigned long index = page_index(object);
+	unsigned long index = index_of(object);
 
 	return index < FL_ARENA_PAGES ? chunk_of[index] : NULL;
 }
@@ -156,13 +160,23 @@ static void *big_alloc(size_t size, gfp_t gfp)
 	return page_to_virt(page);
 }
 
+/* Which of the caches for a kmalloc() of this size: 96 and 192 bytes stand apart, then powers of two from 8 on. */
+static unsigned int bucket(size_t size)
+{
+	if (size > 64 && size <= 96)
+		return 1;
+	if (size > 128 && size <= 192)
+		return 2;
+	return size <= 8 ? 3 : fls64(size - 1);
+}
+
 static void *memory_alloc(size_t size, gfp_t gfp)
 {
 	if (!size)
 		return ZERO_SIZE_PTR;
 	if (size > KMALLOC_MAX_CACHE_SIZE)
 		return big_alloc(size, gfp);
-	return object_alloc(kmalloc_caches[0][__kmalloc_index(size, false)], gfp);
+	return object_alloc(kmalloc_caches[0][bucket(size)], gfp);
 }
 
 static void memory_free(const void *object)
@@ -177,7 +191,7 @@ static void memory_free(const void *object)
 		object_free(chunk, (void *)object);
 		return;
 	}
-	index = page_index(object);
+	index = index_of(object);
 	if (index >= FL_ARENA_PAGES || !large_order[index])
 		fl_report(FL_KIND_USE_AFTER_FREE, NULL, "kfree() of memory that is not allocated");
 	large_live--;
@@ -229,7 +243,7 @@ static void shrink(struct kmem_cache *cache)
 		struct chunk *next = chunk->next;
 
 		for (unsigned int i = 0; i < 1U << chunk->order; i++)
-			chunk_of[page_index(chunk->memory) + i] = NULL;
+			chunk_of[index_of(chunk->memory) + i] = NULL;
 		__free_pages(virt_to_page(chunk->memory), chunk->order);
 		chunk->next = unused;
 		unused = chunk;
@@ -254,7 +268,7 @@ void fl_slab_check(void)
 }
 
 /* The allocator's interface to the kernel, by version. */
-#if FL_KVER >= 612
+#ifdef FL_HAVE_KMEM_CACHE_ARGS
 struct kmem_cache *__kmem_cache_create_args(const char *name, unsigned int size, struct kmem_cache_args *args,
 					    slab_flags_t flags)
 {
@@ -306,7 +320,7 @@ static int alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t count, void **
 	return count;
 }
 
-#if FL_KVER >= 610
+#ifdef FL_HAVE_ALLOC_NOPROF
 CACHE_ALLOC(kmem_cache_alloc_noprof)
 CACHE_ALLOC_LRU(kmem_cache_alloc_lru_noprof)
 CACHE_ALLOC_NODE(kmem_cache_alloc_node_noprof)
@@ -317,11 +331,12 @@ void *__kmalloc_cache_noprof(struct kmem_cache *cache, gfp_t gfp, size_t size) {
 #else
 CACHE_ALLOC(kmem_cache_alloc)
 CACHE_ALLOC_LRU(kmem_cache_alloc_lru)
+#ifndef FL_HAVE_SLAB_NODE_INLINE
 CACHE_ALLOC_NODE(kmem_cache_alloc_node)
+#endif
 CACHE_ALLOC_BULK(kmem_cache_alloc_bulk)
 void *__kmalloc(size_t size, gfp_t gfp) { return memory_alloc(size, gfp); }
 void *kmalloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size) { return object_alloc(cache, gfp); }
-void *kmem_cache_alloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size) { return object_alloc(cache, gfp); }
 #endif
 
 void kmem_cache_free(struct kmem_cache *cache, void *object)

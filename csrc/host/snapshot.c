@@ -72,27 +72,47 @@ static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
 	return bits;
 }
 
-static void put_counters(struct fl_trace *trace, struct mm_struct *mm)
+/* A count of a process's pages in full, with what its CPUs or its tasks have not folded in yet. */
+static long page_count_of(int process, int member)
 {
-#if FL_KVER >= 602
-	fl_put32(trace, percpu_counter_sum(&mm->rss_stat[MM_ANONPAGES]));
-	fl_put32(trace, percpu_counter_sum(&mm->rss_stat[MM_FILEPAGES]) +
-			percpu_counter_sum(&mm->rss_stat[MM_SHMEMPAGES]));
-	fl_put32(trace, percpu_counter_sum(&mm->rss_stat[MM_SWAPENTS]));
+	struct mm_struct *mm = fl.process[process].mm;
+#ifdef FL_HAVE_RSS_PERCPU
+	return percpu_counter_sum(&mm->rss_stat[member]);
 #else
-	fl_put32(trace, get_mm_counter(mm, MM_ANONPAGES));
-	fl_put32(trace, get_mm_counter(mm, MM_FILEPAGES) + get_mm_counter(mm, MM_SHMEMPAGES));
-	fl_put32(trace, get_mm_counter(mm, MM_SWAPENTS));
+	long count = atomic_long_read(&mm->rss_stat.count[member]);
+
+#ifdef SPLIT_RSS_COUNTING
+	for (int i = process * FL_TASKS; i < (process + 1) * FL_TASKS; i++)
+		if (fl.task[i].state != FL_TASK_NONE)
+			count += fl.task[i].ts->rss_stat.count[member];
+#endif
+	return count;
 #endif
 }
 
-static void put_process(struct fl_trace *trace, struct mm_struct *mm)
+static void put_counters(struct fl_trace *trace, int process)
 {
+	fl_put32(trace, page_count_of(process, MM_ANONPAGES));
+	fl_put32(trace, page_count_of(process, MM_FILEPAGES) + page_count_of(process, MM_SHMEMPAGES));
+	fl_put32(trace, page_count_of(process, MM_SWAPENTS));
+}
+
+/* The region's mappings, ascending. */
+#ifdef FL_HAVE_MAPLE_TREE
+#define for_each_vma_of_region(vma, mm) \
+	for (VMA_ITERATOR(vmi, mm, FL_REGION); (vma = vma_find(&vmi, FL_REGION_END - 1)); )
+#else
+#define for_each_vma_of_region(vma, mm) \
+	for (vma = find_vma(mm, FL_REGION); vma && vma->vm_start < FL_REGION_END; vma = vma->vm_next)
+#endif
+
+static void put_process(struct fl_trace *trace, int process)
+{
+	struct mm_struct *mm = fl.process[process].mm;
 	unsigned int words[FL_SLOTS] = { };
 	struct vm_area_struct *vma;
-	VMA_ITERATOR(vmi, mm, FL_REGION);
 
-	for_each_vma_range(vmi, vma, FL_REGION_END) {
+	for_each_vma_of_region(vma, mm) {
 		unsigned long start = max(vma->vm_start, FL_REGION), end = min(vma->vm_end, FL_REGION_END);
 		unsigned int bits = vma_bits(vma);
 
@@ -100,7 +120,7 @@ static void put_process(struct fl_trace *trace, struct mm_struct *mm)
 			words[(addr - FL_REGION) >> PAGE_SHIFT] = bits | entry_bits(vma, addr);
 	}
 	fl_put(trace, words, sizeof(words));
-	put_counters(trace, mm);
+	put_counters(trace, process);
 }
 
 void fl_put_snapshot(struct fl_trace *trace)
@@ -112,7 +132,7 @@ void fl_put_snapshot(struct fl_trace *trace)
 	fl_put32(trace, mask);
 	for (int p = 0; p < FL_PROCESSES; p++)
 		if (fl_lives(p))
-			put_process(trace, fl.process[p].mm);
+			put_process(trace, p);
 }
 
 /* Per slot the lowest number of a slot that maps the same page, as PFNs in pagemap tell root. */
@@ -153,6 +173,15 @@ static bool is_ksm(struct page *page)
 #endif
 }
 
+static bool is_anon_exclusive(struct page *page)
+{
+#ifdef FL_HAVE_ANON_EXCLUSIVE
+	return PageAnon(page) && !is_ksm(page) && PageAnonExclusive(page);
+#else
+	return false;
+#endif
+}
+
 /* Per slot, for a comparison with another build: entry bits, mapcount, references, AnonExclusive. */
 void fl_put_internals(struct fl_trace *trace)
 {
@@ -165,7 +194,7 @@ void fl_put_internals(struct fl_trace *trace)
 				struct page *page = pte_page(pte);
 
 				word |= (atomic_read(&page->_mapcount) + 1) << 12 | (page_ref_count(page) & 0xff) << 20;
-				word |= PageAnon(page) && !is_ksm(page) && PageAnonExclusive(page) ? 1U << 28 : 0;
+				word |= is_anon_exclusive(page) ? 1U << 28 : 0;
 				word |= is_ksm(page) ? 1U << 29 : 0;
 			}
 			fl_put32(trace, word);

@@ -12,6 +12,12 @@
 #include <linux/rcupdate.h>
 #include <linux/user_namespace.h>
 
+#ifdef FL_HAVE_TASK_STATE
+#define FL_TASK_STATE	__state
+#else
+#define FL_TASK_STATE	state
+#endif
+
 struct fl_machine fl;
 struct task_struct *fl_current;
 unsigned long fl_irqs_off;
@@ -45,12 +51,27 @@ static void leave(void)
 	enter(task);
 }
 
+/* Where tasks keep a part of their mm's page counts, one that leaves it hands them in, as exit_mm() has it. */
+void fl_task_hand_in_counts(struct fl_task *task)
+{
+#ifdef SPLIT_RSS_COUNTING
+	struct task_rss_stat *stat = &task->ts->rss_stat;
+
+	for (int i = 0; i < NR_MM_COUNTERS; i++) {
+		add_mm_counter(task->ts->mm, i, stat->count[i]);
+		stat->count[i] = 0;
+	}
+	stat->events = 0;
+#endif
+}
+
 /* A task whose process ends gives up the mm and is gone. */
 static void end_task(struct fl_task *task)
 {
 	struct fl_process *process = &fl.process[task->process];
 	struct mm_struct *mm = task->ts->mm;
 
+	fl_task_hand_in_counts(task);
 	task->ts->mm = NULL;
 	task->ts->active_mm = NULL;
 	process->tasks &= ~(1 << task->id % FL_TASKS);
@@ -153,7 +174,7 @@ void fl_wake_lock_waiters(const void *lock)
 asmlinkage __visible void __sched schedule(void)
 {
 	struct task_struct *ts = current;
-	unsigned int state = READ_ONCE(ts->__state);
+	unsigned int state = READ_ONCE(ts->FL_TASK_STATE);
 
 	fl_check_sleep("schedule()");
 	if (++fl.cur->events > FL_EVENTS_MAX)
@@ -161,11 +182,11 @@ asmlinkage __visible void __sched schedule(void)
 	if (state == TASK_RUNNING)
 		return;
 	if (signal_pending_state(state, ts)) {
-		WRITE_ONCE(ts->__state, TASK_RUNNING);
+		WRITE_ONCE(ts->FL_TASK_STATE, TASK_RUNNING);
 		return;
 	}
 	fl_task_block();
-	WRITE_ONCE(ts->__state, TASK_RUNNING);
+	WRITE_ONCE(ts->FL_TASK_STATE, TASK_RUNNING);
 }
 
 void __sched io_schedule(void)
@@ -192,11 +213,11 @@ static int wake(struct task_struct *ts, unsigned int mode)
 {
 	struct fl_task *task = &fl.task[ts - structs];
 
-	if (!(READ_ONCE(ts->__state) & mode))
+	if (!(READ_ONCE(ts->FL_TASK_STATE) & mode))
 		return 0;
 	if (fl_canary_is(LOST_WAKEUP))
 		return 1;
-	WRITE_ONCE(ts->__state, TASK_RUNNING);
+	WRITE_ONCE(ts->FL_TASK_STATE, TASK_RUNNING);
 	if (task->state == FL_TASK_BLOCKED && !task->wait_lock)
 		fl.runnable |= 1UL << task->id;
 	return 1;
@@ -224,7 +245,7 @@ void fl_task_kill(struct fl_task *task)
 	sigaddset(&task->ts->pending.signal, SIGKILL);
 	set_tsk_thread_flag(task->ts, TIF_SIGPENDING);
 	if (task->state == FL_TASK_BLOCKED) {
-		WRITE_ONCE(task->ts->__state, TASK_RUNNING);
+		WRITE_ONCE(task->ts->FL_TASK_STATE, TASK_RUNNING);
 		fl.runnable |= 1UL << task->id;
 	}
 }

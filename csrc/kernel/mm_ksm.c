@@ -12,24 +12,45 @@ void fl_ksm_boot(void)
 	ksm_run = KSM_RUN_MERGE;
 }
 
-/* The item for `addr` in the mm's list, which is sorted by address. */
-static struct ksm_rmap_item *rmap_item_at(struct ksm_mm_slot *slot, unsigned long addr)
+/* A process that KSM knows, and a page of it, by the names that the tree gives them. */
+#ifdef FL_HAVE_KSM_MM_SLOT
+typedef struct ksm_mm_slot fl_ksm_process;
+typedef struct ksm_rmap_item fl_ksm_item;
+
+static fl_ksm_process *find_process(struct mm_struct *mm)
 {
-	struct ksm_rmap_item **link = &slot->rmap_list;
+	struct mm_slot *slot = mm_slot_lookup(mm_slots_hash, mm);
+
+	return slot ? mm_slot_entry(slot, struct ksm_mm_slot, slot) : NULL;
+}
+#else
+typedef struct mm_slot fl_ksm_process;
+typedef struct rmap_item fl_ksm_item;
+
+static fl_ksm_process *find_process(struct mm_struct *mm)
+{
+	return get_mm_slot(mm);
+}
+#endif
+
+/* The item for `addr` in the mm's list, which is sorted by address. */
+static fl_ksm_item *item_at(fl_ksm_process *process, unsigned long addr)
+{
+	fl_ksm_item **link = &process->rmap_list;
 
 	while (*link && ((*link)->address & PAGE_MASK) < addr)
 		link = &(*link)->rmap_list;
-	return get_next_rmap_item(slot, link, addr);
+	return get_next_rmap_item(process, link, addr);
 }
 
 /* The page that the scanner would find there, with a reference; NULL if it would pass on. */
 static struct page *candidate(struct mm_struct *mm, unsigned long addr)
 {
-	struct vm_area_struct *vma = vma_lookup(mm, addr);
+	struct vm_area_struct *vma = find_vma(mm, addr);
 	struct page *page;
 	pte_t pte;
 
-	if (!vma || !(vma->vm_flags & VM_MERGEABLE) || !vma->anon_vma)
+	if (!vma || vma->vm_start > addr || !(vma->vm_flags & VM_MERGEABLE) || !vma->anon_vma)
 		return NULL;
 	pte = __pte(fl_pte_value(mm, addr));
 	if (!pte_present(pte))
@@ -43,16 +64,16 @@ static struct page *candidate(struct mm_struct *mm, unsigned long addr)
 
 static void visit(struct mm_struct *mm, unsigned long addr)
 {
-	struct mm_slot *slot = mm_slot_lookup(mm_slots_hash, mm);
-	struct ksm_rmap_item *item = NULL;
+	fl_ksm_process *process = find_process(mm);
+	fl_ksm_item *item = NULL;
 	struct page *page;
 
-	if (!slot)
+	if (!process)
 		return;
 	mmap_read_lock(mm);
 	page = candidate(mm, addr);
 	if (page)
-		item = rmap_item_at(mm_slot_entry(slot, struct ksm_mm_slot, slot), addr);
+		item = item_at(process, addr);
 	mmap_read_unlock(mm);
 	if (item)
 		cmp_and_merge_page(page, item);
@@ -66,12 +87,12 @@ static void visit(struct mm_struct *mm, unsigned long addr)
  */
 static void leave_unstable_tree(struct mm_struct *mm, unsigned long addr)
 {
-	struct mm_slot *slot = mm_slot_lookup(mm_slots_hash, mm);
-	struct ksm_rmap_item *item;
+	fl_ksm_process *process = find_process(mm);
+	fl_ksm_item *item;
 
-	if (!slot)
+	if (!process)
 		return;
-	for (item = mm_slot_entry(slot, struct ksm_mm_slot, slot)->rmap_list; item; item = item->rmap_list)
+	for (item = process->rmap_list; item; item = item->rmap_list)
 		if ((item->address & PAGE_MASK) == addr && (item->address & UNSTABLE_FLAG))
 			remove_rmap_item_from_tree(item);
 }

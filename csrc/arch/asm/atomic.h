@@ -6,6 +6,9 @@
 #include <asm/cmpxchg.h>
 #include <asm/barrier.h>
 
+/* Trees with both kinds of fallbacks: the arch_ functions are ours. */
+#define ARCH_ATOMIC
+
 /* Plain arithmetic, for the reason given in cmpxchg.h. */
 #define FL_ATOMIC_OP(pfx, T, I, op, sign)				\
 static __always_inline void arch_##pfx##_##op(I i, T *v)		\

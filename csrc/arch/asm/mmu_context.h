@@ -10,11 +10,15 @@ extern void fl_destroy_context(struct mm_struct *mm);
 static inline int init_new_context(struct task_struct *tsk, struct mm_struct *mm) { return fl_init_context(mm); }
 #define destroy_context destroy_context
 static inline void destroy_context(struct mm_struct *mm) { fl_destroy_context(mm); }
-#if FL_KVER >= 512
 /* TLB entries carry an address space tag: a switch flushes nothing. */
 static inline void switch_mm(struct mm_struct *prev, struct mm_struct *next, struct task_struct *tsk) { }
-#endif
 #include <asm-generic/mm_hooks.h>
+#ifdef FL_HAVE_MMU_CONTEXT_HOOKS
 #include <asm-generic/mmu_context.h>
+#else
+static inline void enter_lazy_tlb(struct mm_struct *mm, struct task_struct *tsk) { }
+static inline void activate_mm(struct mm_struct *prev, struct mm_struct *next) { }
+static inline void deactivate_mm(struct task_struct *tsk, struct mm_struct *mm) { }
+#endif
 
 #endif

@@ -164,7 +164,7 @@ class Userfault(Memory):
         row, contexts = process.row, process.contexts
         if not any(row[start:end]):
             self._rule = rules.REGISTER_EMPTY
-            return _EINVAL
+            return self._empty_range(process, end)
         for owner in contexts[start:end]:
             if owner is not None and owner is not context:
                 self._rule = rules.REGISTER_BUSY
@@ -187,6 +187,11 @@ class Userfault(Memory):
         self._cut(process, start, end)
         return DONE
 
+    def _empty_range(self, process: Process, end: int) -> Outcome:
+        """The error for a range that has no mapping."""
+        above = any(process.row[end:SLOTS])
+        return _EINVAL if above or self._holds[versions.EMPTY_RANGE] else _ENOMEM
+
     def _op_uffd_unregister(self, op: Operation) -> Outcome:
         _, _, handle, start, pages = op
         context = self._handles[handle]
@@ -199,7 +204,7 @@ class Userfault(Memory):
         end = start + pages
         if not any(process.row[start:end]):
             self._rule = rules.UNREGISTER_EMPTY
-            return _EINVAL
+            return self._empty_range(process, end)
         self._rule = rules.UNREGISTER
         owners = {owner for owner in process.contexts[start:end] if owner is not None}
         if owners - {context}:
@@ -253,6 +258,9 @@ class Userfault(Memory):
             self._rule = rules.UFFD_GONE_RANGE
             return _ESRCH
         row = process.row
+        if not self._holds[versions.WP_MAPPINGS] and not self._is_one_mapping(process, start, end):
+            self._rule = rules.WP_RANGE
+            return _ENOENT
         if not all(row[start:end]) and not self._passes_hole(process, start, end):
             self._rule = rules.WP_RANGE
             return _ENOENT
@@ -359,11 +367,18 @@ class Userfault(Memory):
         """What forbids filling any page of the range."""
         if context.changing:
             self._rule = rules.UFFD_CHANGING
-            return failed(errno.EAGAIN, -errno.EAGAIN)
+            return failed(errno.EAGAIN, -errno.EAGAIN if self._holds[versions.CHANGING_COUNT] else 0)
         process = context.mm
         if not process.alive:
             self._rule = rules.UFFD_GONE
             return _ESRCH
+        if self._is_one_mapping(process, start, end):
+            return None
+        self._rule = rules.FILL_RANGE
+        return failed(errno.ENOENT, -errno.ENOENT)
+
+    def _is_one_mapping(self, process: Process, start: int, end: int) -> bool:
+        """Whether the range lies within one registered mapping."""
         row, contexts = process.row, process.contexts
         owner, vma = contexts[start], row[start] & VMA_BITS
         whole = owner is not None
@@ -374,10 +389,7 @@ class Userfault(Memory):
             self._also(rules.FILL_MAPPINGS)
             seen = self._seen_record()
             whole = seen is None or seen[1] != Status.ERROR or seen[3] != errno.ENOENT
-        if whole:
-            return None
-        self._rule = rules.FILL_RANGE
-        return failed(errno.ENOENT, -errno.ENOENT)
+        return whole
 
     def _filled(self, context: Context, start: int, filled: int, pages: int, dontwake: bool) -> Outcome:
         process = context.mm

@@ -51,6 +51,21 @@ WP_ASYNC: Final = _difference(
     "feature-wp-async", (6, 7), "UFFD_FEATURE_WP_ASYNC is offered.",
     "UFFD_FEATURE_WP_ASYNC in " + _UAPI + " of 6.7, absent in 6.6",
 )
+EMPTY_RANGE: Final = _difference(
+    "uffd-empty-range", (6, 3),
+    "(Un)registering a range without a mapping is EINVAL also if no mapping lies above it, not ENOMEM.",
+    "observed: tree 6.1 (userfaultfd_register() asks for the first mapping from the start on), tree 6.12",
+)
+WP_MAPPINGS: Final = _difference(
+    "wp-several-mappings", (6, 3),
+    "UFFDIO_WRITEPROTECT works on a range of several mappings, and is not ENOENT.",
+    "observed: tree 6.1 (mwriteprotect_range() asks for one mapping), tree 6.12",
+)
+CHANGING_COUNT: Final = _difference(
+    "fill-changing-count", (6, 12),
+    "UFFDIO_COPY and UFFDIO_ZEROPAGE tell EAGAIN in their count too while a fork waits, and do not leave it alone.",
+    "ioctl_userfaultfd(2), UFFDIO_COPY; observed: tree 6.1 (userfaultfd_copy()), tree 6.12",
+)
 UNREGISTER_OWN: Final = _difference(
     "unregister-own", (6, 17), "A range of another userfaultfd is not unregistered: EINVAL.",
     "observed: live kernel 6.18, tree 6.12",

@@ -46,6 +46,22 @@ FACTS: Final = (
     Fact("slab-sheaf", ("include/linux/slab.h",), r"^struct slab_sheaf\b"),
     Fact("slab-bulk-bool", ("include/linux/slab.h",), r"^bool kmem_cache_alloc_bulk"),
     Fact("folio-test-ksm", ("include/linux/page-flags.h",), r"\bfolio_test_ksm\("),
+    Fact("mmu-context-hooks", ("include/asm-generic/mmu_context.h",), r"^#ifndef init_new_context$"),
+    Fact("task-state", ("include/linux/sched.h",), r"^\s+unsigned int\s+__state;"),
+    Fact("ksm-mm-slot", ("mm/ksm.c",), r"^struct ksm_mm_slot\b"),
+    Fact("rss-percpu", ("include/linux/mm_types.h",), r"\bstruct percpu_counter\s+rss_stat\["),
+    Fact("iov-iter-ubuf", ("include/linux/uio.h",), r"\biov_iter_ubuf\("),
+    Fact("compound-dtors", ("include/linux/mm.h",), r"\bcompound_page_dtors\["),
+    Fact("anon-exclusive", ("include/linux/page-flags.h",), r"\bPG_anon_exclusive\b"),
+    Fact("slab-node-inline", ("include/linux/slab.h",), r"^static __always_inline void \*kmem_cache_alloc_node\("),
+    Fact("kmem-buckets", ("include/linux/slab.h",), r"\bkmem_buckets\b"),
+    Fact("kmem-cache-args", ("include/linux/slab.h",), r"^struct kmem_cache_args\b"),
+    Fact("alloc-noprof", ("include/linux/gfp.h",), r"\b__alloc_pages_noprof\b"),
+    Fact("alloc-pages-nodemask", ("include/linux/gfp.h",), r"\b__alloc_pages_nodemask\b"),
+    Fact("free-unref-page-order", ("mm/internal.h",), r"\bfree_unref_page\(struct page \*\w+, unsigned int order\)"),
+    Fact("free-unref-folios", ("mm/internal.h",), r"\bfree_unref_folios\b"),
+    Fact("kvfree-call-rcu-ptr", ("include/linux/rcutree.h", "include/linux/rcupdate.h"),
+         r"\bkvfree_call_rcu\(struct rcu_head \*\w+, void \*"),
 )  # fmt: skip
 
 
