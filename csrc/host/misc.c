@@ -35,6 +35,7 @@ unsigned long __msecs_to_jiffies(const unsigned int msecs) { return DIV_ROUND_UP
 /* keeps: a number below the ceiling, the same in every run. */
 u32 __get_random_u32_below(u32 ceil) { return 0; }
 u32 get_random_u32(void) { return 0x5eed; }
+u32 prandom_u32(void) { return 0x5eed; }
 
 /* keeps: registration succeeds.  leaves out: the device nodes and sysctls themselves. */
 int misc_register(struct miscdevice *misc) { return 0; }

@@ -21,7 +21,11 @@ static void heard(const char *fmt, va_list args)
 
 #undef _printk
 #undef printk
+#ifdef FL_HAVE_PRINTK_WRAPPED
 int _printk(const char *fmt, ...)
+#else
+int printk(const char *fmt, ...)
+#endif
 {
 	va_list args;
 

@@ -209,6 +209,13 @@ int __sched __cond_resched(void)
 	return 0;
 }
 
+#ifdef FL_HAVE_COND_RESCHED_EXTERN
+int __sched _cond_resched(void)
+{
+	return __cond_resched();
+}
+#endif
+
 static int wake(struct task_struct *ts, unsigned int mode)
 {
 	struct fl_task *task = &fl.task[ts - structs];

@@ -192,3 +192,8 @@ def test_the_state_before_an_operation_is_that_of_the_slots_it_names() -> None:
     assert states[0].before & Bit.MERGEABLE
     assert states[0].happened is None
     assert states_before(OPS, 0, b"") == ()
+
+
+def test_an_operation_without_operands_names_no_slots() -> None:
+    ops = parse_program("p0.0 mmap a0 rw\np0.0 fork p1\np1.0 exit\n")
+    assert states_before(ops, 2, Oracle().expect(ops).trace) == ()

@@ -47,6 +47,8 @@ FACTS: Final = (
     Fact("slab-bulk-bool", ("include/linux/slab.h",), r"^bool kmem_cache_alloc_bulk"),
     Fact("folio-test-ksm", ("include/linux/page-flags.h",), r"\bfolio_test_ksm\("),
     Fact("mmu-context-hooks", ("include/asm-generic/mmu_context.h",), r"^#ifndef init_new_context$"),
+    Fact("cond-resched-extern", ("include/linux/sched.h",), r"^extern int _cond_resched\(void\);"),
+    Fact("printk-wrapped", ("include/linux/printk.h",), r"^int _printk\("),
     Fact("task-state", ("include/linux/sched.h",), r"^\s+unsigned int\s+__state;"),
     Fact("ksm-mm-slot", ("mm/ksm.c",), r"^struct ksm_mm_slot\b"),
     Fact("rss-percpu", ("include/linux/mm_types.h",), r"\bstruct percpu_counter\s+rss_stat\["),

@@ -303,7 +303,7 @@ def _named_slots(op: Operation, snapshot: Snapshot | None) -> tuple[tuple[int, i
         return ()
     kinds = OPS[op[0]].kinds
     slots: list[int] = []
-    for value, kind, following in zip(op[2:], kinds, (*kinds[1:], None), strict=True):
+    for value, kind, following in zip(op[2:], kinds, (*kinds, None)[1:], strict=True):
         if kind is SLOT:
             pages = op[2 + kinds.index(PAGES)] if following is PAGES else 1
             slots += range(value, value + pages)
