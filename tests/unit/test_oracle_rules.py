@@ -30,7 +30,7 @@ def test_version_differences_are_named_once_with_a_source() -> None:
     assert len({difference.id for difference in DIFFERENCES}) == len(DIFFERENCES)
     for difference in DIFFERENCES:
         assert difference.text.endswith(".")
-        assert any(document in difference.source for document in _DOCUMENTS)
+        assert any(document in difference.source for document in (*_DOCUMENTS, "observed: tree"))
 
 
 def test_a_difference_holds_from_its_version_on() -> None:
