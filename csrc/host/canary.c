@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include <linux/mmap_lock.h>
 #include <linux/pgtable.h>
+#include <linux/rmap.h>
 #include <linux/slab.h>
 
 FL_KEEP int fl_canary_on;
@@ -30,6 +31,11 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_ZERO_PAGE_WRITTEN] = "zero-page-written",
 	[FL_CANARY_UFFD_WP_WRITE] = "uffd-wp-write",
 	[FL_CANARY_SKIP_NOTIFIER] = "skip-notifier",
+	[FL_CANARY_VMA_COUNT] = "vma-count",
+	[FL_CANARY_TOTAL_VM] = "total-vm",
+	[FL_CANARY_VMA_ORDER] = "vma-order",
+	[FL_CANARY_PAGE_INDEX] = "page-index",
+	[FL_CANARY_ANON_VMA] = "anon-vma",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
 };
 
@@ -70,6 +76,21 @@ static void write_unlocked(struct mm_struct *mm)
 		set_pte(pte, *pte);
 }
 
+/* What a move that goes wrong leaves behind: the mapping's end, its offset, or its page's place in the reverse map. */
+static void spoil_vma(struct mm_struct *mm)
+{
+	struct vm_area_struct *vma = find_vma(mm, FL_REGION);
+
+	if (!vma)
+		return;
+	if (fl_canary_is(VMA_ORDER))
+		vma->vm_end += PAGE_SIZE;
+	else if (fl_canary_is(PAGE_INDEX))
+		vma->vm_pgoff++;
+	else
+		unlink_anon_vmas(vma);
+}
+
 static void use_after_free(void)
 {
 	long *object = kmalloc(64, GFP_KERNEL);
@@ -97,6 +118,17 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_RSS_DRIFT:
 		inc_mm_counter(mm, MM_ANONPAGES);
+		break;
+	case FL_CANARY_VMA_COUNT:
+		mm->map_count++;
+		break;
+	case FL_CANARY_TOTAL_VM:
+		mm->total_vm++;
+		break;
+	case FL_CANARY_VMA_ORDER:
+	case FL_CANARY_PAGE_INDEX:
+	case FL_CANARY_ANON_VMA:
+		spoil_vma(mm);
 		break;
 	case FL_CANARY_SLEEP_IN_ATOMIC:
 		spin_lock(&mm->page_table_lock);

@@ -158,6 +158,7 @@ void fl_sleeping_in_atomic(const char *what) __noreturn;
 void fl_check_tlb(void);
 void fl_check_leftovers(void);
 void fl_check_mappings(void);
+void fl_check_vmas(void);
 void fl_baseline(void);
 void fl_held_reset(struct fl_task *task);
 void fl_tlb_process_gone(struct mm_struct *mm);
@@ -213,6 +214,11 @@ enum fl_canary_number {
 	FL_CANARY_ZERO_PAGE_WRITTEN,
 	FL_CANARY_UFFD_WP_WRITE,
 	FL_CANARY_SKIP_NOTIFIER,
+	FL_CANARY_VMA_COUNT,
+	FL_CANARY_TOTAL_VM,
+	FL_CANARY_VMA_ORDER,
+	FL_CANARY_PAGE_INDEX,
+	FL_CANARY_ANON_VMA,
 	FL_CANARY_USE_AFTER_FREE,	/* seen by the asan variant alone */
 	FL_NR_CANARIES
 };

@@ -19,5 +19,8 @@ unsigned int fl_has(void)
 		has |= 1 << FL_NEED_KSM;
 	if (IS_ENABLED(CONFIG_MMU_NOTIFIER))
 		has |= 1 << FL_NEED_GUEST;
+#ifdef FL_HAVE_GUARD_REGIONS
+	has |= 1 << FL_NEED_GUARD;
+#endif
 	return has;
 }

@@ -14,7 +14,9 @@ static const unsigned long prots[] = {
 
 static const int advices[] = {
 	[FL_ADVICE_DONTNEED] = MADV_DONTNEED, [FL_ADVICE_MERGEABLE] = MADV_MERGEABLE,
-	[FL_ADVICE_UNMERGEABLE] = MADV_UNMERGEABLE,
+	[FL_ADVICE_UNMERGEABLE] = MADV_UNMERGEABLE, [FL_ADVICE_DONTFORK] = MADV_DONTFORK,
+	[FL_ADVICE_DOFORK] = MADV_DOFORK, [FL_ADVICE_WIPEONFORK] = MADV_WIPEONFORK,
+	[FL_ADVICE_KEEPONFORK] = MADV_KEEPONFORK,
 };
 
 void fl_signalled(struct fl_task *task, int sig)
@@ -132,6 +134,7 @@ void fl_op_exit(struct fl_task *task, const unsigned char *v)
 
 static const unsigned long features[] = {
 	UFFD_FEATURE_EVENT_FORK, UFFD_FEATURE_WP_ASYNC, UFFD_FEATURE_WP_UNPOPULATED, UFFD_FEATURE_SIGBUS,
+	UFFD_FEATURE_EVENT_REMAP, UFFD_FEATURE_EVENT_REMOVE, UFFD_FEATURE_EVENT_UNMAP,
 };
 
 long fl_ioctl(struct file *file, unsigned int cmd)
@@ -281,6 +284,29 @@ static long read_message(struct file *file, struct uffd_msg *msg)
 	return ret;
 }
 
+static int slot_of(unsigned long addr)
+{
+	return (addr - FL_REGION) >> PAGE_SHIFT;
+}
+
+/* What a message about pages says, as harness/faultline/program/trace.py tells. */
+static void tell_message(struct fl_task *task, const struct uffd_msg *msg)
+{
+	switch (msg->event) {
+	case UFFD_EVENT_PAGEFAULT:
+		fl_done(task, msg->event | (unsigned int)msg->arg.pagefault.flags << 8 |
+			   slot_of(msg->arg.pagefault.address) << 16);
+		break;
+	case UFFD_EVENT_REMAP:
+		task->outcome.aux = slot_of(msg->arg.remap.to) | (msg->arg.remap.len >> PAGE_SHIFT) << 8;
+		fl_done(task, msg->event | slot_of(msg->arg.remap.from) << 16);
+		break;
+	default:
+		task->outcome.aux = (msg->arg.remove.end - msg->arg.remove.start) >> PAGE_SHIFT;
+		fl_done(task, msg->event | slot_of(msg->arg.remove.start) << 16);
+	}
+}
+
 void fl_op_uffd_read(struct fl_task *task, const unsigned char *v)
 {
 	struct uffd_msg msg;
@@ -298,8 +324,7 @@ void fl_op_uffd_read(struct fl_task *task, const unsigned char *v)
 		fl_done(task, msg.event);
 		return;
 	}
-	fl_done(task, msg.event | (unsigned int)msg.arg.pagefault.flags << 8 |
-		   (unsigned int)((msg.arg.pagefault.address - FL_REGION) >> PAGE_SHIFT) << 16);
+	tell_message(task, &msg);
 }
 
 void fl_op_ksm_merge(struct fl_task *task, const unsigned char *v)

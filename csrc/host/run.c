@@ -136,8 +136,10 @@ static void after_operation(unsigned int flags)
 	fl_check_tlb();
 	if (unlikely(fl_guest_entries))
 		fl_guest_check();
-	if (flags & FL_PARANOID)
+	if (flags & FL_PARANOID) {
 		fl_check_mappings();
+		fl_check_vmas();
+	}
 }
 
 static void run_operation(int index, const struct fl_operation *op, unsigned int flags)
@@ -210,6 +212,7 @@ static void teardown(void)
 {
 	fl.op = -1;
 	fl_check_mappings();
+	fl_check_vmas();
 	for (int p = 0; p < FL_PROCESSES; p++)
 		if (fl.process[p].mm)
 			end_process(p);

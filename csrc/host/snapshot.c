@@ -43,7 +43,23 @@ static unsigned int vma_bits(struct vm_area_struct *vma)
 		bits |= FL_BIT_REG_WP;
 	if (vma->vm_flags & VM_MERGEABLE)
 		bits |= FL_BIT_MERGEABLE;
+	if (vma->vm_flags & VM_DONTCOPY)
+		bits |= FL_BIT_DONTFORK;
+	if (vma->vm_flags & VM_WIPEONFORK)
+		bits |= FL_BIT_WIPEONFORK;
 	return bits;
+}
+
+/* A guard page's entry, of those that are not present. */
+static bool is_guard(pte_t pte)
+{
+#if defined FL_HAVE_SOFTLEAF
+	return softleaf_is_guard_marker(softleaf_from_pte(pte));
+#elif defined FL_HAVE_GUARD_REGIONS
+	return is_guard_swp_entry(pte_to_swp_entry(pte));
+#else
+	return false;
+#endif
 }
 
 /* Documentation/admin-guide/mm/pagemap.rst */
@@ -59,6 +75,8 @@ static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
 		bits = FL_BIT_SWAP;
 		if (absent_uffd_wp(pte))
 			bits |= FL_BIT_UFFD_WP;
+		if (is_guard(pte))
+			bits |= FL_BIT_GUARD;
 		return bits;
 	}
 	bits = FL_BIT_PRESENT | content(pfn_to_virt(pte_pfn(pte)));

@@ -75,6 +75,9 @@ _SLEEPS: Final = {
     "handle_userfault": Wait.FAULT,
     "userfaultfd_event_wait_completion": Wait.EVENT,
     "dup_userfaultfd_complete": Wait.EVENT,
+    "mremap_userfaultfd_complete": Wait.EVENT,
+    "userfaultfd_remove": Wait.EVENT,
+    "userfaultfd_unmap_complete": Wait.EVENT,
 }
 #: An operation that neither ends nor sleeps is given up after this time.
 _STALL_SECONDS: Final = 20.0
@@ -83,8 +86,13 @@ _STALL_SECONDS: Final = 20.0
 LIVE_HAS: Final = NEED_NAMES - {"guest"}
 
 _PFN: Final = (1 << 55) - 1
-_PAGEMAP_BITS: Final = ((63, Bit.PRESENT), (62, Bit.SWAP), (61, Bit.FILE), (57, Bit.UFFD_WP), (56, Bit.EXCLUSIVE))
-_VM_FLAGS: Final = (("um", Bit.REG_MISSING), ("uw", Bit.REG_WP), ("mg", Bit.MERGEABLE))
+_PAGEMAP_BITS: Final = (
+    *((63, Bit.PRESENT), (62, Bit.SWAP), (61, Bit.FILE), (58, Bit.GUARD), (57, Bit.UFFD_WP), (56, Bit.EXCLUSIVE)),
+)
+_VM_FLAGS: Final = (
+    *(("um", Bit.REG_MISSING), ("uw", Bit.REG_WP), ("mg", Bit.MERGEABLE)),
+    *(("dc", Bit.DONTFORK), ("wf", Bit.WIPEONFORK)),
+)
 
 _KSM: Final = Path("/sys/kernel/mm/ksm")
 _KSM_KNOBS: Final = (("sleep_millisecs", "0"), ("smart_scan", "0"), ("use_zero_pages", "0"), ("pages_to_scan", "10000"))
@@ -116,6 +124,10 @@ Outcome = tuple[int, int, int]
 
 def _address(slot: int) -> int:
     return _REGION + slot * _PAGE
+
+
+def _slot(address: int) -> int:
+    return (address - _REGION) // _PAGE
 
 
 def _flag(kind_words: tuple[str, ...], word: str) -> int:
@@ -566,11 +578,15 @@ class _Run:
             message = os.read(self._uffds[uffd], _UFFD_MSG.size)
         except OSError as error:
             return Status.ERROR, error.errno or errno.EIO, 0
-        event, first, address, _ = _UFFD_MSG.unpack(message)
+        event, first, address, last = _UFFD_MSG.unpack(message)
         if event == Event.FORK:
             self._uffds[child] = first & 0xFFFF_FFFF
             return Status.DONE, event, child + 1
-        return Status.DONE, event | first << 8 | (address - _REGION) // _PAGE << 16, 0
+        if event == Event.PAGEFAULT:
+            return Status.DONE, event | first << 8 | _slot(address) << 16, 0
+        if event == Event.REMAP:
+            return Status.DONE, event | _slot(first) << 16, _slot(address) | last // _PAGE << 8
+        return Status.DONE, event | _slot(first) << 16, (address - first) // _PAGE
 
     def _ksm_merge(self, _process: int, _start: int, _pages: int) -> Outcome:
         return self._ksm_scan()

@@ -32,6 +32,11 @@
 #define UFFD_FEATURE_WP_ASYNC		(1 << 15)
 #endif
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102
+#define MADV_GUARD_REMOVE	103
+#endif
+
 #define STACK_SIZE	(32 * 1024)
 #define SERVICE		FL_TASKS
 
@@ -104,11 +109,12 @@ static int protection(int prot)
 	return prot == FL_PROT_NONE ? PROT_NONE : prot == FL_PROT_R ? PROT_READ : PROT_READ | PROT_WRITE;
 }
 
-static int advice(int word)
-{
-	return word == FL_ADVICE_DONTNEED ? MADV_DONTNEED :
-	       word == FL_ADVICE_MERGEABLE ? MADV_MERGEABLE : MADV_UNMERGEABLE;
-}
+static const int advices[] = {
+	[FL_ADVICE_DONTNEED] = MADV_DONTNEED, [FL_ADVICE_MERGEABLE] = MADV_MERGEABLE,
+	[FL_ADVICE_UNMERGEABLE] = MADV_UNMERGEABLE, [FL_ADVICE_DONTFORK] = MADV_DONTFORK,
+	[FL_ADVICE_DOFORK] = MADV_DOFORK, [FL_ADVICE_WIPEONFORK] = MADV_WIPEONFORK,
+	[FL_ADVICE_KEEPONFORK] = MADV_KEEPONFORK,
+};
 
 static int open_uffd(int features)
 {
@@ -123,6 +129,12 @@ static int open_uffd(int features)
 		api.features |= UFFD_FEATURE_WP_UNPOPULATED;
 	if (features & FL_FEATURES_SIGBUS)
 		api.features |= UFFD_FEATURE_SIGBUS;
+	if (features & FL_FEATURES_EVENT_REMAP)
+		api.features |= UFFD_FEATURE_EVENT_REMAP;
+	if (features & FL_FEATURES_EVENT_REMOVE)
+		api.features |= UFFD_FEATURE_EVENT_REMOVE;
+	if (features & FL_FEATURES_EVENT_UNMAP)
+		api.features |= UFFD_FEATURE_EVENT_UNMAP;
 	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
 		int error = errno;
 
@@ -131,6 +143,26 @@ static int open_uffd(int features)
 		return -1;
 	}
 	return fd;
+}
+
+/* 0, or -1 with the reason in errno. */
+static int moved(const void *address)
+{
+	return address == MAP_FAILED ? -1 : 0;
+}
+
+static int move(const unsigned char *c)
+{
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED | (c[5] & FL_REMAP_FLAGS_DONTUNMAP ? MREMAP_DONTUNMAP : 0);
+
+	return moved(mremap(slot(c[1]), c[2] * PAGE_SIZE, c[4] * PAGE_SIZE, flags, slot(c[3])));
+}
+
+static int resize(const unsigned char *c)
+{
+	size_t pages = c[3] < FL_SLOTS - c[1] ? c[3] : FL_SLOTS - c[1];
+
+	return moved(mremap(slot(c[1]), c[2] * PAGE_SIZE, pages * PAGE_SIZE, 0));
 }
 
 static void service(void) __attribute__((noreturn));
@@ -174,7 +206,7 @@ static void run(int task, const unsigned char *c)
 		r = mprotect(slot(c[1]), length, protection(c[3]));
 		break;
 	case FL_OP_MADVISE:
-		r = madvise(slot(c[1]), length, advice(c[3]));
+		r = madvise(slot(c[1]), length, advices[c[3]]);
 		break;
 	case FL_OP_READ:
 		r = load(slot(c[1]));
@@ -187,6 +219,18 @@ static void run(int task, const unsigned char *c)
 		return;
 	case FL_OP_EXIT:
 		_exit(0);
+	case FL_OP_MREMAP:
+		r = move(c);
+		break;
+	case FL_OP_MREMAP_RESIZE:
+		r = resize(c);
+		break;
+	case FL_OP_GUARD_INSTALL:
+		r = madvise(slot(c[1]), length, MADV_GUARD_INSTALL);
+		break;
+	case FL_OP_GUARD_REMOVE:
+		r = madvise(slot(c[1]), length, MADV_GUARD_REMOVE);
+		break;
 	case FL_OP_UFFD_OPEN:
 		r = open_uffd(c[2]);
 		break;

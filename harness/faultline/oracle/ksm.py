@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from faultline.oracle import rules
-from faultline.oracle.memory import DONE, Memory, Outcome
+from faultline.oracle.memory import DONE, Memory
 from faultline.oracle.state import (
     CONTENT,
     EXCLUSIVE,
@@ -21,6 +21,7 @@ from faultline.oracle.state import (
     ForkWaiter,
     KsmPage,
     OpenBits,
+    Outcome,
     Process,
 )
 from faultline.program.codec import Operation

@@ -8,11 +8,13 @@ from array import array
 from collections.abc import Callable, Collection
 from typing import Final
 
-from faultline.oracle import rules
+from faultline.oracle import rules, versions
 from faultline.oracle.state import (
     ANON,
     CONTENT,
+    DONTFORK,
     EXCLUSIVE,
+    GUARD,
     MAPPED,
     MERGEABLE,
     PAGE_BITS,
@@ -26,35 +28,41 @@ from faultline.oracle.state import (
     SWAP,
     UFFD_WP,
     VMA_BITS,
+    WIPEONFORK,
     WRITE,
     ZERO,
     Context,
+    EventWaiter,
     ForkWaiter,
     KsmPage,
     OpenBits,
+    Outcome as Outcome,
     Page,
     Process,
+    RemoveWaiter,
     Waiter,
 )
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, FEATURES, PROCESSES, PROT, SLOTS
-from faultline.program.trace import RECORD, FaultFlag, Skip, Status, Wait
-
-Outcome = tuple[int, int, int]
-"""Status, value, aux."""
+from faultline.program.trace import RECORD, Event, FaultFlag, Skip, Status, Wait
 
 #: The process of a task byte.
 PROCESS_MASK: Final = PROCESSES - 1
 FEATURE_EVENT_FORK, FEATURE_WP_ASYNC, FEATURE_WP_UNPOPULATED, FEATURE_SIGBUS = (
     1 << FEATURES.words.index(word) for word in ("event-fork", "wp-async", "wp-unpopulated", "sigbus")
 )
+FEATURE_EVENT_REMAP, FEATURE_EVENT_REMOVE, FEATURE_EVENT_UNMAP = (
+    1 << FEATURES.words.index(word) for word in ("event-remap", "event-remove", "event-unmap")
+)
+_EVENT_REMOVE: Final = int(Event.REMOVE)
+_EVENT_UNMAP: Final = int(Event.UNMAP)
 #: Plain numbers: flags are put together on the hot path.
 MESSAGE_WRITE: Final = int(FaultFlag.WRITE)
 MESSAGE_WP: Final = int(FaultFlag.WP)
 
 DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
 BLOCKED: Final[Outcome] = (int(Status.BLOCKED), int(Wait.FAULT), 0)
-_BLOCKED_EVENT: Final[Outcome] = (int(Status.BLOCKED), int(Wait.EVENT), 0)
+BLOCKED_EVENT: Final[Outcome] = (int(Status.BLOCKED), int(Wait.EVENT), 0)
 _SEGV: Final[Outcome] = (int(Status.SIGNAL), int(signal.SIGSEGV), 0)
 _BUS: Final[Outcome] = (int(Status.SIGNAL), int(signal.SIGBUS), 0)
 _KILLED: Final = int(Status.KILLED)
@@ -68,11 +76,18 @@ def failed(error: int, aux: int = 0) -> Outcome:
 
 
 _EINVAL: Final = failed(errno.EINVAL)
-_ENOMEM: Final = failed(errno.ENOMEM)
+ENOMEM: Final = failed(errno.ENOMEM)
 _PROT_BITS: Final = tuple({"none": MAPPED, "r": MAPPED | READ, "rw": MAPPED | READ | WRITE}[w] for w in PROT.words)
 _DONTNEED, _MERGEABLE, _UNMERGEABLE = (ADVICE.words.index(w) for w in ("dontneed", "mergeable", "unmergeable"))
 #: What the kernel must have to know an advice; other advices are always known.
 _ADVICE_NEEDS: Final = {_MERGEABLE: "ksm", _UNMERGEABLE: "ksm"}
+#: Advice about fork: the bits that it sets and clears, and its rule.
+_FORK_ADVICE: Final = {
+    ADVICE.words.index("dontfork"): (DONTFORK, 0, rules.DONTFORK),
+    ADVICE.words.index("dofork"): (0, DONTFORK, rules.DOFORK),
+    ADVICE.words.index("wipeonfork"): (WIPEONFORK, 0, rules.WIPEONFORK),
+    ADVICE.words.index("keeponfork"): (0, WIPEONFORK, rules.KEEPONFORK),
+}
 _FRESH: Final = PRESENT | EXCLUSIVE
 
 
@@ -84,6 +99,8 @@ def unknown_advice(has: Collection[str]) -> frozenset[int]:
 class Memory:
     """The state, and the operations of tasks on their memory.  A handler returns the outcome and sets ``_rule``."""
 
+    _holds: tuple[bool, ...]
+    """By difference of :mod:`faultline.oracle.versions`: whether it holds for the kernel."""
     _observed: bytes | None
     _out: bytearray
     _index: int
@@ -94,9 +111,9 @@ class Memory:
     """The live ones, ascending."""
     _live: int
     """The same as a mask."""
-    _blocked: dict[int, Waiter | ForkWaiter]
+    _blocked: dict[int, Waiter | EventWaiter]
     """By task byte."""
-    _woken: list[Waiter]
+    _woken: list[Waiter | RemoveWaiter]
     """Tasks that go on when the operation is over."""
     _ended: list[tuple[int, int, int, int, int]]
     """Operations that end with this one: task byte, index, outcome."""
@@ -110,6 +127,8 @@ class Memory:
     """Advice that the kernel does not know."""
     _accesses: dict[int, Callable[[Operation, int], Outcome]]
     """By operation: an access that a fault may stop, and that is repeated when its task is woken."""
+    _events_asked: int
+    """Features of all userfaultfds that were opened."""
 
     # --- choices ---
 
@@ -127,6 +146,13 @@ class Memory:
         if observed is None or at + RECORD.size > len(observed):
             return None
         return RECORD.unpack_from(observed, at)
+
+    def _seen_word(self, process: Process, slot: int) -> int | None:
+        """The slot's word in the backend's present snapshot.
+
+        Only for operations that end no fork: the processes of the snapshot are those that live now.
+        """
+        raise NotImplementedError
 
     # --- pages ---
 
@@ -180,24 +206,65 @@ class Memory:
 
     # --- mappings ---
 
+    def _unmap_events(self, process: Process, start: int, end: int) -> list[tuple[Context, Context | Outcome]]:
+        """The events that unmapping the range will owe."""
+        if not self._events_asked & FEATURE_EVENT_UNMAP:
+            return []
+        asked = {c: None for c in process.contexts[start:end] if c is not None and c.features & FEATURE_EVENT_UNMAP}
+        message = (_DONE, _EVENT_UNMAP | start << 16, end - start)
+        return [(context, message) for context in asked]
+
+    def _after_events(
+        self, task: int, queue: list[tuple[Context, Context | Outcome]], outcome: Outcome = DONE, doubt: int = -1
+    ) -> Outcome:
+        """The outcome of an operation that waits first until its events are read, if there are any.
+
+        :param doubt: the deviation by which kernels leave the last event out.
+        """
+        if not queue:
+            return outcome
+        waiter = EventWaiter(task, self._index, queue)
+        waiter.outcome = outcome
+        waiter.doubt = doubt
+        if self._is_left_out(waiter):
+            return outcome
+        for context, _ in queue:
+            context.changing += 1
+        self._blocked[task] = waiter
+        queue[0][0].events.append(waiter)
+        self._also(rules.EVENT_WAITS)
+        return BLOCKED_EVENT
+
+    def _is_left_out(self, waiter: EventWaiter) -> bool:
+        """Whether the kernel leaves out the one event that is left, against its documentation."""
+        if waiter.doubt < 0 or len(waiter.queue) > 1:
+            return False
+        seen = self._saw(waiter.index)
+        if seen is None or seen[0] == BLOCKED[0]:
+            return False
+        self._met[waiter.doubt] = None
+        return True
+
     def _op_mmap(self, op: Operation) -> Outcome:
         _, task, start, pages, prot = op
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
         end = start + pages
+        events = self._unmap_events(process, start, end)
         self._unmap(process, start, end)
         process.row[start:end] = array("I", (_PROT_BITS[prot],)) * pages
         process.edges &= ~self._mask(start + 1, end)
         self._rule = rules.MMAP
-        return DONE
+        return self._after_events(task, events) if events else DONE
 
     def _op_munmap(self, op: Operation) -> Outcome:
         _, task, start, pages = op
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
+        events = self._unmap_events(process, start, start + pages)
         self._unmap(process, start, start + pages)
         self._rule = rules.MUNMAP
-        return DONE
+        return self._after_events(task, events) if events else DONE
 
     def _op_mprotect(self, op: Operation) -> Outcome:
         _, task, start, pages, prot = op
@@ -213,7 +280,7 @@ class Memory:
                 if slot > start:
                     self._also(rules.MPROTECT_BEFORE_HOLE)
                     self._cut(process, start, slot)
-                return _ENOMEM
+                return ENOMEM
             row[slot] = word & ~(READ | WRITE) | _PROT_BITS[prot]
         return DONE
 
@@ -224,22 +291,36 @@ class Memory:
             return _EINVAL
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
+        if advice == _DONTNEED and self._events_asked & FEATURE_EVENT_REMOVE:
+            return self._remove(RemoveWaiter(task, self._index, process, start, start + pages))
         slots = [slot for slot in range(start, start + pages) if process.row[slot]]
         process.packed = None
         if advice == _DONTNEED:
             self._dontneed(process, slots)
+        elif advice in _FORK_ADVICE:
+            self._cut(process, start, start + pages)
+            self._advise_fork(process, slots, advice)
         else:
             self._cut(process, start, start + pages)
             self._advise_ksm(process, slots, advice)
         if len(slots) < pages:
             self._also(rules.MADVISE_HOLE)
-            return _ENOMEM
+            return ENOMEM
         return DONE
+
+    def _advise_fork(self, process: Process, slots: list[int], advice: int) -> None:
+        set_bits, clear_bits, self._rule = _FORK_ADVICE[advice]
+        process.advised |= bool(set_bits)
+        for slot in slots:
+            process.row[slot] = process.row[slot] & ~clear_bits | set_bits
 
     def _dontneed(self, process: Process, slots: list[int]) -> None:
         row = process.row
         self._rule = rules.DONTNEED
         for slot in slots:
+            if row[slot] & GUARD:
+                self._also(rules.DONTNEED_GUARD)
+                continue
             if row[slot] & UFFD_WP:
                 self._also(rules.DONTNEED_WP)
             row[slot] &= VMA_BITS
@@ -248,6 +329,77 @@ class Memory:
                 self._drop_page(process, slot, page)
             if self._stale:
                 self._forget(process, slot, slot + 1)
+
+    # --- dropping pages, with the events of it ---
+
+    def _remove(self, waiter: RemoveWaiter) -> Outcome:
+        """Drops the pages from ``at`` on, mapping by mapping; before each the event that it owes is waited for."""
+        process = waiter.process
+        row, contexts = process.row, process.contexts
+        process.packed = None
+        self._rule = rules.DONTNEED
+        while waiter.at < waiter.end:
+            at = waiter.at
+            if not row[at]:
+                waiter.hole = True
+                waiter.at += 1
+                continue
+            waiter.stop = min(waiter.end, self._mapping_end(process, at))
+            context = contexts[at]
+            if context is not None and context.features & FEATURE_EVENT_REMOVE:
+                message = (_DONE, _EVENT_REMOVE | at << 16, waiter.stop - at)
+                waiter.queue = [(context, message)]
+                waiter.edges = process.edges
+                context.changing += 1
+                context.events.append(waiter)
+                self._blocked[waiter.task] = waiter
+                self._also(rules.EVENT_REMOVE)
+                return BLOCKED_EVENT
+            self._dontneed(process, list(range(at, waiter.stop)))
+            waiter.at = waiter.stop
+        if waiter.hole:
+            self._also(rules.MADVISE_HOLE)
+        return ENOMEM if waiter.hole else DONE
+
+    @staticmethod
+    def _mapping_end(process: Process, at: int) -> int:
+        """Where the mapping of slot ``at`` ends, if equal ones side by side are one."""
+        row, contexts = process.row, process.contexts
+        vma, context = row[at] & VMA_BITS, contexts[at]
+        while at < SLOTS and row[at] & VMA_BITS == vma and contexts[at] is context:
+            at += 1
+        return at
+
+    def _removed(self, waiter: RemoveWaiter) -> Outcome:
+        """The event was read or flushed: the pages go now, if they are still mapped."""
+        process = waiter.process
+        process.packed = None
+        if not process.row[waiter.at]:
+            self._rule = rules.REMOVE_GONE
+            return ENOMEM
+        end = self._first_part_end(process, waiter.at, waiter.stop)
+        slots = [slot for slot in range(waiter.at, waiter.stop) if process.row[slot]]
+        if end < waiter.stop:
+            self._also(rules.REMOVE_SPLIT)
+        if self._holds[versions.REMOVE_REPEATS]:
+            waiter.stop = end
+            slots = [slot for slot in slots if slot < end]
+        else:
+            stay = [s for s in slots if s >= end and process.row[s] & PAGE_BITS]
+            slots = [s for s in slots if s not in stay or self._seen_word(process, s) != process.row[s]]
+        self._dontneed(process, slots)
+        waiter.at = waiter.stop
+        return self._remove(waiter)
+
+    def _first_part_end(self, process: Process, at: int, stop: int) -> int:
+        """Where the mapping of slot ``at`` ends now; if it may end earlier, where the backend shows that pages stay."""
+        end = min(stop, self._mapping_end(process, at))
+        sure = self._extent(process, at)
+        for slot in range(at + 1, end):
+            word = process.row[slot]
+            if not sure >> slot & 1 and word & PAGE_BITS and self._seen_word(process, slot) == word:
+                return slot
+        return end
 
     def _advise_ksm(self, process: Process, slots: list[int], advice: int) -> None:
         row = process.row
@@ -271,8 +423,10 @@ class Memory:
     def _op_write(self, op: Operation) -> Outcome:
         return self._store(op, self._index)
 
-    def _retry(self, waiter: Waiter) -> Outcome:
-        """A task that was woken repeats its access."""
+    def _retry(self, waiter: Waiter | RemoveWaiter) -> Outcome:
+        """A task that was woken repeats its access, or goes on dropping pages."""
+        if isinstance(waiter, RemoveWaiter):
+            return self._removed(waiter)
         return self._accesses[waiter.op[0]](waiter.op, waiter.index)
 
     def _load(self, op: Operation, index: int) -> Outcome:
@@ -286,6 +440,9 @@ class Memory:
         if word & PRESENT:
             self._rule = rules.READ
             return (_DONE, word & CONTENT, 0)
+        if word & GUARD:
+            self._rule = rules.GUARD_ACCESS
+            return _SEGV
         if word & REG_MISSING:
             self._rule = rules.FAULT_MISSING
             return self._fault(op, index, process, slot, 0)
@@ -316,6 +473,9 @@ class Memory:
         key = process.number << SLOT_SHIFT | slot
         process.packed = None
         if not word & PRESENT:
+            if word & GUARD:
+                self._rule = rules.GUARD_ACCESS
+                return _SEGV
             process.touched |= 1 << slot
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING
@@ -398,7 +558,7 @@ class Memory:
             waiter.open_bits = open_bits
             self._blocked[task] = waiter
             queue[0][0].events.append(waiter)
-            return _BLOCKED_EVENT
+            return BLOCKED_EVENT
         self._born(child, open_bits)
         return DONE
 
@@ -410,15 +570,19 @@ class Memory:
 
     def _duplicate(
         self, parent: Process, child: Process, open_bits: list[OpenBits]
-    ) -> list[tuple[Context, Context]]:
+    ) -> list[tuple[Context, Context | Outcome]]:
         """Fills the child; the userfaultfds that owe an event, each with the child's."""
         child.row[:] = parent.row
         child.edges = parent.edges
         parent.packed = None
+        if parent.advised:
+            self._follow_advice(parent, child)
         queue = self._duplicate_contexts(parent, child) if any(parent.contexts) else []
         base = child.number << SLOT_SHIFT
         child_row, parent_row = child.row, parent.row
         for slot, page in enumerate(parent.pages):
+            if parent.advised and (not child_row[slot] or child_row[slot] & WIPEONFORK):
+                continue
             if page:
                 assert isinstance(page, list)
                 page.append(base | slot)
@@ -432,10 +596,23 @@ class Memory:
         child.touched = parent.touched
         return queue
 
+    def _follow_advice(self, parent: Process, child: Process) -> None:
+        """Takes from the child what is not for it."""
+        row = child.row
+        for slot, page in enumerate(parent.pages):
+            if not row[slot] & (DONTFORK | WIPEONFORK):
+                continue
+            self._also(rules.DONTFORK if row[slot] & DONTFORK else rules.WIPEONFORK)
+            row[slot] = 0 if row[slot] & DONTFORK else row[slot] & VMA_BITS
+            row[ANON] -= bool(page)
+        child.advised = True
+
     def _inherit_stale(self, parent: Process, child: Process) -> None:
         base = parent.number << SLOT_SHIFT
         for key in [key for key in self._stale if key >> SLOT_SHIFT == parent.number]:
             slot = key - base
+            if child.row[slot] & WIPEONFORK or not child.row[slot]:
+                continue
             if child.row[slot] & REG_WP:
                 key = child.number << SLOT_SHIFT | slot
                 self._stale[key] = (key, *self._stale[base | slot][1:])
@@ -470,17 +647,19 @@ class Memory:
                 mask |= 1 << at
         return mask
 
-    def _duplicate_contexts(self, parent: Process, child: Process) -> list[tuple[Context, Context]]:
-        new: dict[Context, Context] = {}
+    def _duplicate_contexts(self, parent: Process, child: Process) -> list[tuple[Context, Context | Outcome]]:
+        new: dict[Context, Context | Outcome] = {}
         row = child.row
         for slot, context in enumerate(parent.contexts):
-            if context is None:
+            if context is None or not row[slot]:
                 continue
             if context.features & FEATURE_EVENT_FORK:
-                if context not in new:
-                    new[context] = Context(child, context.features)
+                own = new.get(context)
+                if own is None:
+                    own = new[context] = Context(child, context.features)
                     context.changing += 1
-                child.contexts[slot] = new[context]
+                assert isinstance(own, Context)
+                child.contexts[slot] = own
                 if not row[slot] & REG_WP:
                     self._clear_wp(row, slot)
             else:
@@ -491,10 +670,18 @@ class Memory:
             self._also(rules.FORK_EVENT_ORDER)
         return list(new.items())
 
+    def _leave_stale(self, process: Process, slot: int, deviation: int) -> None:
+        """The protection ends, but kernels leave its bit behind."""
+        word = process.row[slot]
+        if word & UFFD_WP:
+            self._clear_wp(process.row, slot)
+            key = process.number << SLOT_SHIFT | slot
+            self._stale[key] = (key, UFFD_WP | (word ^ process.row[slot]) & SWAP, deviation, -1)
+
     @staticmethod
     def _clear_wp(row: array[int], slot: int) -> None:
         row[slot] &= ~UFFD_WP
-        if not row[slot] & PRESENT:
+        if not row[slot] & (PRESENT | GUARD):
             row[slot] &= ~SWAP
 
     def _op_exit(self, op: Operation) -> Outcome:
@@ -519,7 +706,7 @@ class Memory:
             self._forget(process, 0, SLOTS)
         self._processes[process.number] = None
 
-    def _kill(self, waiter: Waiter | ForkWaiter) -> None:
+    def _kill(self, waiter: Waiter | EventWaiter) -> None:
         self._ended.append((waiter.task, waiter.index, _KILLED, 0, 0))
         if isinstance(waiter, Waiter):
             waiter.context.waiters.remove(waiter)
@@ -527,7 +714,8 @@ class Memory:
         waiter.queue[0][0].events.remove(waiter)
         for context, _ in waiter.queue:
             context.changing -= 1
-        self._discard(waiter.child)
+        if isinstance(waiter, ForkWaiter):
+            self._discard(waiter.child)
 
 
 assert PAGE_BITS & VMA_BITS == 0

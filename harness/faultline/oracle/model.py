@@ -10,9 +10,21 @@ from typing import Final
 from faultline.oracle import rules, versions
 from faultline.oracle.guest import Guest
 from faultline.oracle.ksm import Ksm
-from faultline.oracle.memory import PROCESS_MASK, Outcome, unknown_advice
+from faultline.oracle.memory import PROCESS_MASK, unknown_advice
+from faultline.oracle.mremap import Mremap
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
-from faultline.oracle.state import EXCLUSIVE, SLOT_MASK, SLOT_SHIFT, UFFD_WP, Context, OpenBits, Process, Waiter
+from faultline.oracle.state import (
+    EXCLUSIVE,
+    SLOT_MASK,
+    SLOT_SHIFT,
+    UFFD_WP,
+    Context,
+    OpenBits,
+    Outcome,
+    Process,
+    RemoveWaiter,
+    Waiter,
+)
 from faultline.oracle.userfault import Userfault
 from faultline.program.codec import Operation, process_of, task_of
 from faultline.program.ops import BY_NAME, NEED_NAMES, OPS, PROCESSES, SLOTS, TASK_MONITOR, UFFDS
@@ -70,7 +82,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Userfault, Ksm, Guest):
+class Oracle(Userfault, Ksm, Guest, Mremap):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -110,6 +122,7 @@ class Oracle(Userfault, Ksm, Guest):
             confirmed with snapshots before it is reported.
         """
         self._reset(observed)
+        self._snapshots = snapshots
         out, rule_of, blocked, handlers = self._out, self._rule_of, self._blocked, self._handlers
         for index, op in enumerate(ops):
             self._index = index
@@ -147,6 +160,7 @@ class Oracle(Userfault, Ksm, Guest):
         self._stale = {}
         self._met = {}
         self._tainted = False
+        self._events_asked = 0
 
     # --- a record ---
 
@@ -185,10 +199,13 @@ class Oracle(Userfault, Ksm, Guest):
             if status != _BLOCKED:
                 self._ended.append((waiter.task, waiter.index, status, value, aux))
 
-    def _conflicting(self) -> list[Waiter]:
-        """Woken tasks that access a page which another woken task writes."""
+    def _conflicting(self) -> list[Waiter | RemoveWaiter]:
+        """Woken tasks that access a page which another woken task writes or drops."""
+        if any(isinstance(waiter, RemoveWaiter) for waiter in self._woken):
+            return list(self._woken)
         by_page: dict[tuple[int, int], list[Waiter]] = {}
         for waiter in self._woken:
+            assert isinstance(waiter, Waiter)
             by_page.setdefault((process_of(waiter.task), waiter.slot), []).append(waiter)
         groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] in _WRITES for w in group)]
         return [waiter for group in groups for waiter in group]
@@ -244,6 +261,21 @@ class Oracle(Userfault, Ksm, Guest):
             if ended == index:
                 return status, value, aux
         return _BLOCKED, 0, 0
+
+    def _seen_word(self, process: Process, slot: int) -> int | None:
+        record = self._seen_record()
+        observed = self._observed
+        if record is None or observed is None or not self._snapshots:
+            return None
+        at = len(self._out) + RECORD.size + record[2] * COMPLETION.size
+        if at + SNAPSHOT_HEAD.size > len(observed):
+            return None
+        (live,) = SNAPSHOT_HEAD.unpack_from(observed, at)
+        before = (live & (1 << process.number) - 1).bit_count()
+        at += SNAPSHOT_HEAD.size + before * _ROW_SIZE + slot * 4
+        if not live >> process.number & 1 or at + 4 > len(observed):
+            return None
+        return int.from_bytes(observed[at : at + 4], "little")
 
     def _adopt_bits(self, at: int) -> None:
         """Takes over the bits that the snapshot, at this place of the backend's trace, may decide."""

@@ -107,6 +107,77 @@ UNMERGEABLE: Final = _rule(
     "unmergeable", "KSM unmerges what it had merged in the range; contents stay.", "madvise(2), MADV_UNMERGEABLE"
 )
 
+DONTFORK: Final = _rule(
+    "dontfork", "The range is not there in children forked from now on.", "madvise(2), MADV_DONTFORK"
+)
+DOFORK: Final = _rule("dofork", "MADV_DONTFORK ends.", "madvise(2), MADV_DOFORK")
+WIPEONFORK: Final = _rule(
+    "wipeonfork", "In children forked from now on the range holds zeroes; they inherit the setting.",
+    "madvise(2), MADV_WIPEONFORK",
+)
+KEEPONFORK: Final = _rule("keeponfork", "MADV_WIPEONFORK ends.", "madvise(2), MADV_KEEPONFORK")
+
+# --- moving and resizing mappings ---
+MREMAP: Final = _rule(
+    "mremap", "The mapping has moved with its pages and all that was advised about it; nothing is mapped where it was, "
+    "and what was mapped at the target is unmapped.", "mremap(2), DESCRIPTION, MREMAP_FIXED",
+)
+MREMAP_DONTUNMAP: Final = _rule(
+    "mremap-dontunmap", "The pages have moved; an empty mapping stays, with its registration.",
+    "mremap(2), MREMAP_DONTUNMAP",
+)
+MREMAP_SIZE: Final = _rule(
+    "mremap-size", "MREMAP_DONTUNMAP with another size is EINVAL.", "mremap(2), ERRORS, EINVAL"
+)
+MREMAP_OVERLAP: Final = _rule(
+    "mremap-overlap", "A new range that overlaps the old one is EINVAL.", "mremap(2), ERRORS, EINVAL"
+)
+MREMAP_FAULT: Final = _rule(
+    "mremap-fault", "A page of the old range that is not mapped is EFAULT; so may be mappings of different types.",
+    "mremap(2), ERRORS, EFAULT",
+)
+MREMAP_TYPES: Final = _rule(
+    "mremap-types", "Whether mappings side by side can be moved or resized together is the kernel's choice.",
+    "mremap(2), ERRORS, EFAULT (can also)",
+)
+MREMAP_FAILED: Final = _rule(
+    "mremap-failed", "What an mremap that fails has unmapped by then, at the target and of what is cut off, is the "
+    "kernel's choice.", "mremap(2) (says nothing of it)",
+)
+MREMAP_UNREGISTERED: Final = _rule(
+    "mremap-unregistered", "Without the remap event a moved range is not registered and not write-protected.",
+    _IOCTL + "UFFD_FEATURE_EVENT_REMAP; " + _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd (the monitor does "
+    "not know the new place); " + OBSERVED,
+)
+MREMAP_FOLLOWS: Final = _rule(
+    "mremap-follows", "With the remap event the registration follows the move, and mremap waits for the read.",
+    _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd",
+)
+MREMAP_KSM: Final = _rule(
+    "mremap-ksm", "KSM's pages in a range that is moved are unmerged; the range stays mergeable.", OBSERVED
+)
+MREMAP_NO_ROOM: Final = _rule(
+    "mremap-no-room", "Expanding over what is mapped behind is ENOMEM.", "mremap(2), ERRORS, ENOMEM"
+)
+MREMAP_RESIZE: Final = _rule(
+    "mremap-resize", "The mapping has its new size; new pages hold zeroes, what was cut off is unmapped.",
+    "mremap(2), DESCRIPTION",
+)
+
+# --- guard regions ---
+GUARD_INSTALL: Final = _rule(
+    "guard-install", "The pages of the range are dropped; access to it is a fatal signal.",
+    "include/uapi/asm-generic/mman-common.h, MADV_GUARD_INSTALL",
+)
+GUARD_REMOVE: Final = _rule(
+    "guard-remove", "Guard pages of the range are missing pages again; other pages stay.",
+    "include/uapi/asm-generic/mman-common.h, MADV_GUARD_REMOVE",
+)
+GUARD_ACCESS: Final = _rule(
+    "guard-access", "Access to a guard page is SIGSEGV.", "include/uapi/asm-generic/mman-common.h, MADV_GUARD_INSTALL"
+)
+DONTNEED_GUARD: Final = _rule("dontneed-guard", "Dropping pages leaves guard pages.", OBSERVED)
+
 # --- accesses ---
 SEGV_READ: Final = _rule(
     "segv-read", "Reading a page that is not mapped or not readable is SIGSEGV.", "mmap(2), SIGSEGV; mprotect(2)"
@@ -232,6 +303,26 @@ MESSAGE_NONE: Final = _rule(
 MESSAGE_FORK: Final = _rule(
     "message-fork", "A fork event brings the child's userfaultfd, and fork goes on.", _UFFD + ", Usage"
 )
+EVENT_WAITS: Final = _rule(
+    "event-waits", "Unmapping or moving memory whose userfaultfd asked for such events waits until they are read.",
+    _UFFD + ", UFFD_EVENT_UNMAP, UFFD_EVENT_REMAP; " + _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd",
+)
+EVENT_REMOVE: Final = _rule(
+    "event-remove", "With the remove event pages are dropped when it is read, one mapping after another.",
+    _UFFD + ", UFFD_EVENT_REMOVE; " + OBSERVED,
+)
+REMOVE_GONE: Final = _rule(
+    "remove-gone", "If the memory was unmapped while the remove event waited, the call is ENOMEM.", "madvise(2), ENOMEM"
+)
+REMOVE_SPLIT: Final = _rule(
+    "remove-split",
+    "If the mapping was split while the remove event waited, the rest is dropped after another event since 6.17; "
+    "before that it may stay.", "madvise(2) (says nothing of it); " + OBSERVED + ", tree 6.12",
+)
+MESSAGE_EVENT: Final = _rule(
+    "message-event", "An event says which range was removed or unmapped, or from where to where it moved.",
+    _UFFD + ", Reading from the userfaultfd structure",
+)
 RETRY: Final = _rule(
     "retry", "A task that was woken repeats its access, which may stop it again.",
     _ADMIN + "userfaultfd.rst, Resolving Userfaults",
@@ -279,6 +370,10 @@ FILL_PART: Final = _rule(
 )
 FILL_RANGE: Final = _rule(
     "fill-range", "A range that is not within one registered mapping is ENOENT.", OBSERVED
+)
+FILL_GUARD: Final = _rule(
+    "fill-guard", "Whether UFFDIO_COPY puts a page in the place of a guard page is the kernel's choice.",
+    _IOCTL + "UFFDIO_COPY (says nothing of it)",
 )
 FILL_MAPPINGS: Final = _rule(
     "fill-mappings", "Whether equal mappings side by side count as one is the kernel's choice.",
@@ -418,6 +513,32 @@ m uffd-register u0 a0 missing,wp
 m uffd-wp u0 a0
 p0.0 read a0
 m uffd-zeropage u0 a0
+""",
+)
+MREMAP_HOLE: Final = _deviation(
+    "mremap-over-hole",
+    "mremap is EFAULT if part of the old range is not mapped.",
+    "mremap(2), ERRORS, EFAULT",
+    "Holes are passed over where the mapping shrinks, and where it keeps its size and place.",
+    "6.12 (source), 6.18 (live)",
+    """\
+p0.0 mmap a0 rw
+p0.0 mremap-resize a0+2 =1
+p0.0 mremap a0+2 a8
+""",
+)
+MREMAP_MERGED: Final = _deviation(
+    "mremap-unregisters-neighbour",
+    "A range stays registered until it is unregistered, unmapped or moved.",
+    "userfaultfd(2), DESCRIPTION",
+    "If a range moves without the remap event to where it merges with a mapping of the same userfaultfd, that one is "
+    "unregistered as well; its pages keep bit 57.  If it merges with the rest of itself, the unmap event is missing.",
+    "6.12 (source: mremap_userfaultfd_prep() of the merged mapping)",
+    """\
+p0.0 mmap a0+3 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0+3 wp
+p0.0 mremap a0 a1
 """,
 )
 

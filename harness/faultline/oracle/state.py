@@ -24,12 +24,15 @@ EXCLUSIVE: Final = int(trace.Bit.EXCLUSIVE)
 REG_MISSING: Final = int(trace.Bit.REG_MISSING)
 REG_WP: Final = int(trace.Bit.REG_WP)
 MERGEABLE: Final = int(trace.Bit.MERGEABLE)
+DONTFORK: Final = int(trace.Bit.DONTFORK)
+WIPEONFORK: Final = int(trace.Bit.WIPEONFORK)
+GUARD: Final = int(trace.Bit.GUARD)
 
 REGISTERED: Final = REG_MISSING | REG_WP
 #: The bits that describe the mapping, not the page.
-VMA_BITS: Final = MAPPED | READ | WRITE | REGISTERED | MERGEABLE
+VMA_BITS: Final = MAPPED | READ | WRITE | REGISTERED | MERGEABLE | DONTFORK | WIPEONFORK
 #: The bits of a page without a mapping's.
-PAGE_BITS: Final = CONTENT | PRESENT | SWAP | UFFD_WP | EXCLUSIVE
+PAGE_BITS: Final = CONTENT | PRESENT | SWAP | UFFD_WP | EXCLUSIVE | GUARD
 
 #: Where the count of resident anonymous pages stands in a row, after the slots' words.
 ANON: Final = SLOTS
@@ -38,6 +41,8 @@ _ROW: Final = bytes(SLOTS * 4 + trace.COUNTERS.size)
 SLOT_SHIFT: Final = SLOTS.bit_length() - 1
 SLOT_MASK: Final = SLOTS - 1
 
+Outcome: TypeAlias = tuple[int, int, int]
+"""Status, value, aux."""
 Page: TypeAlias = "list[int] | tuple[()] | None"
 """The slots that map an anonymous page; ZERO: the zero page; None: no page."""
 ZERO: Final[tuple[()]] = ()
@@ -50,7 +55,7 @@ class KsmPage(list[int]):
 class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
-    __slots__ = ("alive", "contexts", "edges", "number", "packed", "pages", "row", "touched")
+    __slots__ = ("advised", "alive", "contexts", "edges", "number", "packed", "pages", "row", "touched")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -64,6 +69,8 @@ class Process:
         """Bit i: a mapping may begin at slot i although it equals the one before."""
         self.touched = 0
         """Bit i: slot i has held an anonymous page since it was mapped."""
+        self.advised = False
+        """It has had advice about fork: some slots may be DONTFORK or WIPEONFORK."""
 
     def pack(self) -> bytes:
         packed = self.packed
@@ -82,9 +89,9 @@ class Context:
         self.features = features
         self.closed = False
         self.changing = 0
-        """Forks that wait for an event of this userfaultfd, now or in their turn."""
+        """Operations that wait for an event of this userfaultfd, now or in their turn."""
         self.waiters: list[Waiter] = []
-        self.events: list[ForkWaiter] = []
+        self.events: list[EventWaiter] = []
 
 
 class Waiter:
@@ -104,19 +111,49 @@ class Waiter:
         """Its message was read."""
 
 
-class ForkWaiter:
-    """A task whose fork waits until its events are read, one after another."""
+class EventWaiter:
+    """A task whose operation waits until its events are read, one after another."""
 
-    __slots__ = ("child", "index", "open_bits", "queue", "task")
+    __slots__ = ("doubt", "index", "outcome", "queue", "task")
 
-    def __init__(self, task: int, index: int, child: Process, queue: list[tuple[Context, Context]]) -> None:
+    def __init__(self, task: int, index: int, queue: list[tuple[Context, Context | Outcome]]) -> None:
         self.task = task
         self.index = index
-        self.child = child
         self.queue = queue
-        """Userfaultfds of the parent whose event is still to be read, each with the child's."""
+        """Userfaultfds whose event is still to be read, each with the message, or with the child's userfaultfd."""
+        self.outcome: Outcome = (int(trace.Status.DONE), 0, 0)
+        """Of the operation, when all are read."""
+        self.doubt = -1
+        """The deviation by which kernels leave the last event out; -1: none."""
+
+
+class ForkWaiter(EventWaiter):
+    """A task whose fork waits."""
+
+    __slots__ = ("child", "open_bits")
+
+    def __init__(self, task: int, index: int, child: Process, queue: list[tuple[Context, Context | Outcome]]) -> None:
+        super().__init__(task, index, queue)
+        self.child = child
         self.open_bits: list[OpenBits] = []
         """Of the child's slots, for when it is born."""
+
+
+class RemoveWaiter(EventWaiter):
+    """A task that drops the pages of [at, stop) when the event is read, then goes on with what is left of its range."""
+
+    __slots__ = ("at", "edges", "end", "hole", "process", "stop")
+
+    def __init__(self, task: int, index: int, process: Process, at: int, end: int) -> None:
+        super().__init__(task, index, [])
+        self.process = process
+        self.at = at
+        self.stop = at
+        self.edges = 0
+        """Of the process, when the event was sent: it may tell less than up to ``stop``."""
+        self.end = end
+        self.hole = False
+        """Part of the range before was not mapped."""
 
 
 OpenBits: TypeAlias = tuple[int, int, int, int]

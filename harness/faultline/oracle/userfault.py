@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.memory import (
     DONE,
     FEATURE_EVENT_FORK,
+    FEATURE_EVENT_REMAP,
+    FEATURE_EVENT_REMOVE,
+    FEATURE_EVENT_UNMAP,
     FEATURE_SIGBUS,
     FEATURE_WP_ASYNC,
     FEATURE_WP_UNPOPULATED,
     PROCESS_MASK,
     Memory,
-    Outcome,
     failed,
 )
 from faultline.oracle.state import (
     ANON,
     EXCLUSIVE,
+    GUARD,
     PRESENT,
     REG_MISSING,
     REG_WP,
@@ -30,8 +34,11 @@ from faultline.oracle.state import (
     VMA_BITS,
     ZERO,
     Context,
+    EventWaiter,
     ForkWaiter,
+    Outcome,
     Process,
+    RemoveWaiter,
     Waiter,
 )
 from faultline.program.codec import Operation
@@ -64,14 +71,15 @@ _OFFERED: Final = (
     (FEATURE_SIGBUS, versions.SIGBUS),
     (FEATURE_WP_UNPOPULATED, versions.WP_UNPOPULATED),
     (FEATURE_WP_ASYNC, versions.WP_ASYNC),
+    (FEATURE_EVENT_REMAP, versions.EVENTS),
+    (FEATURE_EVENT_REMOVE, versions.EVENTS),
+    (FEATURE_EVENT_UNMAP, versions.EVENTS),
 )
 
 
 class Userfault(Memory):
     """The operations on userfaultfds."""
 
-    _holds: tuple[bool, ...]
-    """By difference of :mod:`faultline.oracle.versions`: whether it holds for the kernel."""
     _handles: list[Context | None]
 
     # --- the object ---
@@ -90,6 +98,7 @@ class Userfault(Memory):
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
         self._handles[handle] = Context(process, features)
+        self._events_asked |= features
         self._rule = rules.UFFD_OPEN
         return DONE
 
@@ -107,26 +116,39 @@ class Userfault(Memory):
                     self._unregister_slot(process, slot)
         self._wake(context, 0, SLOTS)
         for waiter in list(context.events):
-            self._release(waiter.child, waiter.queue[0][1])
+            self._flushed(waiter)
             self._event_over(waiter)
         return DONE
 
-    def _event_over(self, waiter: ForkWaiter) -> None:
-        """The event that the fork waits for was read or flushed; the next one's turn, or the child's birth."""
+    def _event_over(self, waiter: EventWaiter) -> None:
+        """The event that the operation waits for was read or flushed; the next one's turn, or the operation goes on."""
         queue = waiter.queue
         context, _ = queue.pop(0)
         context.events.remove(waiter)
         context.changing -= 1
         while queue:
-            context, unborn = queue[0]
-            if not context.closed:
+            context, _ = queue[0]
+            if self._is_left_out(waiter):
+                context.changing -= 1
+            elif not context.closed:
                 context.events.append(waiter)
                 return
-            self._release(waiter.child, unborn)
+            else:
+                self._flushed(waiter)
             queue.pop(0)
         del self._blocked[waiter.task]
-        self._ended.append((waiter.task, waiter.index, int(Status.DONE), 0, 0))
-        self._born(waiter.child, waiter.open_bits)
+        if isinstance(waiter, RemoveWaiter):
+            self._woken.append(waiter)
+            return
+        self._ended.append((waiter.task, waiter.index, *waiter.outcome))
+        if isinstance(waiter, ForkWaiter):
+            self._born(waiter.child, waiter.open_bits)
+
+    def _flushed(self, waiter: EventWaiter) -> None:
+        """Nobody will read the event whose turn it is."""
+        unborn = waiter.queue[0][1]
+        if isinstance(waiter, ForkWaiter) and isinstance(unborn, Context):
+            self._release(waiter.child, unborn)
 
     def _release(self, child: Process, unborn: Context) -> None:
         """The child goes without this userfaultfd, as its event was flushed."""
@@ -140,14 +162,6 @@ class Userfault(Memory):
     def _no_handle(self) -> Outcome:
         self._rule = rules.SKIP_NO_HANDLE
         return _NO_HANDLE
-
-    def _leave_stale(self, process: Process, slot: int, deviation: int) -> None:
-        """The protection ends, but kernels leave its bit behind."""
-        word = process.row[slot]
-        if word & UFFD_WP:
-            self._clear_wp(process.row, slot)
-            key = process.number << SLOT_SHIFT | slot
-            self._stale[key] = (key, UFFD_WP | (word ^ process.row[slot]) & SWAP, deviation, -1)
 
     # --- registration ---
 
@@ -298,6 +312,8 @@ class Userfault(Memory):
         if word & PRESENT:
             process.row[slot] = word | UFFD_WP
             return
+        if word & GUARD:
+            return
         owner = process.contexts[slot]
         assert owner is not None
         if owner.features & FEATURE_WP_UNPOPULATED and not word & UFFD_WP:
@@ -327,12 +343,20 @@ class Userfault(Memory):
             bits |= UFFD_WP
         slot = start
         while slot < start + pages and not row[slot] & PRESENT:
+            if row[slot] & GUARD and not self._fills_guard(slot - start):
+                break
             row[slot] = row[slot] & VMA_BITS | bits
             row[ANON] += 1
             process.pages[slot] = [process.number << SLOT_SHIFT | slot]
             slot += 1
         process.touched |= self._mask(start, slot)
         return self._filled(context, start, slot - start, pages, bool(mode & _COPY_DONTWAKE))
+
+    def _fills_guard(self, filled: int) -> bool:
+        """Whether the kernel puts a page in the place of a guard page, after so many others."""
+        self._also(rules.FILL_GUARD)
+        seen = self._seen_record()
+        return seen is not None and seen[4] > filled
 
     def _op_uffd_zeropage(self, op: Operation) -> Outcome:
         _, _, handle, start, pages, mode = op
@@ -346,7 +370,7 @@ class Userfault(Memory):
         row = process.row
         self._rule = rules.ZEROPAGE
         slot = start
-        while slot < start + pages and not row[slot] & PRESENT:
+        while slot < start + pages and not row[slot] & (PRESENT | GUARD):
             if row[slot] & UFFD_WP and self._stops_at_marker(slot - start):
                 break
             row[slot] = row[slot] & VMA_BITS | PRESENT
@@ -433,8 +457,9 @@ class Userfault(Memory):
             self._rule = rules.SKIP_USED
             return _HANDLE_USED
         faults = [waiter for waiter in context.waiters if not waiter.read]
-        messages: list[tuple[Outcome, Waiter | ForkWaiter]] = [(self._message(w), w) for w in faults]
-        messages += [((int(Status.DONE), _EVENT_FORK, child_handle + 1), fork) for fork in context.events]
+        messages: list[tuple[Outcome, Waiter | EventWaiter]] = [(self._message(w), w) for w in faults]
+        for event in context.events:
+            messages += ((message, event) for message in self._event_messages(event, child_handle))
         if not messages:
             self._rule = rules.MESSAGE_NONE
             return _EAGAIN
@@ -449,10 +474,29 @@ class Userfault(Memory):
             waiter.read = True
             self._rule = rules.MESSAGE
             return outcome
-        self._rule = rules.MESSAGE_FORK
-        self._handles[child_handle] = waiter.queue[0][1]
+        unborn = waiter.queue[0][1]
+        if isinstance(unborn, Context):
+            self._rule = rules.MESSAGE_FORK
+            self._handles[child_handle] = unborn
+        else:
+            self._rule = rules.MESSAGE_EVENT
+        if isinstance(waiter, RemoveWaiter):
+            waiter.stop = waiter.at + outcome[2]
         self._event_over(waiter)
         return outcome
+
+    @staticmethod
+    def _event_messages(waiter: EventWaiter, child_handle: int) -> Iterator[Outcome]:
+        """What the event that the task waits for may say."""
+        message = waiter.queue[0][1]
+        if isinstance(message, Context):
+            yield (int(Status.DONE), _EVENT_FORK, child_handle + 1)
+            return
+        yield message
+        if isinstance(waiter, RemoveWaiter):
+            for stop in range(waiter.at + 1, waiter.stop):
+                if waiter.edges >> stop & 1:
+                    yield (*message[:2], stop - waiter.at)
 
     @staticmethod
     def _message(waiter: Waiter) -> Outcome:

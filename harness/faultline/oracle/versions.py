@@ -70,3 +70,20 @@ UNREGISTER_OWN: Final = _difference(
     "unregister-own", (6, 17), "A range of another userfaultfd is not unregistered: EINVAL.",
     "observed: live kernel 6.18, tree 6.12",
 )
+EVENTS: Final = _difference(
+    "feature-events", (4, 11), "UFFD_FEATURE_EVENT_REMAP, _REMOVE and _UNMAP are offered.",
+    _MAN + "UFFD_FEATURE_EVENT_REMAP, UFFD_FEATURE_EVENT_REMOVE, UFFD_FEATURE_EVENT_UNMAP",
+)
+MREMAP_MANY: Final = _difference(
+    "mremap-many",
+    (6, 17),
+    "mremap() moves several mappings, and the holes between them, if their size stays and none is registered; "
+    "what is wrong is found before anything is unmapped.",
+    "observed: live kernel 6.18, tree 6.12",
+)
+REMOVE_REPEATS: Final = _difference(
+    "remove-repeats",
+    (6, 17),
+    "If the mapping was split while its remove event waited, the rest of the range has an event of its own.",
+    "observed: live kernel 6.18, tree 6.12",
+)

@@ -52,11 +52,11 @@ def task_of(byte: int) -> int:
 
 
 def clipped(op: Operation) -> Operation:
-    """The operation with its range cut at the region's end."""
+    """The operation with its ranges cut at the region's end."""
     kinds = OPS[op[0]].kinds
     for i, kind in enumerate(kinds, 2):
         if kind is PAGES and op[i - 1] + op[i] > SLOTS:
-            return (*op[:i], SLOTS - op[i - 1], *op[i + 1 :])
+            op = (*op[:i], SLOTS - op[i - 1], *op[i + 1 :])
     return op
 
 

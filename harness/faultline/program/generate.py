@@ -27,13 +27,21 @@ from faultline.program.model import (
     COPY,
     COPY_DONTWAKE,
     COPY_WP,
+    DOFORK,
+    DONTFORK,
     DONTNEED,
+    DONTUNMAP,
     EVENT,
     EVENT_FORK,
+    EVENT_REMAP,
+    EVENT_REMOVE,
+    EVENT_UNMAP,
     EXIT,
     FORK,
+    GUARD,
     GUEST_READ,
     GUEST_WRITE,
+    KEEPONFORK,
     MADVISE,
     MERGE,
     MERGEABLE,
@@ -41,18 +49,22 @@ from faultline.program.model import (
     MODE_MISSING,
     MODE_WP,
     MPROTECT,
+    MREMAP,
     MUNMAP,
     NONE,
     OPEN,
     READ,
     REGISTER,
+    RESIZE,
     RESOLVE,
     RW,
     SCAN,
     SIGBUS,
+    UNGUARD,
     UNMERGEABLE,
     UNREGISTER,
     WAKE,
+    WIPEONFORK,
     WP,
     WP_ASYNC,
     WP_UNPOPULATED,
@@ -91,6 +103,8 @@ _REPROTECTS: Final = (R, R, RW, R, RW, RW, R, NONE)
 _FEATURES: Final = (
     *(0, 0, 0, EVENT_FORK, WP_UNPOPULATED, 0, EVENT_FORK, WP_ASYNC | WP_UNPOPULATED),
     *(0, 0, EVENT_FORK | WP_UNPOPULATED, WP_ASYNC, SIGBUS, 0, 0, WP_ASYNC | EVENT_FORK),
+    *(0, 0, EVENT_REMAP, EVENT_FORK, WP_UNPOPULATED, 0, EVENT_REMOVE, EVENT_FORK | EVENT_REMAP),
+    *(0, WP_ASYNC, EVENT_UNMAP, 0, EVENT_REMAP | WP_UNPOPULATED, 0, EVENT_REMAP | EVENT_REMOVE | EVENT_UNMAP, SIGBUS),
 )
 _BOTH: Final = MODE_WP | MODE_MISSING
 _MODES: Final = (MODE_WP, MODE_WP, MODE_WP, _BOTH, MODE_WP, MODE_MISSING, MODE_WP, _BOTH)
@@ -214,6 +228,69 @@ def _mprotect(model: Model, gene: bytes) -> list[Operation]:
 def _dontneed(model: Model, gene: bytes) -> list[Operation]:
     task = _task(model, gene)
     return [*_map_first(model, task), (MADVISE, task, *_range(model, gene), DONTNEED)]
+
+
+def _mremap(model: Model, gene: bytes) -> list[Operation]:
+    """A move, with a page in it mostly; then often an access at either end, the event read, or the way back."""
+    task = _task(model, gene)
+    ops, process = _map_first(model, task), process_of(task)
+    start, pages = _range_in(model.mapped[process], model, gene)
+    if not model.present[process] >> start & 1 and gene[6] & 1:
+        ops.append((WRITE, task, start, _value(gene)))
+    new = pages if gene[5] < 192 else min(1 + gene[5] % 5, SLOTS - start)
+    target = _place(model, start, max(pages, new), gene)
+    flags = DONTUNMAP if gene[5] & 48 == 48 else 0
+    ops.append((MREMAP, task, start, pages, target, min(new, SLOTS - target), flags))
+    for handle, uffd in model.uffds.items():
+        if uffd.owner == process and uffd.features & (EVENT_REMAP | EVENT_UNMAP) and gene[6] & 6:
+            ops.append((EVENT, TASK_MONITOR, handle, model.free_handle()))
+    if gene[6] & 8:
+        ops.append((WRITE, task, start if gene[6] & 16 else target, _other_value(gene)))
+    if gene[6] & 96 == 96:
+        ops.append((MREMAP, task, target, pages, start, pages, 0))
+    return ops
+
+
+def _place(model: Model, start: int, pages: int, gene: bytes) -> int:
+    """Where to move so many pages from ``start``: beside them, across the page table's edge, or anywhere."""
+    places = (
+        *(start + pages, start - pages, model.base + model.width, SLOT_TABLE_EDGE - (pages + 1 >> 1)),
+        *(model.base, SLOTS - pages, start + pages + 1, gene[3] % SLOTS),
+    )
+    first = gene[7] % len(places)
+    for place in (*places[first:], *places[:first]):
+        if 0 <= place <= SLOTS - pages and not -pages < place - start < pages:
+            return place
+    return gene[3] % SLOTS
+
+
+def _resize(model: Model, gene: bytes) -> list[Operation]:
+    task = _task(model, gene)
+    start, pages = _range_in(model.mapped[process_of(task)], model, gene)
+    return [*_map_first(model, task), (RESIZE, task, start, pages, 1 + (pages + gene[5] % 5 - 3) % SLOTS)]
+
+
+def _fork_advice(model: Model, gene: bytes) -> list[Operation]:
+    """Advice about fork; often taken back, or a fork after it."""
+    task = _task(model, gene)
+    target, (advice, back) = _range(model, gene), ((DONTFORK, DOFORK), (WIPEONFORK, KEEPONFORK))[gene[5] & 1]
+    if model.advised[process_of(task)] and gene[6] & 3 == 3:
+        advice = back
+    ops: list[Operation] = [*_map_first(model, task), (MADVISE, task, *target, advice)]
+    return [*ops, *_fork(model, gene)] if gene[6] & 12 else ops
+
+
+@_needing("guard")
+def _guard(model: Model, gene: bytes) -> list[Operation]:
+    """Guard pages; often an access to one, sometimes taken away."""
+    task = _task(model, gene)
+    target = _range(model, gene)
+    if model.guarded[process_of(task)] and gene[6] & 1:
+        return [(UNGUARD, task, *target)]
+    ops: list[Operation] = [*_map_first(model, task), (GUARD, task, *target)]
+    if gene[6] & 4:
+        ops.append((WRITE, task, target[0], _value(gene)) if gene[6] & 8 else (READ, task, target[0]))
+    return ops
 
 
 @_needing("ksm")
@@ -469,6 +546,10 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_wake, 1),
     (_event, 2),
     (_guest, 2),
+    (_mremap, 3),
+    (_resize, 1),
+    (_fork_advice, 1),
+    (_guard, 1),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2

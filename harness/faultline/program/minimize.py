@@ -151,18 +151,17 @@ def _without_slot(ops: Program) -> Iterator[Program]:
 
 
 def _operation_without_slot(op: Operation, gone: int, shift: int) -> Operation | None:
-    """The operation, None if it was about the slot alone."""
+    """The operation, None if one of its ranges was the slot alone."""
     for i, start, kind in _operands(op):
         if kind is SLOT:
             pages = _pages_at(op, i + 1)
             if start > gone:
-                return _with(op, i, start - shift)
-            if start + pages <= gone:
-                return op
-            if pages == 1:
-                return None
-            op = _with(op, i + 1, pages - 1)
-            return _with(op, i, start + 1) if start == gone and not shift else op
+                op = _with(op, i, start - shift)
+            elif start + pages > gone:
+                if pages == 1:
+                    return None
+                op = _with(op, i + 1, pages - 1)
+                op = _with(op, i, start + 1) if start == gone and not shift else op
     return op
 
 
@@ -178,6 +177,9 @@ def _renumbered(ops: Program) -> Iterator[Program]:
 
 def _shorter_range(ops: Program) -> Iterator[Program]:
     for i, op in enumerate(ops):
+        ranges = [(at, pages) for at, pages, kind in _operands(op) if kind is PAGES]
+        if len(ranges) > 1 and all(pages > 1 for _, pages in ranges):
+            yield _replaced(ops, i, _each_shorter(op, [at for at, _ in ranges]))
         for at, pages, kind in _operands(op):
             if kind is PAGES:
                 for fewer in (1, pages // 2, pages - 1):
@@ -185,6 +187,13 @@ def _shorter_range(ops: Program) -> Iterator[Program]:
                         shorter = _with(op, at, fewer)
                         yield _replaced(ops, i, shorter)
                         yield _replaced(ops, i, _with(shorter, at - 1, op[at - 1] + pages - fewer))
+
+
+def _each_shorter(op: Operation, places: list[int]) -> Operation:
+    """The operation with all its ranges a page shorter."""
+    for at in places:
+        op = _with(op, at, op[at] - 1)
+    return op
 
 
 def _without_flag(ops: Program) -> Iterator[Program]:

@@ -19,6 +19,7 @@ from faultline.program.ops import (
     PROCESSES,
     PROT,
     REGISTER_MODE,
+    REMAP_FLAGS,
     SLOTS,
     TASK_MONITOR,
     TASKS,
@@ -42,16 +43,27 @@ GUEST_READ, GUEST_WRITE = map(_code, ("guest-read", "guest-write"))
 WAKE, EVENT, MERGE, SCAN = map(_code, ("uffd-wake", "uffd-read", "ksm-merge", "ksm-scan"))
 
 NONE, R, RW = (PROT.words.index(word) for word in ("none", "r", "rw"))
+MREMAP, RESIZE, GUARD, UNGUARD = map(_code, ("mremap", "mremap-resize", "guard-install", "guard-remove"))
 DONTNEED, MERGEABLE, UNMERGEABLE = (ADVICE.words.index(word) for word in ("dontneed", "mergeable", "unmergeable"))
+DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK = (
+    ADVICE.words.index(word) for word in ("dontfork", "dofork", "wipeonfork", "keeponfork")
+)
 MODE_MISSING, MODE_WP = (_bit(REGISTER_MODE.words, word) for word in ("missing", "wp"))
-EVENT_FORK, WP_ASYNC, WP_UNPOPULATED, SIGBUS = (_bit(FEATURES.words, word) for word in FEATURES.words)
+EVENT_FORK, WP_ASYNC, WP_UNPOPULATED, SIGBUS, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = (
+    _bit(FEATURES.words, word)
+    for word in (
+        *("event-fork", "wp-async", "wp-unpopulated", "sigbus"),
+        *("event-remap", "event-remove", "event-unmap"),
+    )
+)
+DONTUNMAP: Final = _bit(REMAP_FLAGS.words, "dontunmap")
 COPY_WP, COPY_DONTWAKE = (_bit(COPY_MODE.words, word) for word in ("wp", "dontwake"))
 
 
 class Uffd:
     """What the model knows of an open userfaultfd; the masks have a bit for each slot."""
 
-    __slots__ = ("features", "forks", "missing", "owner", "protected", "wp")
+    __slots__ = ("events", "features", "forks", "missing", "owner", "protected", "wp")
 
     def __init__(self, owner: int, features: int) -> None:
         self.owner = owner
@@ -61,6 +73,8 @@ class Uffd:
         self.protected = 0
         self.forks: list[tuple[int, int]] = []
         """(parent's task byte, child) of forks whose event is not read yet"""
+        self.events: list[int] = []
+        """Task bytes of those who wait until another event is read."""
 
 
 class Model:
@@ -70,7 +84,10 @@ class Model:
     are by process.
     """
 
-    __slots__ = ("base", "blocked", "focus", "has", "live", "mapped", "mergeable", "present", "uffds", "width")
+    __slots__ = (
+        *("advised", "base", "blocked", "focus", "guarded", "has", "live"),
+        *("mapped", "mergeable", "present", "uffds", "width"),
+    )
 
     def __init__(self, base: int, width: int, focus: int, has: frozenset[str] = NEED_NAMES) -> None:
         self.has = has
@@ -81,9 +98,12 @@ class Model:
         self.mapped = [0] * PROCESSES
         self.present = [0] * PROCESSES
         self.mergeable = [0] * PROCESSES
+        self.guarded = [0] * PROCESSES
+        self.advised = [0] * PROCESSES
+        """Slots that have had advice about fork."""
         self.uffds: dict[int, Uffd] = {}
         self.blocked: dict[int, tuple[int, int]] = {}
-        """(handle, slot) that a blocked task waits for, by task byte; slot -1: a fork event"""
+        """(handle, slot) that a blocked task waits for, by task byte; slot -1: an event"""
 
     def free_task(self, process: int, first: int = 0) -> int:
         """The task byte of the process's first task from ``first`` on that is probably not blocked."""
@@ -119,13 +139,26 @@ def _mask(op: Operation, at: int) -> int:
     return (1 << op[at + 1]) - 1 << op[at]
 
 
+def _waits(model: Model, op: Operation, mask: int, feature: int) -> None:
+    """The task waits until the first event is read, if a userfaultfd wants to be told of what happens to the mask."""
+    for handle, uffd in model.uffds.items():
+        if uffd.features & feature and uffd.owner == process_of(op[1]) and (uffd.wp | uffd.missing) & mask:
+            model.blocked[op[1]] = (handle, -1)
+            uffd.events.append(op[1])
+            return
+
+
 def _does_mmap(model: Model, op: Operation) -> None:
     _does_munmap(model, op)
     model.mapped[process_of(op[1])] |= _mask(op, 2)
 
 
 def _does_munmap(model: Model, op: Operation) -> None:
-    process, mask = process_of(op[1]), _mask(op, 2)
+    _waits(model, op, _mask(op, 2), EVENT_UNMAP)
+    _unmaps(model, process_of(op[1]), _mask(op, 2))
+
+
+def _unmaps(model: Model, process: int, mask: int) -> None:
     for masks in (model.mapped, model.present, model.mergeable):
         masks[process] &= ~mask
     for handle, uffd in model.uffds.items():
@@ -136,14 +169,60 @@ def _does_munmap(model: Model, op: Operation) -> None:
             model.unblock(handle, mask)
 
 
+def _does_mremap(model: Model, op: Operation) -> None:
+    process, source, target = process_of(op[1]), _mask(op, 2), _mask(op, 4)
+    shift, kept = op[4] - op[2], (1 << min(op[3], op[5])) - 1 << op[2]
+    if source & target or kept & ~model.mapped[process] or (op[6] & DONTUNMAP and op[3] != op[5]):
+        return
+    _waits(model, op, kept, EVENT_REMAP | (0 if op[6] & DONTUNMAP else EVENT_UNMAP))
+    _waits(model, op, target, EVENT_UNMAP)
+    moved = [_shifted(masks[process] & kept, shift) for masks in (model.present, model.mergeable)]
+    for uffd in model.uffds.values():
+        if uffd.owner == process:
+            follows = uffd.features & EVENT_REMAP
+            for name in ("wp", "missing", "protected"):
+                had = getattr(uffd, name)
+                setattr(uffd, name, had & ~target | (_shifted(had & kept, shift) if follows else 0))
+    if op[6] & DONTUNMAP:
+        model.present[process] &= ~source
+    else:
+        _unmaps(model, process, source)
+    model.mapped[process] |= target
+    model.present[process] = model.present[process] & ~target | moved[0]
+    model.mergeable[process] = model.mergeable[process] & ~target | moved[1]
+
+
+def _shifted(mask: int, by: int) -> int:
+    return mask << by if by >= 0 else mask >> -by
+
+
+def _does_resize(model: Model, op: Operation) -> None:
+    process, size = process_of(op[1]), min(op[4], SLOTS - op[2])
+    source, kept = _mask(op, 2), (1 << size) - 1 << op[2]
+    if size < op[3]:
+        _waits(model, op, source & ~kept, EVENT_UNMAP)
+        _unmaps(model, process, source & ~kept)
+    elif not model.mapped[process] & kept & ~source:
+        model.mapped[process] |= kept
+
+
+def _does_guard(model: Model, op: Operation) -> None:
+    process, mask = process_of(op[1]), _mask(op, 2) & model.mapped[process_of(op[1])]
+    model.present[process] &= ~mask
+    model.guarded[process] = model.guarded[process] & ~mask | (mask if op[0] == GUARD else 0)
+
+
 def _does_madvise(model: Model, op: Operation) -> None:
     process, mask = process_of(op[1]), _mask(op, 2)
     if op[4] == MERGEABLE:
         model.mergeable[process] |= mask & model.mapped[process]
     elif op[4] == UNMERGEABLE:
         model.mergeable[process] &= ~mask
-    else:
+    elif op[4] == DONTNEED:
+        _waits(model, op, mask, EVENT_REMOVE)
         model.present[process] &= ~mask
+    elif op[4] in (DONTFORK, WIPEONFORK):
+        model.advised[process] |= mask & model.mapped[process]
 
 
 def _does_access(model: Model, op: Operation) -> None:
@@ -214,6 +293,8 @@ def _does_close(model: Model, op: Operation) -> None:
         model.unblock(op[2], (1 << SLOTS) - 1)
         for parent, child in uffd.forks:
             _fork_goes_on(model, parent, child)
+        for task in uffd.events:
+            model.blocked.pop(task, None)
 
 
 def _fork_goes_on(model: Model, parent: int, child: int) -> None:
@@ -253,7 +334,9 @@ def _does_wake(model: Model, op: Operation) -> None:
 
 def _does_event(model: Model, op: Operation) -> None:
     uffd = model.uffds.get(op[2])
-    if uffd and uffd.forks and op[3] not in model.uffds:
+    if uffd and uffd.events and op[3] not in model.uffds:
+        model.blocked.pop(uffd.events.pop(0), None)
+    elif uffd and uffd.forks and op[3] not in model.uffds:
         parent, child = uffd.forks.pop(0)
         _fork_goes_on(model, parent, child)
         inherited = model.uffds[op[3]] = Uffd(child, uffd.features)
@@ -265,6 +348,10 @@ _EFFECT_BY_CODE: Final[dict[int, _Effect]] = {
     MMAP: _does_mmap,
     MUNMAP: _does_munmap,
     MADVISE: _does_madvise,
+    MREMAP: _does_mremap,
+    RESIZE: _does_resize,
+    GUARD: _does_guard,
+    UNGUARD: _does_guard,
     READ: _does_access,
     WRITE: _does_access,
     GUEST_READ: _does_access,

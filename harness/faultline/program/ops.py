@@ -43,7 +43,7 @@ class Form(Enum):
     PAGES = "+{}"
     """A page count, part of the range that the slot before it begins; 1 is not printed."""
     VALUE = "={}"
-    """The byte that fills a page."""
+    """A plain number: the byte that fills a page, a size."""
     PROCESS = "p{}"
     UFFD = "u{}"
     CHOICE = "choice"
@@ -77,15 +77,15 @@ PROT: Final = Kind("prot", Form.CHOICE, 3, words=("none", "r", "rw"), doc="PROT_
 ADVICE: Final = Kind(
     "advice",
     Form.CHOICE,
-    3,
-    words=("dontneed", "mergeable", "unmergeable"),
-    doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE",
+    7,
+    words=("dontneed", "mergeable", "unmergeable", "dontfork", "dofork", "wipeonfork", "keeponfork"),
+    doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE, _DONTFORK, _DOFORK, _WIPEONFORK, _KEEPONFORK",
 )
 FEATURES: Final = Kind(
     "features",
     Form.FLAGS,
-    16,
-    words=("event-fork", "wp-async", "wp-unpopulated", "sigbus"),
+    128,
+    words=("event-fork", "wp-async", "wp-unpopulated", "sigbus", "event-remap", "event-remove", "event-unmap"),
     doc="UFFD_FEATURE_* asked of UFFDIO_API",
 )
 REGISTER_MODE: Final = Kind(
@@ -93,8 +93,12 @@ REGISTER_MODE: Final = Kind(
 )
 COPY_MODE: Final = Kind("copy-mode", Form.FLAGS, 4, words=("wp", "dontwake"), doc="UFFDIO_COPY_MODE_WP, _DONTWAKE")
 WAKE_MODE: Final = Kind("wake-mode", Form.FLAGS, 2, words=("dontwake",), doc="the ioctl's MODE_DONTWAKE")
+SIZE: Final = Kind("size", Form.VALUE, SLOTS, lo=1, doc="a number of pages; what reaches past the region's end is cut")
+REMAP_FLAGS: Final = Kind("remap-flags", Form.FLAGS, 2, words=("dontunmap",), doc="MREMAP_DONTUNMAP")
 
-KINDS: Final = (SLOT, PAGES, VALUE, PROCESS, UFFD, PROT, ADVICE, FEATURES, REGISTER_MODE, COPY_MODE, WAKE_MODE)
+KINDS: Final = (
+    SLOT, PAGES, VALUE, PROCESS, UFFD, PROT, ADVICE, FEATURES, REGISTER_MODE, COPY_MODE, WAKE_MODE, SIZE, REMAP_FLAGS
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ NEEDS: Final = (
     Need("uffd-wp", "write protection by userfaultfd (Linux 5.7)"),
     Need("ksm", "KSM (CONFIG_KSM)"),
     Need("guest", "mmu notifiers (CONFIG_MMU_NOTIFIER)"),
+    Need("guard", "guard regions (MADV_GUARD_INSTALL, Linux 6.13)"),
 )
 NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
 
@@ -214,8 +219,8 @@ _ROWS: Final = [
         ("uffd-wake", _M, _UFFD_RANGE, "UFFDIO_WAKE", "Wakes the waiters in the range.", "EINVAL",
          "UFFDIO_WAKE(2const)"),
         ("uffd-read", _M, (("uffd", UFFD), ("child", UFFD)), "read() of one message",
-         "Reads one message; the userfaultfd that a fork event brings becomes the handle `child`. "
-         "Skipped if that handle is in use.",
+         "Reads one message; the operation that an event is about goes on. The userfaultfd that a fork event brings "
+         "becomes the handle `child`. Skipped if that handle is in use.",
          "EAGAIN: no message", "userfaultfd(2)"),
     ),
     *_family(
@@ -230,6 +235,27 @@ _ROWS: Final = [
     # --- pins: pins, references, access from outside, migration ---
 
     # --- move: mremap, soft-dirty, guard regions, page moves and poison by userfaultfd ---
+    *_family(
+        "move", (),
+        ("mremap", _T, (*_RANGE, ("target", SLOT), ("new-pages", PAGES), ("flags", REMAP_FLAGS)),
+         "mremap(MREMAP_MAYMOVE|MREMAP_FIXED)",
+         "Moves the range to the target, where it has the new number of pages; what was mapped there is unmapped. "
+         "With `dontunmap` an empty mapping stays behind.",
+         "EINVAL: the ranges overlap, or dontunmap with another size; EFAULT: part of the range is not mapped, "
+         "or it is no single mapping", "mremap(2)"),
+        ("mremap-resize", _T, (*_RANGE, ("size", SIZE)), "mremap() without flags",
+         "Shrinks or expands the mapping where it is.",
+         "EFAULT: part of the range is not mapped, or it is no single mapping; ENOMEM: no room behind it", "mremap(2)"),
+    ),
+    *_family(
+        "move", ("guard",),
+        ("guard-install", _T, _RANGE, "madvise(MADV_GUARD_INSTALL)",
+         "Makes the range guard pages: what was there is dropped, access is SIGSEGV.",
+         "ENOMEM: part of the range is not mapped", "include/uapi/asm-generic/mman-common.h, MADV_GUARD_INSTALL"),
+        ("guard-remove", _T, _RANGE, "madvise(MADV_GUARD_REMOVE)",
+         "Guard pages of the range become missing pages; others stay.",
+         "ENOMEM: part of the range is not mapped", "include/uapi/asm-generic/mman-common.h, MADV_GUARD_REMOVE"),
+    ),
 
     # --- files: shared memory and files ---
 

@@ -14,8 +14,9 @@ Record:
 Value and aux:
     read: DONE, value is the byte read, or :data:`VALUE_MIXED` if the page is not filled with one byte
     copy, zeropage: aux is the count of pages the ioctl reported (0 if it was not reached), or a negated errno
-    uffd-read: DONE, value is ``event | flags << 8 | slot << 16``, aux the new handle + 1 for a fork event, else 0;
-        event is UFFD_EVENT_*, flags UFFD_PAGEFAULT_FLAG_* (0 unless a page fault), slot 0 for a fork event
+    uffd-read: DONE, value is ``event | flags << 8 | slot << 16``; event is UFFD_EVENT_*, flags UFFD_PAGEFAULT_FLAG_*
+        (0 unless a page fault), slot the first one concerned (0 for a fork event); aux is 0 for a page fault, the new
+        handle + 1 for a fork, the pages for a remove or unmap event, ``target slot | pages << 8`` for a remap event
     ERROR: value is the errno; SIGNAL: value is the signal number; SKIPPED: value is a :class:`Skip`
     BLOCKED: value is a :class:`Wait`
     uffd-close, wake, ...: DONE, 0, 0
@@ -77,6 +78,9 @@ class Event(IntEnum):
 
     PAGEFAULT = 0x12
     FORK = 0x13
+    REMAP = 0x14
+    REMOVE = 0x15
+    UNMAP = 0x16
 
 
 class FaultFlag(IntFlag):
@@ -115,3 +119,9 @@ class Bit(IntFlag):
     """smaps VmFlags `uw`."""
     MERGEABLE = 1 << 20
     """smaps VmFlags `mg`."""
+    DONTFORK = 1 << 22
+    """smaps VmFlags `dc`."""
+    WIPEONFORK = 1 << 23
+    """smaps VmFlags `wf`."""
+    GUARD = 1 << 24
+    """pagemap bit 58 (since Linux 6.15)."""

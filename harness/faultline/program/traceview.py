@@ -180,6 +180,9 @@ _BITS: Final = (
     (Bit.REG_MISSING, "reg-missing"),
     (Bit.REG_WP, "reg-wp"),
     (Bit.MERGEABLE, "mergeable"),
+    (Bit.DONTFORK, "dontfork"),
+    (Bit.WIPEONFORK, "wipeonfork"),
+    (Bit.GUARD, "guard"),
 )
 
 
@@ -248,6 +251,10 @@ def _message(step: Step | Completion) -> str:
     event, flags, slot = step.value & 0xFF, FaultFlag(step.value >> 8 & 0xFF), step.value >> 16
     if event == Event.FORK:
         return f"message: fork, the child's userfaultfd is u{step.aux - 1}"
+    if event == Event.REMAP:
+        return f"message: remap of a{slot}+{step.aux >> 8} to a{step.aux & 0xFF}"
+    if event in (Event.REMOVE, Event.UNMAP):
+        return f"message: {Event(event).name.lower()} of a{slot}+{step.aux}"
     if event != Event.PAGEFAULT:
         return f"message: event {event:#x}"
     access = "write" if flags & FaultFlag.WRITE else "read"

@@ -64,6 +64,8 @@ FACTS: Final = (
     Fact("free-unref-folios", ("mm/internal.h",), r"\bfree_unref_folios\b"),
     Fact("kvfree-call-rcu-ptr", ("include/linux/rcutree.h", "include/linux/rcupdate.h"),
          r"\bkvfree_call_rcu\(struct rcu_head \*\w+, void \*"),
+    Fact("folio", ("include/linux/mm_types.h",), r"^struct folio \{"),
+    Fact("guard-regions", ("include/uapi/asm-generic/mman-common.h",), r"^#define MADV_GUARD_INSTALL\b"),
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ _BITS: Final = (
         (bit, FindingKind.LOST_BIT, FindingKind.STRAY_BIT)
         for bit in (
             Bit.UFFD_WP, Bit.MAPPED, Bit.READ, Bit.WRITE, Bit.REG_MISSING, Bit.REG_WP, Bit.MERGEABLE,
-            Bit.PRESENT, Bit.SWAP, Bit.FILE, Bit.EXCLUSIVE, Bit.SOFT_DIRTY,
+            Bit.DONTFORK, Bit.WIPEONFORK, Bit.GUARD, Bit.PRESENT, Bit.SWAP, Bit.FILE, Bit.EXCLUSIVE, Bit.SOFT_DIRTY,
         )
     ),
 )  # fmt: skip
@@ -303,10 +303,10 @@ def _named_slots(op: Operation, snapshot: Snapshot | None) -> tuple[tuple[int, i
         return ()
     kinds = OPS[op[0]].kinds
     slots: list[int] = []
-    for value, kind, following in zip(op[2:], kinds, (*kinds, None)[1:], strict=True):
+    for i, (value, kind, following) in enumerate(zip(op[2:], kinds, (*kinds, None)[1:], strict=True), 2):
         if kind is SLOT:
-            pages = op[2 + kinds.index(PAGES)] if following is PAGES else 1
-            slots += range(value, value + pages)
+            pages = op[i + 1] if following is PAGES else 1
+            slots += (slot for slot in range(value, value + pages) if slot not in slots)
     actor = -1 if op[1] == TASK_MONITOR else process_of(op[1])
     processes = sorted(snapshot.words, key=lambda process: (process != actor, process))
     return tuple((process, slot) for process in processes for slot in slots)

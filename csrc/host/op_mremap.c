@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Operations that move and resize mappings, and that put guard pages into them. */
+#include "host/ops.h"
+#include <linux/mman.h>
+#include <linux/syscalls.h>
+
+void fl_op_mremap(struct fl_task *task, const unsigned char *v)
+{
+	unsigned long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+	unsigned long to = fl_slot_addr(v[2]);
+	long ret;
+
+	if (v[4] & FL_REMAP_FLAGS_DONTUNMAP)
+		flags |= MREMAP_DONTUNMAP;
+	ret = sys_mremap(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_pages_len(v[3]), flags, to);
+	if (ret > 0 && ret != to)
+		fl_report(FL_KIND_WRONG_DATA, NULL, "mremap(MREMAP_FIXED) returned another address than it was given");
+	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
+}
+
+void fl_op_mremap_resize(struct fl_task *task, const unsigned char *v)
+{
+	unsigned int pages = min_t(unsigned int, v[2], FL_SLOTS - v[0]);
+	long ret = sys_mremap(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_pages_len(pages), 0, 0);
+
+	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
+}
+
+#ifdef FL_HAVE_GUARD_REGIONS
+#define ADVICE_INSTALL	MADV_GUARD_INSTALL
+#define ADVICE_REMOVE	MADV_GUARD_REMOVE
+#else
+/* Not reached: the operations need what the kernel lacks. */
+#define ADVICE_INSTALL	MADV_NORMAL
+#define ADVICE_REMOVE	MADV_NORMAL
+#endif
+
+void fl_op_guard_install(struct fl_task *task, const unsigned char *v)
+{
+	fl_result(task, sys_madvise(fl_slot_addr(v[0]), fl_pages_len(v[1]), ADVICE_INSTALL));
+}
+
+void fl_op_guard_remove(struct fl_task *task, const unsigned char *v)
+{
+	fl_result(task, sys_madvise(fl_slot_addr(v[0]), fl_pages_len(v[1]), ADVICE_REMOVE));
+}
