@@ -162,6 +162,11 @@ CANARIES = {
         "p0.0 mmap a0 rw\np0.0 guest-write a0 =1\np0.0 mprotect a0 r",
         FindingKind.NOTIFIER_MISSED,
     ),
+    "vma-count": ("p0.0 mmap a0 rw\np0.0 read a0", FindingKind.COUNTER_DRIFT),
+    "total-vm": ("p0.0 mmap a0 rw\np0.0 read a0", FindingKind.COUNTER_DRIFT),
+    "vma-order": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 mmap a1 r\np0.0 read a0", FindingKind.COUNTER_DRIFT),
+    "page-index": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 read a0", FindingKind.COUNTER_DRIFT),
+    "anon-vma": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 read a0", FindingKind.COUNTER_DRIFT),
     "spurious-fault": ("p0.0 mmap a0 rw\np0.0 write a0 =7", None),
 }  # fmt: skip
 

@@ -549,9 +549,352 @@ CASES = {
         p1.1 write a0 =5                -> done
         p0.0 read a0                    -> 1
     """,
+    "advice about fork": """
+        p0.0 mmap a0+4 rw
+        p0.0 write a0 =1
+        p0.0 write a1 =2
+        p0.0 write a2 =3
+        p0.0 madvise a0 dontfork        -> done
+        ? p0 a0 vma                     r w dontfork
+        p0.0 madvise a1+2 wipeonfork    -> done
+        ? p0 a1 vma                     r w wipeonfork
+        p0.0 madvise a2 keeponfork      -> done
+        p0.0 madvise a8 dofork          -> ENOMEM
+        p0.0 fork p1                    -> done
+        ? p1 a0 vma                     unmapped
+        ? p1 a1 vma                     r w wipeonfork
+        ? p1 a1                         0
+        ? p1 a2                         3 present
+        ? p1 anon                       1
+        ? p0 a0                         1 present exclusive
+        ? p0 a1                         2 present exclusive
+        p1.0 read a0                    -> SIGSEGV
+        p1.0 read a1                    -> 0
+        p1.0 write a1 =4                -> done
+        p1.0 fork p2                    -> done
+        ? p2 a1                         0
+        p0.0 read a1                    -> 2
+        p0.0 madvise a0 dofork          -> done
+        ? p0 a0 vma                     r w
+        p0.0 fork p3
+        p3.0 read a0                    -> 1
+    """,
+    "advice about fork of a registered range": """
+        p0.0 mmap a0+3 rw
+        p0.0 write a0 =1
+        p0.0 write a1 =1
+        p0.0 uffd-open u0 event-fork
+        p0.0 uffd-open u1 event-fork
+        m uffd-register u0 a0 wp
+        m uffd-register u1 a1+2 wp
+        m uffd-wp u1 a1
+        p0.0 madvise a0 dontfork
+        p0.0 madvise a1 wipeonfork
+        p0.0 fork p1                    -> blocked event
+        m uffd-read u0 u2               -> EAGAIN
+        m uffd-read u1 u2               -> fork u2; 10: done
+        ? p1 a0 vma                     unmapped
+        ? p1 a1                         0
+        ? p1 a1 vma                     r w wp wipeonfork
+        ? p0 a1                         1 present wp exclusive
+    """,
+    "mremap": """
+        p0.0 mmap a0+3 rw
+        p0.0 write a0 =1
+        p0.0 read a1
+        p0.0 write a2 =3
+        p0.0 mprotect a0+2 r
+        p0.0 mmap a15+3 rw
+        p0.0 write a16 =9
+        p0.0 mremap a0+2 a15+2          -> done
+        ? p0 a0 vma                     unmapped
+        ? p0 a15 vma                    r
+        ? p0 a15                        1 present exclusive
+        ? p0 a16                        0 present
+        ? p0 a17 vma                    r w
+        ? p0 a2                         3 present exclusive
+        ? p0 anon                       2
+        p0.0 read a0                    -> SIGSEGV
+        p0.0 write a15 =2               -> SIGSEGV
+        p0.0 read a15                   -> 1
+        p0.0 mremap a2 a0               -> done
+        p0.0 write a0 =4                -> done
+        p0.0 read a0                    -> 4
+        p0.0 mremap a8 a0               -> EFAULT
+        ? p0 a0                         4 present exclusive
+        p0.0 mremap a0 a0               -> EINVAL
+        p0.0 mremap a15+2 a16           -> EINVAL
+        p0.0 mremap a15+2 a8 dontunmap  -> EINVAL
+    """,
+    "mremap with another size": """
+        p0.0 mmap a0+3 rw
+        p0.0 write a0 =1
+        p0.0 write a2 =3
+        p0.0 mremap a0+3 a8+2           -> done
+        ? p0 a2 vma                     unmapped
+        ? p0 a8                         1 present exclusive
+        ? p0 a10 vma                    unmapped
+        ? p0 anon                       1
+        p0.0 mremap a8+2 a20+4          -> done
+        ? p0 a23 vma                    r w
+        p0.0 read a20                   -> 1
+        p0.0 write a23 =5               -> done
+        p0.0 mremap a22 a30             -> done
+        ? p0 a21 vma                    r w
+        ? p0 a22 vma                    unmapped
+        ? p0 a23                        5 present exclusive
+    """,
+    "mremap that leaves the mapping": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 madvise a0+2 mergeable
+        p0.0 mremap a0+2 a8+2 dontunmap -> done
+        ? p0 a0 vma                     r w mergeable
+        ? p0 a0                         0
+        ? p0 a8 vma                     r w mergeable
+        ? p0 a8                         1 present exclusive
+        ? p0 anon                       1
+        p0.0 write a0 =2                -> done
+        p0.0 read a8                    -> 1
+        p0.0 read a0                    -> 2
+    """,
+    "mremap of a shared page": """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =1
+        p0.0 fork p1
+        p0.0 mremap a0 a5
+        ? p0 a5                         1 present
+        p0.0 write a5 =2                -> done
+        p1.0 read a0                    -> 1
+        ? p1 a0                         1 present exclusive
+        p1.0 mremap a0 a6
+        p1.0 fork p2
+        p2.0 read a6                    -> 1
+    """,
+    "mremap over a hole": """
+        p0.0 mmap a0 rw
+        p0.0 mmap a2 rw
+        p0.0 write a0 =1
+        p0.0 mremap a1+2 a8+2           -> EFAULT
+        ? p0 a2 vma                     r w
+        p0.0 mremap a0+3 a8+4           -> EFAULT
+        ? p0 a0                         1 present exclusive
+    """,
+    "mremap ends a registration": """
+        p0.0 mmap a0+4 rw
+        p0.0 write a0 =1
+        p0.0 read a1
+        p0.0 uffd-open u0 wp-unpopulated
+        m uffd-register u0 a0+3 wp
+        m uffd-wp u0 a0+3
+        p0.0 mremap a0+3 a8+3           -> done
+        ? p0 a8 vma                     r w
+        ? p0 a8                         1 present exclusive
+        ? p0 a9                         0 present
+        ? p0 a10                        0
+        p0.0 write a8 =2                -> done
+        p0.0 write a9 =2                -> done
+        p0.0 write a10 =2               -> done
+        m uffd-register u0 a8+3 wp
+        p0.0 write a8 =3                -> done
+        p0.0 mmap a0+4 rw
+        p0.0 write a0 =1
+        m uffd-register u0 a0+3 missing,wp
+        m uffd-wp u0 a0
+        p0.0 mremap a0+3 a16+3 dontunmap -> done
+        ? p0 a16 vma                    r w
+        ? p0 a16                        1 present exclusive
+        ? p0 a0 vma                     r w missing wp
+        p0.1 read a0                    -> blocked fault
+        m uffd-read u0 u1               -> fault a0
+        m uffd-copy u0 a0 =7            -> done 1; 17: 7
+    """,
+    "mremap with its event": """
+        p0.0 mmap a0+4 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0 event-remap
+        m uffd-register u0 a0+3 missing,wp
+        m uffd-wp u0 a0
+        p0.0 mremap a0+2 a14+3          -> blocked event
+        ? p0 a14                        1 present wp exclusive
+        ? p0 a16 vma                    r w missing wp
+        ? p0 a0 vma                     unmapped
+        p0.0 read a2                    -> skipped busy
+        m uffd-copy u0 a2 =1            -> EAGAIN -11
+        m uffd-wp u0 a14                -> EAGAIN
+        m uffd-read u0 u1               -> remap a0+2 to a14; 5: done
+        p0.0 write a14 =2               -> blocked fault
+        p0.1 read a16                   -> blocked fault
+        m uffd-read u0 u1               -> fault write,wp a14
+        m uffd-resolve u0 a14           -> done; 10: done
+        m uffd-zeropage u0 a16          -> done 1; 11: 0
+        p0.0 mremap a14+3 a8+3 dontunmap -> blocked event
+        ? p0 a8                         2 present exclusive
+        ? p0 a14 vma                    r w missing wp
+        ? p0 a8 vma                     r w missing wp
+        m uffd-close u0                 -> done; 15: done
+        ? p0 a14 vma                    r w
+    """,
+    "unmap events": """
+        p0.0 mmap a0+6 rw
+        p0.0 uffd-open u0 event-unmap
+        p0.0 uffd-open u1 event-unmap,event-remap
+        m uffd-register u0 a0+2 wp
+        m uffd-register u1 a2+2 wp
+        p0.0 munmap a1+2                -> blocked event
+        ? p0 a1 vma                     unmapped
+        m uffd-wp u1 a3                 -> EAGAIN
+        m uffd-read u1 u2               -> EAGAIN
+        m uffd-read u0 u2               -> unmap a1+2
+        m uffd-read u1 u2               -> unmap a1+2; 5: done
+        p0.0 mmap a0 r                  -> blocked event
+        ? p0 a0 vma                     r
+        m uffd-read u0 u2               -> unmap a0+1; 10: done
+        m uffd-register u0 a4 wp
+        p0.0 mremap a3 a4               -> blocked event
+        m uffd-read u0 u2               -> unmap a4+1
+        m uffd-read u1 u2               -> remap a3+1 to a4
+        m uffd-read u1 u2               -> unmap a3+1; 13: done
+        ? p0 a4 vma                     r w wp
+        p0.0 munmap a8                  -> done
+        p0.0 mremap-resize a4+2 =1      -> done
+        p0.0 munmap a4                  -> blocked event
+        p0.1 exit                       -> done; 19: killed
+    """,
+    "remove events": """
+        p0.0 mmap a0+4 rw
+        p0.0 write a0 =1
+        p0.0 write a1 =2
+        p0.0 write a3 =3
+        p0.0 uffd-open u0 event-remove
+        m uffd-register u0 a0+2 missing
+        p0.0 madvise a0+4 dontneed      -> blocked event
+        ? p0 a0                         1 present exclusive
+        p0.1 read a0                    -> 1
+        m uffd-copy u0 a0 =1            -> EAGAIN -11
+        m uffd-read u0 u1               -> remove a0+2; 6: done
+        ? p0 a0                         0
+        ? p0 a3                         0
+        p0.0 read a0                    -> blocked fault
+        p0.1 madvise a1+6 dontneed      -> blocked event
+        m uffd-close u0                 -> done; 10: 0; 11: ENOMEM
+        p0.2 madvise a3 mergeable       -> done
+    """,
+    "remove events of a range that is unmapped meanwhile": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a1 =2
+        p0.0 uffd-open u0 event-remove
+        m uffd-register u0 a0+2 missing
+        p0.0 madvise a0+2 dontneed      -> blocked event
+        p0.1 munmap a0                  -> done
+        m uffd-read u0 u1               -> remove a0+2; 4: ENOMEM
+        ? p0 a1                         2 present exclusive
+    """,
+    "mremap-resize": """
+        p0.0 mmap a0+3 rw
+        p0.0 write a0 =1
+        p0.0 write a2 =3
+        p0.0 mremap-resize a0+3 =1      -> done
+        ? p0 a1 vma                     unmapped
+        ? p0 anon                       1
+        p0.0 mremap-resize a0 =3        -> done
+        ? p0 a2 vma                     r w
+        ? p0 a2                         0
+        p0.0 read a0                    -> 1
+        p0.0 mremap-resize a0 =2        -> ENOMEM
+        p0.0 mmap a4 rw
+        p0.0 mremap-resize a0+3 =5      -> ENOMEM
+        p0.0 mremap-resize a0+4 =5      -> EFAULT
+        p0.0 mremap-resize a8+2 =1      -> EFAULT
+        p0.0 mremap-resize a0+2 =2      -> done
+        p0.0 mmap a30 rw
+        p0.0 mremap-resize a30 =9       -> done
+        ? p0 a31 vma                    r w
+    """,
+    "mremap-resize of a registered range": """
+        p0.0 mmap a0+2 rw
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing
+        p0.0 mremap-resize a0+2 =3      -> done
+        ? p0 a2 vma                     r w missing
+        p0.0 read a2                    -> blocked fault
+        m uffd-zeropage u0 a2           -> done 1; 4: 0
+    """,
+    "guard pages": """
+        p0.0 mmap a0+4 rw
+        p0.0 write a0 =1
+        p0.0 write a1 =2
+        p0.0 guard-install a1+2         -> done
+        ? p0 anon                       1
+        p0.0 read a0                    -> 1
+        p0.0 read a1                    -> SIGSEGV
+        p0.0 write a2 =1                -> SIGSEGV
+        p0.0 write a3 =1                -> done
+        p0.0 madvise a0+4 dontneed      -> done
+        p0.0 read a1                    -> SIGSEGV
+        p0.0 fork p1
+        p1.0 write a1 =1                -> SIGSEGV
+        p1.0 guard-remove a0+4          -> done
+        ? p1 a1                         0
+        p1.0 write a1 =1                -> done
+        p0.0 mremap a1+2 a8+2
+        p0.0 read a8                    -> SIGSEGV
+        p0.0 guard-install a8+3         -> ENOMEM
+        p0.0 guard-remove a8+3          -> ENOMEM
+        p0.0 read a8                    -> 0
+    """,
+    "guard pages of a registered range": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing,wp
+        m uffd-wp u0 a0
+        p0.0 guard-install a0
+        p0.0 write a0 =2                -> SIGSEGV
+        m uffd-wp u0 a0                 -> done
+        m uffd-resolve u0 a0            -> done
+        p0.0 read a0                    -> SIGSEGV
+        m uffd-zeropage u0 a0           -> EEXIST -17
+        p0.0 guard-remove a0
+        p0.0 write a0 =2                -> blocked fault
+    """,
 }
 
 CHOICES = {
+    "mremap of mappings of different types": """
+        p0.0 mmap a0+2 rw
+        p0.0 mmap a8+3 r
+        p0.0 write a0 =1
+        p0.0 write a1 =2
+        p0.0 mprotect a1 r
+        p0.0 mremap a0+2 a9+2
+        p0.0 mmap a16+2 rw
+        p0.0 mmap a17 r
+        p0.0 mremap a16+2 a24+3
+        p0.0 mmap a28 rw
+        p0.0 mmap a29 rw
+        p0.0 mremap-resize a28+2 =3
+    """,
+    "remove event of a mapping that is split meanwhile": """
+        p0.0 mmap a0+3 rw
+        p0.0 write a0 =1
+        p0.0 write a1 =1
+        p0.0 write a2 =1
+        p0.0 uffd-open u0 event-remove
+        m uffd-register u0 a0+3 missing
+        p0.0 madvise a0+3 dontneed
+        p0.1 mprotect a1 r
+        m uffd-read u0 u1
+    """,
+    "a guard page is filled": """
+        p0.0 mmap a0+2 rw
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing
+        p0.0 guard-install a1
+        m uffd-copy u0 a0+2 =1
+        m uffd-copy u0 a1 =1
+        p0.0 read a1
+    """,
     "the zero page over fork": """
         p0.0 mmap a0+2 rw
         p0.0 read a0

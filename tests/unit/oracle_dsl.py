@@ -34,11 +34,14 @@ from faultline.program.trace import (
     Wait,
 )
 
-_PAGE_NAMES = {Bit.PRESENT: "present", Bit.SWAP: "swap", Bit.UFFD_WP: "wp", Bit.EXCLUSIVE: "exclusive"}
-_VMA_NAMES = {
-    Bit.READ: "r", Bit.WRITE: "w", Bit.REG_MISSING: "missing", Bit.REG_WP: "wp", Bit.MERGEABLE: "mergeable"
+_PAGE_NAMES = {
+    Bit.PRESENT: "present", Bit.SWAP: "swap", Bit.UFFD_WP: "wp", Bit.EXCLUSIVE: "exclusive", Bit.GUARD: "guard"
 }
-_EVENTS = {0x12: "fault", 0x13: "fork"}
+_VMA_NAMES = {
+    Bit.READ: "r", Bit.WRITE: "w", Bit.REG_MISSING: "missing", Bit.REG_WP: "wp", Bit.MERGEABLE: "mergeable",
+    Bit.DONTFORK: "dontfork", Bit.WIPEONFORK: "wipeonfork",
+}
+_EVENTS = {0x12: "fault", 0x13: "fork", 0x14: "remap", 0x15: "remove", 0x16: "unmap"}
 _FAULT_FLAGS = {1: "write", 2: "wp"}
 
 
@@ -112,7 +115,13 @@ def _outcome(op: Operation, status: int, value: int, aux: int) -> str:
     elif status == Status.DONE and name == "uffd-read":
         flags = ",".join(word for bit, word in _FAULT_FLAGS.items() if value >> 8 & bit)
         event = _EVENTS[value & 0xFF]
-        text = f"fork u{aux - 1}" if event == "fork" else " ".join(filter(None, (event, flags, f"a{value >> 16}")))
+        text = " ".join(filter(None, (event, flags, f"a{value >> 16}")))
+        if event == "fork":
+            text = f"fork u{aux - 1}"
+        elif event == "remap":
+            text += f"+{aux >> 8} to a{aux & 0xFF}"
+        elif event in ("remove", "unmap"):
+            text += f"+{aux}"
     if name in ("uffd-copy", "uffd-zeropage") and aux:
         text += f" {aux}"
     return text

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oracle_cases import CASES, CHOICES
@@ -26,9 +27,15 @@ _FLIPS = 300
 
 
 @cache
+def _record() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(Path(__file__).with_name("oracle_traces.json").read_text())
+    return data
+
+
+@cache
 def recorded() -> tuple[tuple[int, int], dict[str, tuple[list[Operation], bytes]]]:
     """The kernel's version, and programs with their traces."""
-    data = json.loads(Path(__file__).with_name("oracle_traces.json").read_text())
+    data = _record()
     major, minor = data["kernel"].split(".")[:2]
     programs = {
         row["name"]: (parse_program(row["program"]), zlib.decompress(base64.b85decode(row["trace"])))
@@ -38,7 +45,7 @@ def recorded() -> tuple[tuple[int, int], dict[str, tuple[list[Operation], bytes]
 
 
 def _oracle() -> Oracle:
-    return Oracle(tree_version=recorded()[0])
+    return Oracle(tree_version=recorded()[0], has=_record()["has"])
 
 
 @pytest.mark.parametrize("name", recorded()[1])

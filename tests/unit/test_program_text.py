@@ -46,6 +46,11 @@ m uffd-wake u0 a3
 m uffd-read u0 u1
 m ksm-merge p0 a0+2
 m ksm-scan
+p0.0 mremap a0+2 a8+3
+p0.0 mremap a0+2 a8+2 dontunmap
+p0.0 mremap-resize a0+2 =3
+p0.0 guard-install a0+2
+p0.0 guard-remove a0
 p0.0 guest-read a0
 p1.0 guest-write a3 =9
 """

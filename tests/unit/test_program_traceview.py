@@ -181,7 +181,10 @@ def fault(flags: FaultFlag, slot: int) -> int:
         ),
         ("m uffd-read u0 u1", (Status.DONE, fault(FaultFlag(0), 0), 0), "message: page fault, read of a0, missing"),
         ("m uffd-read u0 u1", (Status.DONE, fault(FaultFlag.MINOR, 1), 0), "message: page fault, read of a1, minor"),
-        ("m uffd-read u0 u1", (Status.DONE, 0x16, 0), "message: event 0x16"),
+        ("m uffd-read u0 u1", (Status.DONE, 0x17, 0), "message: event 0x17"),
+        ("m uffd-read u0 u1", (Status.DONE, 0x14 | 2 << 16, 8 | 3 << 8), "message: remap of a2+3 to a8"),
+        ("m uffd-read u0 u1", (Status.DONE, 0x15 | 2 << 16, 3), "message: remove of a2+3"),
+        ("m uffd-read u0 u1", (Status.DONE, 0x16, 1), "message: unmap of a0+1"),
         ("m uffd-read u0 u1", (Status.ERROR, errno.EAGAIN, 0), "EAGAIN"),
     ],
 )

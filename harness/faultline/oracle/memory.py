@@ -36,11 +36,13 @@ from faultline.oracle.state import (
     ForkWaiter,
     KsmPage,
     OpenBits,
-    Outcome as Outcome,
     Page,
     Process,
     RemoveWaiter,
     Waiter,
+)
+from faultline.oracle.state import (
+    Outcome as Outcome,
 )
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, FEATURES, PROCESSES, PROT, SLOTS

@@ -290,7 +290,7 @@ def _guard(model: Model, gene: bytes) -> list[Operation]:
     ops: list[Operation] = [*_map_first(model, task), (GUARD, task, *target)]
     if gene[6] & 4:
         ops.append((WRITE, task, target[0], _value(gene)) if gene[6] & 8 else (READ, task, target[0]))
-    return ops
+    return [*ops, (UNGUARD, task, *target)] if gene[6] & 16 else ops
 
 
 @_needing("ksm")
@@ -549,7 +549,7 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_mremap, 3),
     (_resize, 1),
     (_fork_advice, 1),
-    (_guard, 1),
+    (_guard, 2),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2
