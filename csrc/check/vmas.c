@@ -96,9 +96,8 @@ static void check_process(int process, struct mm_struct *mm)
 	struct tally tally = { };
 	struct vm_area_struct *vma;
 	unsigned long after = 0;
-	VMA_ITERATOR(vmi, mm, 0);
 
-	for_each_vma(vmi, vma) {
+	fl_for_each_vma(vma, mm, 0, TASK_SIZE) {
 		check_vma(process, vma, after, &tally);
 		check_pages(process, vma);
 		after = vma->vm_end;

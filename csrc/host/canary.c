@@ -79,16 +79,17 @@ static void write_unlocked(struct mm_struct *mm)
 /* What a move that goes wrong leaves behind: the mapping's end, its offset, or its page's place in the reverse map. */
 static void spoil_vma(struct mm_struct *mm)
 {
-	struct vm_area_struct *vma = find_vma(mm, FL_REGION);
+	struct vm_area_struct *vma;
 
-	if (!vma)
-		return;
-	if (fl_canary_is(VMA_ORDER))
-		vma->vm_end += PAGE_SIZE;
-	else if (fl_canary_is(PAGE_INDEX))
-		vma->vm_pgoff++;
-	else
-		unlink_anon_vmas(vma);
+	fl_for_each_vma(vma, mm, FL_REGION, FL_REGION_END) {
+		if (fl_canary_is(VMA_ORDER))
+			vma->vm_end += PAGE_SIZE;
+		else if (fl_canary_is(PAGE_INDEX))
+			vma->vm_pgoff++;
+		else
+			unlink_anon_vmas(vma);
+		break;
+	}
 }
 
 static void use_after_free(void)

@@ -149,6 +149,15 @@ int fl_mmu_access(unsigned long addr, unsigned int flags, char **page);
 pte_t *fl_pte_at(struct mm_struct *mm, unsigned long addr);
 unsigned long fl_pte_value(struct mm_struct *mm, unsigned long addr);
 
+/* The mappings that overlap [start, end), ascending. */
+#ifdef FL_HAVE_MAPLE_TREE
+#define fl_for_each_vma(vma, mm, start, end) \
+	for (VMA_ITERATOR(vmi, mm, start); (vma = vma_find(&vmi, (end) - 1)); )
+#else
+#define fl_for_each_vma(vma, mm, start, end) \
+	for (vma = find_vma(mm, start); vma && vma->vm_start < (end); vma = vma->vm_next)
+#endif
+
 /* boot.c */
 int fl_boot(int cpus);
 

@@ -115,22 +115,13 @@ static void put_counters(struct fl_trace *trace, int process)
 	fl_put32(trace, page_count_of(process, MM_SWAPENTS));
 }
 
-/* The region's mappings, ascending. */
-#ifdef FL_HAVE_MAPLE_TREE
-#define for_each_vma_of_region(vma, mm) \
-	for (VMA_ITERATOR(vmi, mm, FL_REGION); (vma = vma_find(&vmi, FL_REGION_END - 1)); )
-#else
-#define for_each_vma_of_region(vma, mm) \
-	for (vma = find_vma(mm, FL_REGION); vma && vma->vm_start < FL_REGION_END; vma = vma->vm_next)
-#endif
-
 static void put_process(struct fl_trace *trace, int process)
 {
 	struct mm_struct *mm = fl.process[process].mm;
 	unsigned int words[FL_SLOTS] = { };
 	struct vm_area_struct *vma;
 
-	for_each_vma_of_region(vma, mm) {
+	fl_for_each_vma(vma, mm, FL_REGION, FL_REGION_END) {
 		unsigned long start = max(vma->vm_start, FL_REGION), end = min(vma->vm_end, FL_REGION_END);
 		unsigned int bits = vma_bits(vma);
 
