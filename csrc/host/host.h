@@ -17,7 +17,8 @@
 #define FL_WINDOW	0x10000000UL
 #define FL_WINDOW_ARGS	FL_WINDOW
 #define FL_WINDOW_SOURCE	(FL_WINDOW + PAGE_SIZE)	/* FL_SLOTS pages, all the same one */
-#define FL_WINDOW_END	(FL_WINDOW_SOURCE + FL_SLOTS * PAGE_SIZE)
+#define FL_WINDOW_LOCAL	(FL_WINDOW_SOURCE + FL_SLOTS * PAGE_SIZE)	/* a page for each task */
+#define FL_WINDOW_END	(FL_WINDOW_LOCAL + FL_PROCESSES * FL_TASKS * PAGE_SIZE)
 
 #define FL_ARENA_PAGES	8192UL
 #define FL_CPUS_MAX	4
@@ -59,6 +60,7 @@ struct fl_task {
 	struct fl_outcome outcome;
 	const void *wait_lock;		/* the sleeping lock that it waits for */
 	bool killed;			/* its process is being ended */
+	int remote;			/* the process whose memory it is at work in + 1, or 0 */
 	unsigned long events;		/* checker events of this operation, against endless loops */
 	unsigned long irqs_off;
 	int nheld, spins;
@@ -157,6 +159,10 @@ unsigned long fl_pte_value(struct mm_struct *mm, unsigned long addr);
 #define fl_for_each_vma(vma, mm, start, end) \
 	for (vma = find_vma(mm, start); vma && vma->vm_start < (end); vma = vma->vm_next)
 #endif
+/* pins.c, check/pins.c */
+extern int fl_pins_held;
+char *fl_local_at(unsigned long addr);
+void fl_check_held_freed(const struct page *page);
 
 /* boot.c */
 int fl_boot(int cpus);

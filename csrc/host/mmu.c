@@ -165,7 +165,7 @@ static char *user_page(unsigned long addr, bool write)
 	char *page;
 
 	if (addr >= FL_WINDOW && addr < FL_WINDOW_END)
-		return addr < FL_WINDOW_SOURCE ? fl.args : fl.source;
+		return addr < FL_WINDOW_SOURCE ? fl.args : addr < FL_WINDOW_LOCAL ? fl.source : fl_local_at(addr);
 	if (addr < FL_REGION || addr >= FL_REGION_END || !current->mm)
 		return NULL;
 	if (pagefault_disabled())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the kernel that was built has, of the needs that operations name. */
 #include "host/host.h"
+#include <linux/mman.h>
 
 unsigned int fl_version(void)
 {
@@ -22,5 +23,12 @@ unsigned int fl_has(void)
 #ifdef FL_HAVE_GUARD_REGIONS
 	has |= 1 << FL_NEED_GUARD;
 #endif
+#ifdef MADV_POPULATE_READ
+	has |= 1 << FL_NEED_POPULATE;
+#endif
+	if (IS_ENABLED(CONFIG_CROSS_MEMORY_ATTACH))
+		has |= 1 << FL_NEED_PROCESS_VM;
+	if (IS_ENABLED(CONFIG_MIGRATION))
+		has |= 1 << FL_NEED_MIGRATION;
 	return has;
 }

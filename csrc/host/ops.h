@@ -33,6 +33,8 @@ static inline void fl_result(struct fl_task *task, long ret)
 }
 
 void fl_signalled(struct fl_task *task, int sig);
+/* op_pins.c: why an operation on a handle of pins is skipped, or 0. */
+int fl_pins_missing(int code, const unsigned char *v);
 /* An ioctl whose argument lies in fl.args. */
 long fl_ioctl(struct file *file, unsigned int cmd);
 /* What `copy`, `zeropage`, ... of an argument says: pages, or a negated errno. */

@@ -152,6 +152,8 @@ void fl_page_free(struct page *page, unsigned int order)
 			fl_report(FL_KIND_USE_AFTER_FREE, NULL, "page freed twice");
 		if (unlikely(bad))
 			fl_report(FL_KIND_KERNEL_BUG, NULL, "page freed in a bad state: %s", bad);
+		if (unlikely(fl_pins_held))
+			fl_check_held_freed(page + i);
 		fl_tlb_page_freed(page_to_pfn(page + i));
 		if (unlikely(fl_guest_entries))
 			fl_guest_page_freed(page_to_pfn(page + i));

@@ -5,6 +5,8 @@
 #include <linux/file.h>
 #include <linux/swap.h>
 #include <linux/sched/mm.h>
+#include "host/ops.h"
+#include "host/pins.h"
 #include "host/trace.h"
 
 
@@ -50,6 +52,15 @@ static struct fl_task *actor(const struct fl_operation *op, int *skip)
 	return task->state == FL_TASK_IDLE ? task : NULL;
 }
 
+/* Whether a task of another process is at work in the process's memory, which its exit would not end. */
+static bool used_from_outside(int process)
+{
+	for (int i = 0; i < FL_ID_MONITOR; i++)
+		if (fl.task[i].remote == process + 1 && fl.task[i].process != process)
+			return true;
+	return false;
+}
+
 /* Whether what the operation names is there; a FL_SKIP_ reason, or 0. */
 static int missing_operand(const struct fl_operation *op)
 {
@@ -69,7 +80,22 @@ static int missing_operand(const struct fl_operation *op)
 	case FL_OP_KSM_MERGE:
 		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
 	case FL_OP_KSM_SCAN:
+	case FL_OP_POPULATE:
 		return 0;
+	case FL_OP_EXIT:
+		return used_from_outside(op->task % FL_PROCESSES) ? FL_SKIP_BUSY : 0;
+	case FL_OP_PIN:
+	case FL_OP_REF:
+	case FL_OP_PIN_READ:
+	case FL_OP_PIN_WRITE:
+	case FL_OP_UNPIN:
+		return fl_pins_missing(op->code, v);
+	case FL_OP_PROCESS_READ:
+	case FL_OP_PROCESS_WRITE:
+	case FL_OP_MEM_READ:
+	case FL_OP_MEM_WRITE:
+	case FL_OP_MIGRATE:
+		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
 	default:
 		return op->task == FL_TASK_MONITOR && !fl.uffd[v[0]] ? FL_SKIP_NO_HANDLE : 0;
 	}
@@ -84,6 +110,11 @@ static int wait_kind(const struct fl_task *task)
 	case FL_OP_WRITE:
 	case FL_OP_GUEST_READ:
 	case FL_OP_GUEST_WRITE:
+	case FL_OP_PIN:
+	case FL_OP_REF:
+	case FL_OP_PROCESS_READ:
+	case FL_OP_PROCESS_WRITE:
+	case FL_OP_POPULATE:
 		return FL_WAIT_FAULT;
 	default:
 		return FL_WAIT_EVENT;
@@ -139,6 +170,8 @@ static void after_operation(unsigned int flags)
 	if (flags & FL_PARANOID) {
 		fl_check_mappings();
 		fl_check_vmas();
+		fl_check_migrated();
+		fl_check_pins();
 	}
 }
 
@@ -198,6 +231,15 @@ static void end_process(int number)
 	run_woken(NULL);
 }
 
+/* Tasks that are at work in another process's memory end first, so that each process takes its memory along. */
+static void end_remote(void)
+{
+	for (int i = 0; i < FL_ID_MONITOR; i++)
+		if (fl.task[i].remote)
+			fl_task_kill(&fl.task[i]);
+	run_woken(NULL);
+}
+
 static void drain_lru(void)
 {
 	for (int cpu = 0; cpu < fl.cpus; cpu++) {
@@ -213,12 +255,17 @@ static void teardown(void)
 	fl.op = -1;
 	fl_check_mappings();
 	fl_check_vmas();
+	fl_check_migrated();
+	fl_check_pins();
+	fl_pins_before_exit();
+	end_remote();
 	for (int p = 0; p < FL_PROCESSES; p++)
 		if (fl.process[p].mm)
 			end_process(p);
 	for (int p = 0; p < FL_PROCESSES; p++)
 		if (unlikely(fl.process[p].mm))
 			fl_report(FL_KIND_HANG, NULL, "p%d cannot end: one of its tasks waits for ever", p);
+	fl_pins_after_exit();
 	for (int u = 0; u < FL_UFFDS; u++)
 		if (fl.uffd[u]) {
 			fput(fl.uffd[u]);

@@ -112,6 +112,8 @@ static void task_start(struct fl_task *task, int id, struct mm_struct *mm)
 	ts->sighand = &the_sighand;
 	ts->group_leader = ts;
 	ts->pid = ts->tgid = 1000 + id;
+	refcount_set(&ts->usage, 1);
+	spin_lock_init(&ts->alloc_lock);
 	rcu_assign_pointer(ts->cred, &the_cred);
 	rcu_assign_pointer(ts->real_cred, &the_cred);
 	INIT_LIST_HEAD(&ts->pending.list);
@@ -123,6 +125,7 @@ static void task_start(struct fl_task *task, int id, struct mm_struct *mm)
 	task->op = -1;
 	task->killed = false;
 	task->wait_lock = NULL;
+	task->remote = 0;
 	fl_held_reset(task);
 	if (id != FL_ID_BOOT)
 		fl_fiber_start(&task->fiber, id, task_loop, task);
@@ -261,6 +264,7 @@ void fl_tasks_init(void)
 {
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		the_signal.rlim[i].rlim_cur = the_signal.rlim[i].rlim_max = RLIM_INFINITY;
+	init_rwsem(&the_signal.exec_update_lock);
 	the_cred.user_ns = &init_user_ns;
 	atomic_long_set(&the_cred.usage, 1);
 	for (int i = FL_ID_MONITOR; i < FL_NTASKS; i++)

@@ -20,6 +20,11 @@ from faultline.program.codec import Operation, encode
 from faultline.program.generate import random_program
 from faultline.program.text import parse_program, read_repro
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from oracle_cases import CASES, CHOICES, DRIVER
+from oracle_dsl import mismatches, parse
+
 pytestmark = pytest.mark.kernel
 
 CORPORA = Path(__file__).parents[2] / "corpora"
@@ -84,6 +89,15 @@ def agrees(machine: Machine, ops: list[Operation]) -> bool:
 @pytest.mark.parametrize("text", [STANDARD, KSM, ""], ids=["standard", "ksm", "empty"])
 def test_known_programs_agree_with_the_oracle(machine: Machine, text: str) -> None:
     assert agrees(machine, parse_program(text))
+
+
+@pytest.mark.parametrize("name", CASES | CHOICES | DRIVER)
+def test_the_machine_does_what_the_script_says(machine: Machine, name: str) -> None:
+    script = parse((CASES | CHOICES | DRIVER)[name])
+    trace = machine.run(encode(script.ops), paranoid=True)
+    assert machine.finding is None, machine.finding
+    assert mismatches(script, trace) == []
+    assert Oracle().expect(script.ops, trace).trace == trace
 
 
 def test_random_programs_agree_with_the_oracle(machine: Machine) -> None:

@@ -858,6 +858,241 @@ CASES = {
         p0.0 guard-remove a0
         p0.0 write a0 =2                -> blocked fault
     """,
+    # --- pins, references, access from outside, migration ---
+    "a pin follows its page": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 pin k0 a0+2 write,longterm -> done 2
+        ? p0 a0                         1 present exclusive
+        ? p0 a1                         0 present exclusive
+        ? p0 anon                       2
+        p0.0 pin k0 a0 write,longterm   -> skipped handle_used
+        p0.0 write a0 =2                -> done
+        m pin-read k0 a0                -> 2
+        m pin-write k0 a1 =7            -> done
+        p0.0 read a1                    -> 7
+        m pin-read k0 a2                -> skipped no_handle
+        m unpin k0                      -> done
+        m unpin k0                      -> skipped no_handle
+        m pin-read k0 a0                -> skipped no_handle
+        p0.0 read a0                    -> 2
+    """,
+    "a pin of nothing": """
+        p0.0 mmap a0 r
+        p0.0 pin k0 a0 write,longterm   -> EFAULT
+        p0.0 pin k0 a1+2 write,longterm -> EFAULT
+        m pin-read k0 a0                -> skipped no_handle
+        m pin-write k0 a0 =1            -> skipped no_handle
+    """,
+    "fork copies a pinned page": """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =1
+        p0.0 pin k0 a0 write,longterm   -> done 1
+        p0.0 fork p1
+        ? p0 a0                         1 present exclusive
+        ? p1 a0                         1 present exclusive
+        p0.0 write a0 =2
+        m pin-read k0 a0                -> 2
+        p1.0 read a0                    -> 1
+        m pin-write k0 a0 =3
+        p0.0 read a0                    -> 3
+        p1.0 read a0                    -> 1
+        m unpin k0 dirty                -> done
+    """,
+    "a pin outlives the mapping": """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =1
+        p0.0 pin k0 a0 write,longterm   -> done 1
+        p0.0 munmap a0
+        p0.0 mmap a0 rw
+        p0.0 write a0 =9
+        m pin-read k0 a0                -> 1
+        m pin-write k0 a0 =3
+        p0.0 read a0                    -> 9
+        m pin-read k0 a0                -> 3
+    """,
+    "a pin outlives the process": """
+        p0.0 mmap a1 rw
+        p0.0 write a1 =2
+        p0.0 pin k0 a1 write,longterm   -> done 1
+        p0.0 fork p1
+        p0.0 exit
+        m pin-read k0 a1                -> 2
+        m pin-write k0 a1 =8
+        p1.0 read a1                    -> 2
+        m pin-read k0 a1                -> 8
+    """,
+    "a reference by the child that lets go": """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =1
+        p0.0 fork p1
+        p1.0 ref k0 a0                  -> done 1
+        p1.0 munmap a0
+        p0.0 write a0 =2
+        m pin-read k0 a0                -> 1
+        m pin-write k0 a0 =1            -> skipped no_handle
+        m unpin k0                      -> done
+    """,
+    "a reference by the parent that lets go": """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =1
+        p0.0 ref k0 a0                  -> done 1
+        p0.0 ref k0 a0                  -> skipped handle_used
+        p0.0 fork p1
+        p0.0 madvise a0 dontneed
+        p1.0 write a0 =2
+        m pin-read k0 a0                -> 1
+        p0.0 exit
+        m pin-read k0 a0                -> 1
+    """,
+    "references to what can be had": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =3
+        p0.0 ref k0 a0+4                -> done 2
+        ? p0 a1                         0 present
+        p0.0 ref k1 a2                  -> EFAULT
+        m pin-read k0 a0                -> 3
+        m pin-read k0 a1                -> 0
+        m pin-read k0 a2                -> skipped no_handle
+    """,
+    "a reference waits for a missing page": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing
+        p0.0 ref k0 a0+2                -> blocked fault
+        m pin-read k0 a0                -> skipped no_handle
+        p0.1 ref k0 a0                  -> skipped handle_used
+        m uffd-copy u0 a1 =5            -> done 1; 4: done 2
+        m pin-read k0 a1                -> 5
+        p0.1 populate a0+2 read         -> done
+        p0.0 madvise a0+2 dontneed
+        p0.1 ref k1 a0                  -> blocked fault
+        p0.0 exit                       -> done; 11: killed
+        m unpin k1                      -> skipped no_handle
+    """,
+    "access by another process": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 fork p1
+        p1.0 process-read p0 a0         -> 1
+        ? p0 a0                         1 present exclusive
+        ? p1 a0                         1 present exclusive
+        p1.0 process-read p0 a1         -> 0
+        ? p0 a1                         0 present
+        p1.0 process-write p0 a1 =6     -> done
+        p0.0 read a1                    -> 6
+        p1.0 read a1                    -> 0
+        p0.0 mprotect a0 r
+        p1.0 process-write p0 a0 =2     -> EFAULT
+        p1.0 process-read p0 a0         -> 1
+        p0.0 mprotect a0 none
+        p1.0 process-read p0 a0         -> EFAULT
+        p1.0 process-read p0 a2         -> EFAULT
+        p1.0 process-read p2 a0         -> skipped no_process
+        p1.0 process-write p1 a0 =5     -> done
+        p1.0 read a0                    -> 5
+    """,
+    "access by another process waits for a userfaultfd": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 fork p1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing,wp
+        p1.0 process-read p0 a1         -> blocked fault
+        m uffd-read u0 u1               -> fault a1
+        p0.0 exit                       -> skipped busy
+        m uffd-zeropage u0 a1           -> done 1; 5: 0
+        m uffd-wp u0 a0
+        p1.0 process-write p0 a0 =3     -> blocked fault
+        m uffd-read u0 u1               -> fault write,wp a0
+        m uffd-resolve u0 a0            -> done; 10: done
+        p0.0 read a0                    -> 3
+        m uffd-wp u0 a0
+        p1.0 process-write p0 a0 =4     -> blocked fault
+        p1.1 exit                       -> done; 15: killed
+        p0.0 read a0                    -> 3
+    """,
+    "access by a debugger": """
+        p0.0 mmap a0+2 r
+        m mem-read p0 a0                -> 0
+        ? p0 a0                         0 present
+        m mem-write p0 a0 =1            -> done
+        ? p0 a0                         1 present exclusive
+        p0.0 read a0                    -> 1
+        p0.0 write a0 =2                -> SIGSEGV
+        p0.0 mprotect a0 none
+        m mem-read p0 a0                -> 1
+        m mem-write p0 a0 =3            -> done
+        m mem-write p0 a1 =4            -> done
+        m mem-read p0 a2                -> EIO
+        m mem-write p0 a2 =1            -> EIO
+        p0.0 mprotect a0 rw
+        p0.0 read a0                    -> 3
+        p0.0 fork p1
+        m mem-write p1 a0 =5            -> done
+        p0.0 read a0                    -> 3
+        m mem-read p2 a0                -> skipped no_process
+        m mem-write p2 a0 =1            -> skipped no_process
+    """,
+    "a debugger does not wait for a userfaultfd": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing,wp
+        m uffd-wp u0 a0
+        m mem-read p0 a0                -> 1
+        m mem-write p0 a0 =2            -> EIO
+        m mem-read p0 a1                -> EIO
+        m uffd-read u0 u1               -> EAGAIN
+    """,
+    "populate": """
+        p0.0 mmap a0+3 rw
+        p0.0 populate a0 read           -> done
+        ? p0 a0                         0 present
+        p0.0 populate a0+3 write        -> done
+        ? p0 a0                         0 present exclusive
+        ? p0 anon                       3
+        p0.0 write a0 =1
+        p0.0 fork p1
+        p1.0 populate a0+2 write        -> done
+        ? p0 a0                         1 present exclusive
+        ? p1 a0                         1 present exclusive
+        ? p0 a2                         0 present
+        p0.0 mprotect a1 r
+        p0.0 populate a0+3 write        -> EINVAL
+        p0.0 populate a0+3 read         -> done
+        p0.0 mprotect a1 none
+        p0.0 populate a1 read           -> EINVAL
+        p0.0 populate a2+2 write        -> ENOMEM
+    """,
+    "populate meets a userfaultfd": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0
+        p0.0 uffd-open u1 sigbus
+        m uffd-register u0 a0 missing,wp
+        m uffd-register u1 a1 missing
+        m uffd-wp u0 a0
+        p0.0 populate a0+2 write        -> blocked fault
+        m uffd-resolve u0 a0            -> done; 7: EFAULT
+    """,
+    "pages migrate": """
+        p0.0 mmap a0+3 rw
+        p0.0 write a0 =1
+        p0.0 read a1
+        p0.0 fork p1
+        p0.0 write a2 =2
+        m migrate p0 a0+3
+        ? p0 a0                         1 present
+        ? p1 a0                         1 present
+        ? p0 a2                         2 present exclusive
+        p1.0 write a0 =3
+        m migrate p0 a0+3
+        p0.0 read a0                    -> 1
+        p0.0 read a2                    -> 2
+        m migrate p2 a0                 -> skipped no_process
+    """,
 }
 
 CHOICES = {
@@ -953,5 +1188,46 @@ CHOICES = {
         ? p0 a1 vma                     r w
         p1.0 exit
         ? p0 a1                         7 present exclusive
+    """,
+}
+
+#: What takes a driver, which the live kernel does not lend: pins other than long-term ones for writing.
+DRIVER = {
+    "a pin for reading follows too": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 fork p1
+        p0.0 pin k0 a0+2 longterm       -> done 2
+        ? p0 a0                         1 present exclusive
+        ? p1 a0                         1 present exclusive
+        ? p0 a1                         0 present exclusive
+        p0.0 write a0 =2
+        p0.0 write a1 =3
+        m pin-read k0 a0                -> 2
+        m pin-read k0 a1                -> 3
+        m pin-write k0 a0 =1            -> skipped no_handle
+    """,
+    "a pin by force": """
+        p0.0 mmap a0 r
+        p0.0 pin k0 a0 write            -> EFAULT
+        p0.0 pin k0 a0 write,force,fast -> done 1
+        ? p0 a0                         0 present exclusive
+        m pin-write k0 a0 =5
+        p0.0 read a0                    -> 5
+        p0.0 write a0 =1                -> SIGSEGV
+    """,
+    "a pin under mmap_lock does not wait": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing,wp
+        m uffd-wp u0 a0
+        p0.0 pin k0 a0 write,locked     -> EFAULT
+        p0.0 pin k0 a0+2 locked         -> done 1
+        m uffd-read u0 u1               -> EAGAIN
+        p0.0 pin k1 a0+2 write          -> blocked fault
+        m uffd-resolve u0 a0            -> done
+        m uffd-copy u0 a1 =7            -> done 1; 8: done 2
+        m pin-read k1 a1                -> 7
     """,
 }

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from faultline.program.codec import Operation
-from faultline.program.ops import OPS, SLOTS
+from faultline.program.ops import LOADS, OPS, SLOTS
 from faultline.program.text import parse_program
 from faultline.program.trace import (
     COMPLETION,
@@ -110,7 +110,7 @@ def _outcome(op: Operation, status: int, value: int, aux: int) -> str:
         text = f"skipped {Skip(value).name.lower()}"
     elif status == Status.BLOCKED:
         text = f"blocked {Wait(value).name.lower()}"
-    elif status == Status.DONE and name in ("read", "guest-read"):
+    elif status == Status.DONE and op[0] in LOADS:
         text = "mixed" if value == VALUE_MIXED else str(value)
     elif status == Status.DONE and name == "uffd-read":
         flags = ",".join(word for bit, word in _FAULT_FLAGS.items() if value >> 8 & bit)
@@ -122,7 +122,7 @@ def _outcome(op: Operation, status: int, value: int, aux: int) -> str:
             text += f"+{aux >> 8} to a{aux & 0xFF}"
         elif event in ("remove", "unmap"):
             text += f"+{aux}"
-    if name in ("uffd-copy", "uffd-zeropage") and aux:
+    if name in ("uffd-copy", "uffd-zeropage", "pin", "ref", "migrate") and aux:
         text += f" {aux}"
     return text
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from oracle_cases import CASES, CHOICES
+from oracle_cases import CASES, CHOICES, DRIVER
 from oracle_dsl import mismatches, parse
 
 from faultline.oracle import Oracle, memory, rules, userfault
@@ -40,10 +40,9 @@ def _done(_: Any) -> Any:
 
 
 def _zero_counts(original: Any) -> Any:
-    def load(self: Any, op: Any, index: int) -> Any:
-        outcome = original(self, op, index)
-        process = self._processes[op[1] & memory.PROCESS_MASK]
-        process.row[ANON] += process.pages[op[2]] is ZERO
+    def load(self: Any, op: Any, index: int, process: Any, slot: int, *need: int) -> Any:
+        outcome = original(self, op, index, process, slot, *need)
+        process.row[ANON] += process.pages[slot] is ZERO
         return outcome
 
     return load
@@ -59,6 +58,14 @@ def _shared_write(original: Any) -> Any:
         original(self, process, slot, key, page)
 
     return copy_page
+
+
+def _never(*_: Any) -> bool:
+    return False
+
+
+def _always_two(_: Any) -> Any:
+    return lambda self, hold, content: 2
 
 
 def _keeps_waiting(_: Any) -> Any:
@@ -94,6 +101,16 @@ CANARIES = {
     "the zero page is counted": (Oracle, "_load", _zero_counts, "read maps the zero page"),
     "a write reaches the other mapper": (Oracle, "_copy_page", _shared_write, "fork shares, write copies"),
     "the last mapper is not exclusive": (Oracle, "_mark_exclusive", lambda _: _nothing, "fork shares, write copies"),
+    "a fork shares a pinned page": (Oracle, "_pinned", lambda _: _never, "fork copies a pinned page"),
+    "a page that is let go takes its content along": (
+        Oracle, "_let_go", lambda _: _nothing, "a pin outlives the mapping"
+    ),
+    "a reference follows another process": (
+        Oracle, "_shown", _always_two, "a reference by the child that lets go"
+    ),
+    "a pin for reading takes a shared page": (
+        Oracle, "_make_exclusive", lambda _: _never, "access by another process"
+    ),
     "exit kills nobody": (Oracle, "_kill", lambda _: _nothing, "exit kills a fault"),
     "exit keeps its pages": (Oracle, "_discard", lambda _: _nothing, "exit"),
     "a child keeps the protection": (Oracle, "_clear_wp", _child_keeps_wp, "fork unregisters the child"),
@@ -171,7 +188,7 @@ def test_every_rule_decides_some_script() -> None:
     """All but those that only a backend's choice, or another kernel version, brings up."""
     used = set()
     oracle = Oracle()
-    for text in (CASES | CHOICES).values():
+    for text in (CASES | CHOICES | DRIVER).values():
         ops = parse(text).ops
         expectation = oracle.expect(ops)
         used |= {rule.id for index in range(len(ops)) for rule in expectation.rules(index)}

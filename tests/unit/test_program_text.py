@@ -53,6 +53,20 @@ p0.0 guard-install a0+2
 p0.0 guard-remove a0
 p0.0 guest-read a0
 p1.0 guest-write a3 =9
+p0.0 pin k7 a0+2
+p0.0 pin k0 a1 write,longterm,force,fast,locked
+p0.0 ref k1 a0+3
+m pin-read k0 a1
+m pin-write k0 a1 =255
+m unpin k0
+m unpin k7 dirty
+p1.0 process-read p0 a3
+p1.2 process-write p7 a3 =9
+m mem-read p0 a31
+m mem-write p0 a31 =9
+p0.0 populate a0+32 read
+p0.0 populate a3 write
+m migrate p2 a0+2
 """
 
 REPRO = """\

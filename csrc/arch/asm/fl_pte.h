@@ -59,6 +59,14 @@ FL_PTE_SET(pte_mkwrite_novma, _PAGE_WRITE)
 #else
 FL_PTE_SET(pte_mkwrite, _PAGE_WRITE)
 #endif
+/* What user space may do by this entry; for the fast walks of mm/gup.c. */
+static inline bool fl_pte_access_permitted(pte_t pte, bool write)
+{
+	unsigned long need = _PAGE_PRESENT | _PAGE_USER | (write ? _PAGE_WRITE : _PAGE_READ);
+
+	return (pte.pte & need) == need;
+}
+#define pte_access_permitted(pte, write)	fl_pte_access_permitted(pte, write)
 static inline pte_t pte_modify(pte_t pte, pgprot_t prot)
 {
 	return __pte((pte.pte & _PAGE_CHG_MASK) | (pgprot_val(prot) & ~_PAGE_CHG_MASK));

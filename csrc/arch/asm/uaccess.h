@@ -23,8 +23,9 @@ extern unsigned long fl_clear_user(unsigned long to, unsigned long len);
 #else
 #define access_ok(addr, size)	((unsigned long)(addr) < TASK_SIZE)
 #endif
+/* The value's own type is not const, whatever the pointer says. */
 #define get_user(x, ptr) ({						\
-	typeof(*(ptr)) fl_val = 0;					\
+	__auto_type fl_val = (typeof(*(ptr)))0;				\
 	int fl_err = raw_copy_from_user(&fl_val, (ptr), sizeof(fl_val)) ? -14 : 0; \
 	(x) = fl_val;							\
 	fl_err; })

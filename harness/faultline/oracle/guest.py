@@ -6,7 +6,8 @@ import errno
 from typing import Final
 
 from faultline.oracle import rules
-from faultline.oracle.memory import Memory, Outcome, failed
+from faultline.oracle.memory import PROCESS_MASK, Memory, Outcome, failed
+from faultline.oracle.state import Waiter
 from faultline.program.codec import Operation
 from faultline.program.trace import Status
 
@@ -18,16 +19,20 @@ class Guest(Memory):
     """Accesses through a secondary MMU."""
 
     def _op_guest_read(self, op: Operation) -> Outcome:
-        return self._guest_load(op, self._index)
+        process = self._processes[op[1] & PROCESS_MASK]
+        assert process is not None
+        return self._no_signal(self._load(op, self._index, process, op[2]))
 
     def _op_guest_write(self, op: Operation) -> Outcome:
-        return self._guest_store(op, self._index)
+        process = self._processes[op[1] & PROCESS_MASK]
+        assert process is not None
+        return self._no_signal(self._store(op, self._index, process, op[2], op[3]))
 
-    def _guest_load(self, op: Operation, index: int) -> Outcome:
-        return self._no_signal(self._load(op, index))
+    def _guest_load_again(self, waiter: Waiter) -> Outcome:
+        return self._no_signal(self._load_again(waiter))
 
-    def _guest_store(self, op: Operation, index: int) -> Outcome:
-        return self._no_signal(self._store(op, index))
+    def _guest_store_again(self, waiter: Waiter) -> Outcome:
+        return self._no_signal(self._store_again(waiter))
 
     def _no_signal(self, outcome: Outcome) -> Outcome:
         """What would be a signal to the task fails the guest's access."""

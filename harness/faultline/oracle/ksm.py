@@ -87,7 +87,7 @@ class Ksm(Memory):
         if len(shares) != len(self._living) * SLOTS or shares == self._sharing():
             return
         groups = self._groups(shares)
-        if groups is None:
+        if groups is None or (self._frames and self._merges_pinned(groups)):
             return
         kept = self._kept_pages(groups)
         if kept is not None:
@@ -122,10 +122,22 @@ class Ksm(Memory):
                 return None
         return list(groups.values())
 
+    def _merges_pinned(self, groups: list[Group]) -> bool:
+        """Whether a page that a device relies on is said to be shared."""
+        for group in groups:
+            for key in group if len(group) > 1 else ():
+                process = self._processes[key >> SLOT_SHIFT]
+                assert process is not None
+                if self._pinned(process, key & SLOT_MASK):
+                    return True
+        return False
+
     def _kept_pages(self, groups: list[Group]) -> list[list[int]] | None:
         """For each group the page, of those that its slots had, that they share now; None if KSM may not do that."""
         if self._tainted:
             return [self._page(group[0]) for group in groups]
+        if self._frames:
+            groups.sort(key=lambda group: all(self._word(key) & MERGEABLE for key in group))
         kept: list[list[int]] = []
         taken: set[int] = set()
         open_groups: list[int] = []
@@ -137,7 +149,10 @@ class Ksm(Memory):
             elif len(bound) > 1:
                 return None
             if bound & taken:
-                return None
+                if not self._may_leave(group):
+                    return None
+                kept.append([])
+                continue
             taken |= bound
             if not bound:
                 open_groups.append(len(kept))
@@ -153,9 +168,14 @@ class Ksm(Memory):
         for group, page in zip(groups, kept, strict=True):
             mine = [key for key in group if self._page(key) is page]
             offered = isinstance(page, KsmPage) or any(self._word(key) & MERGEABLE for key in mine)
-            if len(mine) < len(group) and not offered:
+            if len(mine) < len(group) and not offered and page:
                 return None
         return kept
+
+    def _may_leave(self, group: Group) -> bool:
+        """Whether these slots may get a page of their own: KSM does that if it finds only then that another page, which
+        somebody holds, cannot be merged with theirs."""
+        return bool(self._frames) and len(group) == 1 and bool(self._word(group[0]) & MERGEABLE)
 
     def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
         old = {key: self._page(key) for group in groups for key in group}
@@ -164,7 +184,7 @@ class Ksm(Memory):
             merged = any(old[key] is not page for key in group)
             if merged:
                 self._lose_protection(group)
-            made = KsmPage if merged or isinstance(page, KsmPage) else list
+            made = KsmPage if (merged and page) or isinstance(page, KsmPage) else list
             self._install(made(group + unseen.pop(id(page), [])))
         for rest in unseen.values():
             if rest:

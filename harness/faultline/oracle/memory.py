@@ -34,6 +34,7 @@ from faultline.oracle.state import (
     Context,
     EventWaiter,
     ForkWaiter,
+    Frame,
     KsmPage,
     OpenBits,
     Page,
@@ -69,6 +70,7 @@ _SEGV: Final[Outcome] = (int(Status.SIGNAL), int(signal.SIGSEGV), 0)
 _BUS: Final[Outcome] = (int(Status.SIGNAL), int(signal.SIGBUS), 0)
 _KILLED: Final = int(Status.KILLED)
 _DONE: Final = int(Status.DONE)
+BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 EXISTS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.EXISTS), 0)
 
 
@@ -127,10 +129,40 @@ class Memory:
     """Deviations met."""
     _unknown_advice: frozenset[int]
     """Advice that the kernel does not know."""
-    _accesses: dict[int, Callable[[Operation, int], Outcome]]
-    """By operation: an access that a fault may stop, and that is repeated when its task is woken."""
     _events_asked: int
     """Features of all userfaultfds that were opened."""
+    _resumptions: dict[int, Callable[[Waiter], Outcome]]
+    """By operation: how it goes on when its task, which a fault had stopped, is woken."""
+    _frames: dict[int, Frame]
+    """By slot of all processes: pages that others hold."""
+    _waits: bool
+    """Who is at work may wait for a userfaultfd."""
+
+    # --- pages that others hold: see pins.py ---
+
+    def _stored(self, key: int, content: int) -> None:
+        """The page of the slot has new content."""
+        raise NotImplementedError
+
+    def _let_go(self, process: Process, slot: int) -> None:
+        """The slot is about to map its page no longer."""
+        raise NotImplementedError
+
+    def _frame_moves(self, source: int, target: int) -> None:
+        """The page of one slot of all processes is now that of another."""
+        raise NotImplementedError
+
+    def _pinned(self, process: Process, slot: int) -> bool:
+        """Whether a device relies on the page of the slot."""
+        raise NotImplementedError
+
+    def _used_from_outside(self, process: Process) -> bool:
+        """Whether a task of another process is at work in the process's memory."""
+        raise NotImplementedError
+
+    def _abandon(self, waiter: Waiter) -> None:
+        """A task that waited is killed."""
+        raise NotImplementedError
 
     # --- choices ---
 
@@ -160,6 +192,8 @@ class Memory:
 
     def _drop_page(self, process: Process, slot: int, page: Page) -> None:
         """The slot maps the page no longer; its word is the caller's."""
+        if self._frames:
+            self._let_go(process, slot)
         process.pages[slot] = None
         if page:
             process.row[ANON] -= 1
@@ -325,10 +359,10 @@ class Memory:
                 continue
             if row[slot] & UFFD_WP:
                 self._also(rules.DONTNEED_WP)
-            row[slot] &= VMA_BITS
             page = process.pages[slot]
             if page is not None:
                 self._drop_page(process, slot, page)
+            row[slot] &= VMA_BITS
             if self._stale:
                 self._forget(process, slot, slot + 1)
 
@@ -420,23 +454,35 @@ class Memory:
     # --- accesses ---
 
     def _op_read(self, op: Operation) -> Outcome:
-        return self._load(op, self._index)
+        process = self._processes[op[1] & PROCESS_MASK]
+        assert process is not None
+        return self._load(op, self._index, process, op[2])
 
     def _op_write(self, op: Operation) -> Outcome:
-        return self._store(op, self._index)
+        process = self._processes[op[1] & PROCESS_MASK]
+        assert process is not None
+        return self._store(op, self._index, process, op[2], op[3])
 
     def _retry(self, waiter: Waiter | RemoveWaiter) -> Outcome:
         """A task that was woken repeats its access, or goes on dropping pages."""
         if isinstance(waiter, RemoveWaiter):
             return self._removed(waiter)
-        return self._accesses[waiter.op[0]](waiter.op, waiter.index)
+        return self._resumptions[waiter.op[0]](waiter)
 
-    def _load(self, op: Operation, index: int) -> Outcome:
-        task, slot = op[1], op[2]
-        process = self._processes[task & PROCESS_MASK]
-        assert process is not None
+    def _load_again(self, waiter: Waiter) -> Outcome:
+        return self._load(waiter.op, waiter.index, waiter.context.mm, waiter.slot)
+
+    def _store_again(self, waiter: Waiter) -> Outcome:
+        return self._store(waiter.op, waiter.index, waiter.context.mm, waiter.slot, waiter.op[3])
+
+    def _load(self, op: Operation, index: int, process: Process, slot: int, need: int = READ) -> Outcome:
+        """A load.
+
+        :param op: the operation, for the waiter if a fault stops it.
+        :param need: the bits of the mapping of which one must be there.
+        """
         word = process.row[slot]
-        if not word & READ:
+        if not word & need:
             self._rule = rules.SEGV_READ
             return _SEGV
         if word & PRESENT:
@@ -463,13 +509,16 @@ class Memory:
             word &= ~(SWAP | UFFD_WP)
         return word | bits
 
-    def _store(self, op: Operation, index: int) -> Outcome:
-        task, slot = op[1], op[2]
-        process = self._processes[task & PROCESS_MASK]
-        assert process is not None
+    def _store(
+        self, op: Operation, index: int, process: Process, slot: int, value: int | None, need: int = WRITE
+    ) -> Outcome:
+        """A store; the parameters are as for a load.
+
+        :param value: the byte; None: only what a store needs is done.
+        """
         row = process.row
         word = row[slot]
-        if not word & WRITE:
+        if not word & need:
             self._rule = rules.SEGV_WRITE
             return _SEGV
         key = process.number << SLOT_SHIFT | slot
@@ -497,7 +546,9 @@ class Memory:
         if not page or len(page) > 1 or isinstance(page, KsmPage):
             word &= ~UFFD_WP
             self._copy_page(process, slot, key, page)
-        row[slot] = word & ~CONTENT | _FRESH | op[3]
+        row[slot] = word | _FRESH if value is None else word & ~CONTENT | _FRESH | value
+        if self._frames:
+            self._stored(key, row[slot] & CONTENT)
         return DONE
 
     def _store_protected(self, op: Operation, index: int, process: Process, slot: int, key: int) -> Outcome | None:
@@ -533,7 +584,7 @@ class Memory:
         if not word & REG_WP and word & UFFD_WP and not word & PRESENT:
             process.row[slot] = word & ~(UFFD_WP | SWAP)
             process.packed = None
-        if context.features & FEATURE_SIGBUS:
+        if context.features & FEATURE_SIGBUS or not self._waits:
             self._rule = rules.FAULT_SIGBUS
             return _BUS
         waiter = Waiter(op[1], index, op, context, slot, flags)
@@ -587,6 +638,10 @@ class Memory:
                 continue
             if page:
                 assert isinstance(page, list)
+                if self._frames and self._pinned(parent, slot):
+                    self._also(rules.FORK_PINNED)
+                    child.pages[slot] = [base | slot]
+                    continue
                 page.append(base | slot)
                 child.pages[slot] = page
                 parent_row[slot] &= ~EXCLUSIVE
@@ -690,6 +745,9 @@ class Memory:
         number = op[1] & PROCESS_MASK
         process = self._processes[number]
         assert process is not None
+        if self._used_from_outside(process):
+            self._rule = rules.SKIP_BUSY
+            return BUSY
         self._rule = rules.EXIT
         for task in [task for task in self._blocked if task & PROCESS_MASK == number]:
             self._also(rules.EXIT_KILLS)
@@ -702,7 +760,7 @@ class Memory:
     def _discard(self, process: Process) -> None:
         process.alive = False
         for slot, page in enumerate(process.pages):
-            if page:
+            if page is not None:
                 self._drop_page(process, slot, page)
         if self._stale:
             self._forget(process, 0, SLOTS)
@@ -712,6 +770,7 @@ class Memory:
         self._ended.append((waiter.task, waiter.index, _KILLED, 0, 0))
         if isinstance(waiter, Waiter):
             waiter.context.waiters.remove(waiter)
+            self._abandon(waiter)
             return
         waiter.queue[0][0].events.remove(waiter)
         for context, _ in waiter.queue:

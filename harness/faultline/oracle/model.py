@@ -12,6 +12,7 @@ from faultline.oracle.guest import Guest
 from faultline.oracle.ksm import Ksm
 from faultline.oracle.memory import PROCESS_MASK, unknown_advice
 from faultline.oracle.mremap import Mremap
+from faultline.oracle.pins import HOLDING, PIN_STATE, REMOTE, Pins
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
 from faultline.oracle.state import (
     EXCLUSIVE,
@@ -34,7 +35,7 @@ _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
 _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 _LACKS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.LACKS), 0)
 _BLOCKED: Final = int(Status.BLOCKED)
-_WRITES: Final = frozenset(BY_NAME[name].code for name in ("write", "guest-write"))
+_LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read"))
 _KSM: Final = frozenset(op.code for op in OPS if op.name.startswith("ksm-"))
 _ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
 
@@ -42,7 +43,8 @@ _ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
 _ORDERS_MAX: Final = 120
 #: What those trials change.
 _STATE: Final = (
-    "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted"
+    "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted",
+    *PIN_STATE,
 )
 
 Handler = Callable[[Operation], Outcome]
@@ -82,7 +84,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Userfault, Ksm, Guest, Mremap):
+class Oracle(Userfault, Ksm, Guest, Mremap, Pins):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -100,11 +102,14 @@ class Oracle(Userfault, Ksm, Guest, Mremap):
             for op in OPS
         ]
 
-        self._accesses = {
-            BY_NAME["read"].code: self._load,
-            BY_NAME["write"].code: self._store,
-            BY_NAME["guest-read"].code: self._guest_load,
-            BY_NAME["guest-write"].code: self._guest_store,
+        self._resumptions = {
+            BY_NAME["read"].code: self._load_again,
+            BY_NAME["write"].code: self._store_again,
+            BY_NAME["guest-read"].code: self._guest_load_again,
+            BY_NAME["guest-write"].code: self._guest_store_again,
+            **dict.fromkeys(HOLDING, self._go_on_holding),
+            **dict.fromkeys(REMOTE, self._remote_again),
+            BY_NAME["populate"].code: self._populate_again,
         }
 
     def _lacks(self, _: Operation) -> Outcome:
@@ -161,6 +166,7 @@ class Oracle(Userfault, Ksm, Guest, Mremap):
         self._met = {}
         self._tainted = False
         self._events_asked = 0
+        self._reset_pins()
 
     # --- a record ---
 
@@ -200,14 +206,14 @@ class Oracle(Userfault, Ksm, Guest, Mremap):
                 self._ended.append((waiter.task, waiter.index, status, value, aux))
 
     def _conflicting(self) -> list[Waiter | RemoveWaiter]:
-        """Woken tasks that access a page which another woken task writes or drops."""
+        """Woken tasks that access a page which another woken task may change or drop."""
         if any(isinstance(waiter, RemoveWaiter) for waiter in self._woken):
             return list(self._woken)
         by_page: dict[tuple[int, int], list[Waiter]] = {}
         for waiter in self._woken:
             assert isinstance(waiter, Waiter)
-            by_page.setdefault((process_of(waiter.task), waiter.slot), []).append(waiter)
-        groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] in _WRITES for w in group)]
+            by_page.setdefault((waiter.context.mm.number, waiter.slot), []).append(waiter)
+        groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] not in _LOADS for w in group)]
         return [waiter for group in groups for waiter in group]
 
     def _order_matters(self) -> bool:

@@ -275,6 +275,8 @@ class Mremap(Memory):
         if page:
             assert isinstance(page, list)
             page[page.index(base | source)] = base | target
+        if self._frames:
+            self._frame_moves(base | source, base | target)
         if self._stale and base | source in self._stale:
             self._stale[base | target] = (base | target, *self._stale.pop(base | source)[1:])
 

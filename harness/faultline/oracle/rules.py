@@ -398,6 +398,78 @@ GUEST_FAULT: Final = _rule(
     "Documentation/core-api/pin_user_pages.rst (get_user_pages() follows the rules of the address space)",
 )
 
+# --- pins, references, access from outside, migration ---
+_PIN: Final = "Documentation/core-api/pin_user_pages.rst"
+PIN: Final = _rule(
+    "pin", "The pages of the range are faulted in and pinned, as many as can be from its start.", _PIN
+)
+PIN_FAULT: Final = _rule(
+    "pin-fault", "If the first page cannot be had, pinning or referencing is EFAULT.",
+    "Documentation/core-api/mm-api.rst, get_user_pages()",
+)
+PIN_EXCLUSIVE: Final = _rule(
+    "pin-exclusive", "A page that is shared for copy-on-write is copied before it is pinned, also for reading.",
+    OBSERVED + " (process_vm_readv), since 5.19",
+)
+PIN_ZERO: Final = _rule(
+    "pin-zero", "A long-term pin for reading does not pin the zero page: the process gets a page of its own.",
+    "Documentation/core-api/mm-api.rst, pin_user_pages(); since 6.2",
+)
+PIN_READ: Final = _rule(
+    "pin-read", "A device sees what the process stores, as long as that maps the page; afterwards the page stays.", _PIN
+)
+PIN_WRITE: Final = _rule(
+    "pin-write", "The process sees what a device stores, as long as it maps the page; nobody else does.", _PIN
+)
+REF: Final = _rule(
+    "ref", "Plain references are taken to the pages of the range, as many as can be from its start.", "vmsplice(2)"
+)
+REF_READ: Final = _rule(
+    "ref-read",
+    "A plain reference shows what the page held when it was taken, or what its process stored there since; never what "
+    "another process stores.",
+    "vmsplice(2); fork(2); CVE-2020-29374",
+)
+UNPIN: Final = _rule("unpin", "The pages are given back; the process's memory does not change.", _PIN)
+FORK_PINNED: Final = _rule(
+    "fork-pinned", "A page that may be pinned is copied for the child at once; the parent keeps it.", _PIN
+)
+PROCESS_READ: Final = _rule(
+    "process-read", "The bytes of the process's page are copied, faulting it in.", "process_vm_readv(2)"
+)
+PROCESS_WRITE: Final = _rule(
+    "process-write", "The process's page is written to as if by itself.", "process_vm_readv(2)"
+)
+PROCESS_FAULT: Final = _rule(
+    "process-fault", "A page that is not mapped, or lacks the permission, is EFAULT.", "process_vm_readv(2), ERRORS"
+)
+MEM_READ: Final = _rule(
+    "mem-read", "A debugger reads the process's page whatever its protection.", "proc(5), /proc/pid/mem; ptrace(2)"
+)
+MEM_WRITE: Final = _rule(
+    "mem-write", "A debugger writes the process's private page whatever its protection.",
+    "proc(5), /proc/pid/mem; ptrace(2)",
+)
+MEM_FAULT: Final = _rule(
+    "mem-fault", "A page that is not mapped, or whose fault a userfaultfd would hold, is EIO.", OBSERVED
+)
+POPULATE_READ: Final = _rule(
+    "populate-read", "The pages are faulted in as if each were read.", "madvise(2), MADV_POPULATE_READ"
+)
+POPULATE_WRITE: Final = _rule(
+    "populate-write", "The pages are faulted in as if each were written.", "madvise(2), MADV_POPULATE_WRITE"
+)
+POPULATE_ERROR: Final = _rule(
+    "populate-error",
+    "The first page that is not mapped is ENOMEM, that lacks the permission EINVAL, that would get SIGBUS EFAULT; "
+    "those before it are populated.",
+    "madvise(2), ERRORS",
+)
+MIGRATE: Final = _rule(
+    "migrate", "Pages may move to other frames; contents, bits and counters stay, pinned pages are left alone.",
+    "Documentation/mm/page_migration.rst",
+)
+
 # --- bits of a snapshot that documentation leaves open ---
 FORK_ZERO_PAGE: Final = _rule(
     "fork-zero-page", "Whether a zero page of the parent is mapped in the child is the kernel's choice.",

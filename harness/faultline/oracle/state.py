@@ -156,5 +156,42 @@ class RemoveWaiter(EventWaiter):
         """Part of the range before was not mapped."""
 
 
+class Frame:
+    """A page that somebody holds: a device by a pin, or another by a plain reference."""
+
+    __slots__ = ("content", "holds", "key")
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+        """The slot of all processes that maps it, -1 if that does no longer."""
+        self.content = 0
+        """Its byte, if no slot maps it."""
+        self.holds: list[Hold] = []
+
+
+class Hold:
+    """A hold on a page.  A strict one follows the page's content; a loose one shows something of ``allowed``."""
+
+    __slots__ = ("allowed", "frame", "strict")
+
+    def __init__(self, frame: Frame, strict: bool, content: int) -> None:
+        self.frame = frame
+        self.strict = strict
+        self.allowed = {content}
+
+
+class Pin:
+    """A handle of held pages."""
+
+    __slots__ = ("holds", "ready", "start", "write")
+
+    def __init__(self, start: int, write: bool) -> None:
+        self.start = start
+        self.write = write
+        self.holds: list[Hold] = []
+        self.ready = False
+        """All its pages are held; False: the operation is under way."""
+
+
 OpenBits: TypeAlias = tuple[int, int, int, int]
 """A slot of all processes, bits of its word that are open, and why: a deviation or -1, a rule or -1."""

@@ -66,6 +66,14 @@ CHANGING_COUNT: Final = _difference(
     "UFFDIO_COPY and UFFDIO_ZEROPAGE tell EAGAIN in their count too while a fork waits, and do not leave it alone.",
     "ioctl_userfaultfd(2), UFFDIO_COPY; observed: tree 6.1 (userfaultfd_copy()), tree 6.12",
 )
+PIN_EXCLUSIVE: Final = _difference(
+    "pin-exclusive", (5, 19), "A page is exclusive to its process before it is pinned, also for reading.",
+    "observed: live kernel 6.18; FAULT_FLAG_UNSHARE in include/linux/mm_types.h of 5.19",
+)
+PIN_ZERO: Final = _difference(
+    "pin-zero", (6, 2), "A long-term pin for reading does not pin the zero page.",
+    "Documentation/core-api/mm-api.rst, pin_user_pages(); mm/gup.c of 6.2",
+)
 UNREGISTER_OWN: Final = _difference(
     "unregister-own", (6, 17), "A range of another userfaultfd is not unregistered: EINVAL.",
     "observed: live kernel 6.18, tree 6.12",

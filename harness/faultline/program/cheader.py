@@ -20,6 +20,7 @@ _LIMITS = (
     ("FL_PROCESSES", ops.PROCESSES, ""),
     ("FL_TASKS", ops.TASKS, "of each process"),
     ("FL_UFFDS", ops.UFFDS, "userfaultfd handles"),
+    ("FL_PINS", ops.PINS, "handles of pins and references"),
     ("FL_OPS_MAX", ops.OPS_MAX, "operations of a program; longer input is cut"),
     ("FL_TASK_MONITOR", ops.TASK_MONITOR, "the task byte of the monitor"),
     ("FL_RECORD_SIZE", trace.RECORD.size, "bytes of a trace record's fixed part"),

@@ -43,8 +43,11 @@ from faultline.program.model import (
     GUEST_WRITE,
     KEEPONFORK,
     MADVISE,
+    MEM_READ,
+    MEM_WRITE,
     MERGE,
     MERGEABLE,
+    MIGRATE,
     MMAP,
     MODE_MISSING,
     MODE_WP,
@@ -53,7 +56,18 @@ from faultline.program.model import (
     MUNMAP,
     NONE,
     OPEN,
+    PIN,
+    PIN_FAST,
+    PIN_FOR_WRITE,
+    PIN_FORCE,
+    PIN_LONGTERM,
+    PIN_READ,
+    PIN_WRITE,
+    POPULATED,
+    PROCESS_READ,
+    PROCESS_WRITE,
     READ,
+    REF,
     REGISTER,
     RESIZE,
     RESOLVE,
@@ -62,6 +76,7 @@ from faultline.program.model import (
     SIGBUS,
     UNGUARD,
     UNMERGEABLE,
+    UNPIN,
     UNREGISTER,
     WAKE,
     WIPEONFORK,
@@ -78,6 +93,7 @@ from faultline.program.ops import (
     OP_SIZE,
     OPS,
     OPS_MAX,
+    PIN_FLAGS,
     PROCESSES,
     SLOT,
     SLOT_TABLE_EDGE,
@@ -110,6 +126,10 @@ _BOTH: Final = MODE_WP | MODE_MISSING
 _MODES: Final = (MODE_WP, MODE_WP, MODE_WP, _BOTH, MODE_WP, MODE_MISSING, MODE_WP, _BOTH)
 #: By the upper 3 bits of a byte.
 _COPY_MODES: Final = (0, COPY_WP, 0, COPY_WP, 0, COPY_WP, COPY_DONTWAKE, COPY_WP | COPY_DONTWAKE)
+_PINS: Final = (
+    *(PIN_FOR_WRITE, PIN_LONGTERM, PIN_FOR_WRITE | PIN_LONGTERM, PIN_LONGTERM | PIN_FAST, PIN_FOR_WRITE | PIN_FAST),
+    *(PIN_LONGTERM, 0, PIN_FORCE | PIN_FOR_WRITE),
+)
 #: A control byte from here on makes the gene noise.
 _NOISE_FROM: Final = 244
 
@@ -504,6 +524,97 @@ def _sharing_by_fork(model: Model, gene: bytes, task: int, slot: int) -> _Sharin
     return _Sharing(share, leave, (FORK, task, next_child), (READ, task_byte(next_child), slot))
 
 
+def _pin_flags(gene: bytes) -> int:
+    return _PINS[gene[5] % len(_PINS)] if gene[7] < 192 else gene[5] % PIN_FLAGS.count
+
+
+def _pin(model: Model, gene: bytes) -> list[Operation]:
+    """Pages are pinned, mostly with data in them; somebody stores, and the device looks."""
+    task, handle = _task(model, gene), model.free_pin()
+    start, pages = _range(model, gene)
+    ops = _map_first(model, task)
+    if gene[6] & 1:
+        ops.append((WRITE, task, start, _value(gene)))
+    ops.append((PIN, task, handle, start, pages, _pin_flags(gene)))
+    if gene[6] & 2:
+        child = model.free_process()
+        ops.append((FORK, task, child))
+        if gene[6] & 4:
+            ops.append((WRITE, task_byte(child), start, 0))
+    if gene[6] & 8:
+        ops.append((WRITE, task, start, _other_value(gene)))
+    return [*ops, (PIN_READ, TASK_MONITOR, handle, start)]
+
+
+def _pin_shared(model: Model, gene: bytes) -> list[Operation]:
+    """A shared page is pinned or referenced by one sharer, who may let go of it; the other stores; the holder looks.
+
+    What the holder sees of the other's store is a leak.
+    """
+    task, handle, slot, child = _task(model, gene), model.free_pin(), _slot(model, gene), model.free_process()
+    holder, other = (task_byte(child), task) if gene[6] & 1 else (task, task_byte(child))
+    hold: Operation = (REF, holder, handle, slot, 1)
+    if gene[6] & 2:
+        hold = (PIN, holder, handle, slot, 1, _pin_flags(gene))
+    ops = [*_map_first(model, task), (WRITE, task, slot, _value(gene)), (FORK, task, child)]
+    ops = [*ops[:-1], hold, ops[-1]] if gene[6] & 0x30 == 0 and holder == task else [*ops, hold]
+    if gene[6] & 4:
+        ops.append((MUNMAP, holder, slot, 1) if gene[6] & 0x40 else (EXIT, holder))
+    ops.append((WRITE, other, slot, _other_value(gene)))
+    if not gene[6] & 4 and gene[6] & 8:
+        ops.append((WRITE, holder, slot, 0))
+    return [*ops, (PIN_READ, TASK_MONITOR, handle, slot)]
+
+
+def _use_pin(model: Model, gene: bytes) -> list[Operation]:
+    """What a device does with a pin, and what it gives back."""
+    if not model.pins:
+        return _pin(model, gene)
+    handles = list(model.pins)
+    handle = handles[gene[2] % len(handles)]
+    process, start, pages, write = model.pins[handle]
+    slot = start + gene[3] % pages
+    if gene[6] >= 208:
+        return [(UNPIN, TASK_MONITOR, handle, gene[5] & 1)]
+    if not write or gene[6] & 1:
+        return [(PIN_READ, TASK_MONITOR, handle, slot)]
+    return [(PIN_WRITE, TASK_MONITOR, handle, slot, _value(gene)), (READ, model.free_task(process), slot)]
+
+
+def _populate(model: Model, gene: bytes) -> list[Operation]:
+    task = _task(model, gene)
+    return [*_map_first(model, task), (POPULATED, task, *_range(model, gene), gene[5] & 1)]
+
+
+def _outside(model: Model, gene: bytes) -> list[Operation]:
+    """Another process, or a debugger, at a page; a write is looked at by the process itself."""
+    task, slot = _task(model, gene), _slot(model, gene)
+    process = process_of(task)
+    ops = _map_first(model, task)
+    by = model.free_task(model.live[gene[4] % len(model.live)], 1)
+    debugs = gene[6] & 1
+    if gene[6] & 2:
+        return [*ops, (MEM_READ, TASK_MONITOR, process, slot) if debugs else (PROCESS_READ, by, process, slot)]
+    if debugs and gene[6] & 12 == 0:
+        ops.append((MPROTECT, task, slot, 1, R))
+    value = _value(gene)
+    ops.append((MEM_WRITE, TASK_MONITOR, process, slot, value) if debugs else (PROCESS_WRITE, by, process, slot, value))
+    return [*ops, (READ, task, slot)]
+
+
+def _migrate(model: Model, gene: bytes) -> list[Operation]:
+    """A migration, mostly of pages with data, between two looks at them."""
+    task = _task(model, gene)
+    start, pages = _range(model, gene)
+    ops = _map_first(model, task)
+    if gene[6] & 1:
+        ops.append((WRITE, task, start, _value(gene)))
+    ops.append((MIGRATE, TASK_MONITOR, process_of(task), start, pages))
+    if gene[6] & 6:
+        ops.append((WRITE, task, start, _other_value(gene)) if gene[6] & 2 else (READ, task, start))
+    return ops
+
+
 def _attend(model: Model, gene: bytes) -> list[Operation]:
     """What the monitor does for a blocked task: reads the event, ends the cause."""
     handle, slot = list(model.blocked.values())[gene[2] % len(model.blocked)]
@@ -550,6 +661,12 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_resize, 1),
     (_fork_advice, 1),
     (_guard, 2),
+    (_pin, 4),
+    (_pin_shared, 4),
+    (_use_pin, 4),
+    (_populate, 1),
+    (_outside, 4),
+    (_migrate, 2),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2

@@ -16,6 +16,9 @@ from faultline.program.ops import (
     FEATURES,
     NEED_NAMES,
     OPS,
+    PIN_FLAGS,
+    PINS,
+    POPULATE,
     PROCESSES,
     PROT,
     REGISTER_MODE,
@@ -41,6 +44,11 @@ REGISTER, UNREGISTER, CLOSE = map(_code, ("uffd-register", "uffd-unregister", "u
 WP, RESOLVE, COPY, ZEROPAGE = map(_code, ("uffd-wp", "uffd-resolve", "uffd-copy", "uffd-zeropage"))
 GUEST_READ, GUEST_WRITE = map(_code, ("guest-read", "guest-write"))
 WAKE, EVENT, MERGE, SCAN = map(_code, ("uffd-wake", "uffd-read", "ksm-merge", "ksm-scan"))
+PIN, REF, PIN_READ, PIN_WRITE, UNPIN = map(_code, ("pin", "ref", "pin-read", "pin-write", "unpin"))
+PROCESS_READ, PROCESS_WRITE, MEM_READ, MEM_WRITE = map(
+    _code, ("process-read", "process-write", "mem-read", "mem-write")
+)
+POPULATED, MIGRATE = map(_code, ("populate", "migrate"))
 
 NONE, R, RW = (PROT.words.index(word) for word in ("none", "r", "rw"))
 MREMAP, RESIZE, GUARD, UNGUARD = map(_code, ("mremap", "mremap-resize", "guard-install", "guard-remove"))
@@ -57,6 +65,8 @@ EVENT_FORK, WP_ASYNC, WP_UNPOPULATED, SIGBUS, EVENT_REMAP, EVENT_REMOVE, EVENT_U
     )
 )
 DONTUNMAP: Final = _bit(REMAP_FLAGS.words, "dontunmap")
+PIN_FOR_WRITE, PIN_LONGTERM, PIN_FORCE, PIN_FAST, PIN_LOCKED = (_bit(PIN_FLAGS.words, word) for word in PIN_FLAGS.words)
+POPULATE_READ, POPULATE_WRITE = (POPULATE.words.index(word) for word in ("read", "write"))
 COPY_WP, COPY_DONTWAKE = (_bit(COPY_MODE.words, word) for word in ("wp", "dontwake"))
 
 
@@ -86,7 +96,7 @@ class Model:
 
     __slots__ = (
         *("advised", "base", "blocked", "focus", "guarded", "has", "live"),
-        *("mapped", "mergeable", "present", "uffds", "width"),
+        *("mapped", "mergeable", "pins", "present", "uffds", "width"),
     )
 
     def __init__(self, base: int, width: int, focus: int, has: frozenset[str] = NEED_NAMES) -> None:
@@ -102,6 +112,8 @@ class Model:
         self.advised = [0] * PROCESSES
         """Slots that have had advice about fork."""
         self.uffds: dict[int, Uffd] = {}
+        self.pins: dict[int, tuple[int, int, int, bool]] = {}
+        """(process, start, pages, for writing) by handle"""
         self.blocked: dict[int, tuple[int, int]] = {}
         """(handle, slot) that a blocked task waits for, by task byte; slot -1: an event"""
 
@@ -116,6 +128,10 @@ class Model:
     def free_handle(self) -> int:
         """A handle that is not open, the last one if all are."""
         return next((u for u in range(UFFDS) if u not in self.uffds), UFFDS - 1)
+
+    def free_pin(self) -> int:
+        """A handle of pins that is not in use, the last one if all are."""
+        return next((k for k in range(PINS) if k not in self.pins), PINS - 1)
 
     def free_process(self) -> int:
         """A process that does not live, the last one if all do."""
@@ -226,16 +242,47 @@ def _does_madvise(model: Model, op: Operation) -> None:
 
 
 def _does_access(model: Model, op: Operation) -> None:
-    process, bit = process_of(op[1]), 1 << op[2]
+    _access(model, op[1], process_of(op[1]), op[2], op[0] in (WRITE, GUEST_WRITE))
+
+
+def _access(model: Model, task: int, process: int, slot: int, write: bool) -> bool:
+    """A fault of the task at the process's slot; whether it goes through."""
+    bit = 1 << slot
     for handle, uffd in model.uffds.items():
         if uffd.owner == process and not uffd.features & SIGBUS:
             missing = uffd.missing & bit and not model.present[process] & bit
-            writes = op[0] in (WRITE, GUEST_WRITE)
-            if missing or (writes and uffd.protected & bit and not uffd.features & WP_ASYNC):
-                model.blocked[op[1]] = (handle, op[2])
-                return
-            uffd.protected &= ~bit if writes else -1
+            if missing or (write and uffd.protected & bit and not uffd.features & WP_ASYNC):
+                model.blocked[task] = (handle, slot)
+                return False
+            uffd.protected &= ~bit if write else -1
     model.present[process] |= bit & model.mapped[process]
+    return True
+
+
+def _does_pin(model: Model, op: Operation) -> None:
+    write = op[0] == PIN and bool(op[5] & PIN_FOR_WRITE)
+    if op[2] not in model.pins:
+        model.pins[op[2]] = (process_of(op[1]), op[3], op[4], write)
+        _access_range(model, op[1], op[3], op[4], write)
+
+
+def _access_range(model: Model, task: int, start: int, pages: int, write: bool) -> None:
+    for slot in range(start, start + pages):
+        if not _access(model, task, process_of(task), slot, write):
+            return
+
+
+def _does_unpin(model: Model, op: Operation) -> None:
+    model.pins.pop(op[2], None)
+
+
+def _does_populate(model: Model, op: Operation) -> None:
+    _access_range(model, op[1], op[2], op[3], op[4] == POPULATE_WRITE)
+
+
+def _does_process_access(model: Model, op: Operation) -> None:
+    if op[2] in model.live:
+        _access(model, op[1], op[2], op[3], op[0] == PROCESS_WRITE)
 
 
 def _does_fork(model: Model, op: Operation) -> None:
@@ -368,5 +415,11 @@ _EFFECT_BY_CODE: Final[dict[int, _Effect]] = {
     ZEROPAGE: _does_fill,
     WAKE: _does_wake,
     EVENT: _does_event,
+    PIN: _does_pin,
+    REF: _does_pin,
+    UNPIN: _does_unpin,
+    POPULATED: _does_populate,
+    PROCESS_READ: _does_process_access,
+    PROCESS_WRITE: _does_process_access,
 }
 _EFFECTS: Final = tuple(_EFFECT_BY_CODE.get(op.code) for op in OPS)

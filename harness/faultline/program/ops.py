@@ -29,6 +29,8 @@ PROCESSES: Final = 8
 TASKS: Final = 4
 #: userfaultfd handles ``u0`` .. ``u7``.
 UFFDS: Final = 8
+#: Handles ``k0`` .. ``k7`` of pins and references.
+PINS: Final = 8
 #: Operations that one program may have; longer input is cut.
 OPS_MAX: Final = 256
 #: The task byte of an operation that the monitor runs.
@@ -46,6 +48,7 @@ class Form(Enum):
     """A plain number: the byte that fills a page, a size."""
     PROCESS = "p{}"
     UFFD = "u{}"
+    PIN = "k{}"
     CHOICE = "choice"
     """Exactly one of the kind's words."""
     FLAGS = "flags"
@@ -96,9 +99,24 @@ WAKE_MODE: Final = Kind("wake-mode", Form.FLAGS, 2, words=("dontwake",), doc="th
 SIZE: Final = Kind("size", Form.VALUE, SLOTS, lo=1, doc="a number of pages; what reaches past the region's end is cut")
 REMAP_FLAGS: Final = Kind("remap-flags", Form.FLAGS, 2, words=("dontunmap",), doc="MREMAP_DONTUNMAP")
 
+PIN: Final = Kind("pin", Form.PIN, PINS, doc="a handle of pinned or referenced pages")
+PIN_FLAGS: Final = Kind(
+    "pin-flags",
+    Form.FLAGS,
+    32,
+    words=("write", "longterm", "force", "fast", "locked"),
+    doc="FOLL_WRITE, _LONGTERM, _FORCE; pin_user_pages_fast(), or pin_user_pages() under mmap_lock",
+)
+UNPIN_MODE: Final = Kind(
+    "unpin-mode", Form.FLAGS, 2, words=("dirty",), doc="make_dirty of unpin_user_pages_dirty_lock()"
+)
+POPULATE: Final = Kind("populate", Form.CHOICE, 2, words=("read", "write"), doc="MADV_POPULATE_READ, _WRITE")
+
 KINDS: Final = (
-    SLOT, PAGES, VALUE, PROCESS, UFFD, PROT, ADVICE, FEATURES, REGISTER_MODE, COPY_MODE, WAKE_MODE, SIZE, REMAP_FLAGS
-)  # fmt: skip
+    *(SLOT, PAGES, VALUE, PROCESS, UFFD, PROT, ADVICE, FEATURES, REGISTER_MODE, COPY_MODE, WAKE_MODE),
+    *(SIZE, REMAP_FLAGS),
+    *(PIN, PIN_FLAGS, UNPIN_MODE, POPULATE),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +136,9 @@ NEEDS: Final = (
     Need("ksm", "KSM (CONFIG_KSM)"),
     Need("guest", "mmu notifiers (CONFIG_MMU_NOTIFIER)"),
     Need("guard", "guard regions (MADV_GUARD_INSTALL, Linux 6.13)"),
+    Need("populate", "MADV_POPULATE_READ and _WRITE (Linux 5.14)"),
+    Need("process-vm", "process_vm_readv(2) and process_vm_writev(2) (CONFIG_CROSS_MEMORY_ATTACH)"),
+    Need("migration", "page migration (CONFIG_MIGRATION)"),
 )
 NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
 
@@ -233,6 +254,54 @@ _ROWS: Final = [
     # --- swap ---
 
     # --- pins: pins, references, access from outside, migration ---
+    *_family(
+        "pins", (),
+        ("pin", _T, (("pin", PIN), *_RANGE, ("flags", PIN_FLAGS)), "pin_user_pages_unlocked(), in a driver",
+         "Pins the pages of the range for a device, faulting them in; aux is the pages pinned, which may be fewer. "
+         "The pin outlives the mapping and the process. Skipped if the handle is in use.",
+         "EFAULT: the first page is not mapped, lacks the permission, or its fault gets SIGBUS",
+         "Documentation/core-api/pin_user_pages.rst"),
+        ("ref", _T, (("pin", PIN), *_RANGE), "get_user_pages_fast(), as vmsplice()",
+         "Takes plain references to the pages of the range, for reading; aux is the pages taken. "
+         "Skipped if the handle is in use.",
+         "EFAULT: as for a pin", "vmsplice(2)"),
+        ("pin-read", _M, (("pin", PIN), ("slot", SLOT)), "a load by a device",
+         "Reads the page that was pinned at the slot, by the pin; the outcome is its byte. "
+         "Skipped if the handle has no page of that slot.", "", "Documentation/core-api/pin_user_pages.rst"),
+        ("pin-write", _M, (("pin", PIN), ("slot", SLOT), ("value", VALUE)), "stores by a device",
+         "Fills the page that was pinned at the slot. Skipped if the handle has no page of that slot for writing.", "",
+         "Documentation/core-api/pin_user_pages.rst"),
+        ("unpin", _M, (("pin", PIN), ("mode", UNPIN_MODE)), "unpin_user_pages_dirty_lock(), or put_page()",
+         "Gives the pages back; for pages pinned for writing, they may be marked dirty.", "",
+         "Documentation/core-api/pin_user_pages.rst"),
+        ("mem-read", _M, (("process", PROCESS), ("start", SLOT)), "pread() of /proc/PID/mem",
+         "Reads the page as a debugger; the outcome is its byte.", "EIO: not mapped, or its fault would wait",
+         "proc(5), /proc/pid/mem"),
+        ("mem-write", _M, (("process", PROCESS), ("start", SLOT), ("value", VALUE)), "pwrite() of /proc/PID/mem",
+         "Fills the page as a debugger, also if it is not writable.", "EIO: not mapped, or its fault would wait",
+         "proc(5), /proc/pid/mem"),
+    ),
+    *_family(
+        "pins", ("process-vm",),
+        ("process-read", _T, (("process", PROCESS), ("start", SLOT)), "process_vm_readv()",
+         "Reads a page of the process; the outcome is its byte.", "EFAULT: not mapped or not readable",
+         "process_vm_readv(2)"),
+        ("process-write", _T, (("process", PROCESS), ("start", SLOT), ("value", VALUE)), "process_vm_writev()",
+         "Fills a page of the process.", "EFAULT: not mapped or not writable", "process_vm_readv(2)"),
+    ),
+    *_family(
+        "pins", ("populate",),
+        ("populate", _T, (*_RANGE, ("access", POPULATE)), "madvise(MADV_POPULATE_READ|WRITE)",
+         "Faults the pages of the range in, as by reading or writing each.",
+         "ENOMEM: part of the range is not mapped; EINVAL: it lacks the permission; EFAULT: a fault gets SIGBUS",
+         "madvise(2)"),
+    ),
+    *_family(
+        "pins", ("migration",),
+        ("migrate", _M, (("process", PROCESS), *_RANGE), "migrate_pages(), as compaction or move_pages(2)",
+         "Moves the pages of the range to other frames, those that can be; aux is how many.", "",
+         "Documentation/mm/page_migration.rst"),
+    ),
 
     # --- move: mremap, soft-dirty, guard regions, page moves and poison by userfaultfd ---
     *_family(
@@ -279,6 +348,9 @@ OPS: Final = tuple(Op(code, *row, family, needs) for code, (row, family, needs) 
 
 BY_NAME: Final = {op.name: op for op in OPS}
 assert len(BY_NAME) == len(OPS) <= 256
+
+#: Operations whose outcome is the byte of a page.
+LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "pin-read", "mem-read", "process-read"))
 
 
 def lacking(ops: Iterable[tuple[int, ...]], has: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from faultline.program.codec import Operation
-from faultline.program.ops import BY_NAME, PROCESSES, PROT, SLOTS
+from faultline.program.ops import BY_NAME, LOADS, PROCESSES, PROT, SLOTS
 from faultline.program.trace import (
     COMPLETION,
     COUNTERS,
@@ -26,7 +26,10 @@ from faultline.program.trace import (
 )
 
 _ROW: Final = struct.Struct(f"<{SLOTS}I")
-_READ, _MESSAGE, _COPY, _ZEROPAGE = (BY_NAME[n].code for n in ("read", "uffd-read", "uffd-copy", "uffd-zeropage"))
+_MESSAGE, _COPY, _ZEROPAGE = (BY_NAME[n].code for n in ("uffd-read", "uffd-copy", "uffd-zeropage"))
+_COUNTING: Final = {
+    BY_NAME[name].code: done for name, done in (("pin", "pinned"), ("ref", "referenced"), ("migrate", "moved"))
+}
 _KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 
 
@@ -210,8 +213,10 @@ def _outcome(op: Operation, step: Step | Completion) -> str:
         return _filling(op, step)
     if step.status != Status.DONE:
         return _failure(step)
-    if op[0] == _READ:
+    if op[0] in LOADS:
         return "reads unequal bytes" if step.value == VALUE_MIXED else f"reads {step.value}"
+    if op[0] in _COUNTING:
+        return f"done, {_pages(step.aux)} {_COUNTING[op[0]]}"
     return _message(step) if op[0] == _MESSAGE else "done"
 
 
@@ -244,7 +249,11 @@ def _filling(op: Operation, step: Step | Completion) -> str:
         return own
     if step.aux < 0:
         return f"{own}, count {_errno(-step.aux)}"
-    return f"{own}, {step.aux} page{'' if step.aux == 1 else 's'} filled"
+    return f"{own}, {_pages(step.aux)} filled"
+
+
+def _pages(count: int) -> str:
+    return f"{count} page{'' if count == 1 else 's'}"
 
 
 def _message(step: Step | Completion) -> str:

@@ -66,6 +66,10 @@ FACTS: Final = (
          r"\bkvfree_call_rcu\(struct rcu_head \*\w+, void \*"),
     Fact("folio", ("include/linux/mm_types.h",), r"^struct folio \{"),
     Fact("guard-regions", ("include/uapi/asm-generic/mman-common.h",), r"^#define MADV_GUARD_INSTALL\b"),
+    # pin_user_pages() also gave the vmas
+    Fact("gup-vmas", ("include/linux/mm.h",), r"^long pin_user_pages\([^;]*\*\*vmas"),
+    Fact("new-folio-t", ("include/linux/migrate.h",), r"new_folio_t\("),
+    Fact("migrate-succeeded", ("include/linux/migrate.h",), r"migrate_pages\([^;]*int \*ret\w*"),
 )  # fmt: skip
 
 

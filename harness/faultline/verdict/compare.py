@@ -15,13 +15,13 @@ from typing import Final, Protocol
 from faultline.kinds import FindingKind
 from faultline.oracle.rules import Rule
 from faultline.program.codec import Operation, process_of
-from faultline.program.ops import BY_NAME, OPS, PAGES, SLOT, SLOTS, TASK_MONITOR
+from faultline.program.ops import BY_NAME, LOADS, OPS, PAGES, SLOT, SLOTS, TASK_MONITOR
 from faultline.program.text import format_operation
 from faultline.program.trace import Bit, Status, Wait
 from faultline.program.traceview import Completion, Snapshot, Step, describe_step, describe_word, parse_trace
 from faultline.verdict.finding import Because, Finding, SlotState
 
-_READ, _UFFD_READ = BY_NAME["read"].code, BY_NAME["uffd-read"].code
+_UFFD_READ: Final = BY_NAME["uffd-read"].code
 
 #: Bits of a snapshot word by importance, with the kind if it is expected but clear, and if it is set unexpectedly.
 _BITS: Final = (
@@ -186,7 +186,7 @@ def _outcome_kind(op: Operation, wanted: Step | Completion, seen: Step | Complet
         return FindingKind.TOOL_ERROR, "skipped" if Status.SKIPPED in statuses else "killed"
     if Status.BLOCKED in statuses:
         return _blocked_kind(wanted, seen)
-    if op[0] == _READ:
+    if op[0] in LOADS:
         return FindingKind.WRONG_DATA, "value"
     return FindingKind.WRONG_ERRNO, "count"
 

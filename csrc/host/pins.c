@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a program's pins and accesses from outside need around them.
+ * keeps: pages held until they are given back, beyond their mapping and their process; pids; a buffer of each task.
+ * leaves out: accounting of locked memory, a device's own address translation, permission to attach (root may).
+ */
+#include "host/pins.h"
+#include <linux/migrate.h>
+#include <linux/ptrace.h>
+#include <linux/swap.h>
+#include <linux/xxhash.h>
+#include "internal.h"
+
+struct fl_pin fl_pins[FL_PINS];
+int fl_pins_held;	/* handles whose pages are held, for a quick look */
+
+static char local[FL_ID_MONITOR + 1][PAGE_SIZE] __aligned(PAGE_SIZE);
+static u64 before[FL_PINS][FL_SLOTS];	/* what the held pages contain as the processes end */
+
+char *fl_local(const struct fl_task *task)
+{
+	return local[task->id];
+}
+
+char *fl_local_at(unsigned long addr)
+{
+	return local[(addr - FL_WINDOW_LOCAL) >> PAGE_SHIFT];
+}
+
+void fl_pin_release(struct fl_pin *pin, bool dirty)
+{
+	pin->used = false;
+	if (!pin->ref)
+		unpin_user_pages_dirty_lock(pin->page, pin->n, dirty && pin->write);
+	else
+		for (int i = 0; i < pin->n; i++)
+			put_page(pin->page[i]);
+}
+
+static u64 content(const struct page *page)
+{
+	return xxh64(page_to_virt(page), PAGE_SIZE, 0);
+}
+
+void fl_pins_before_exit(void)
+{
+	for (int k = 0; fl_pins_held && k < FL_PINS; k++)
+		for (int i = 0; fl_pins[k].used && i < fl_pins[k].n; i++)
+			before[k][i] = content(fl_pins[k].page[i]);
+}
+
+void fl_pins_after_exit(void)
+{
+	for (int k = 0; fl_pins_held && k < FL_PINS; k++) {
+		struct fl_pin *pin = &fl_pins[k];
+
+		for (int i = 0; pin->used && i < pin->n; i++)
+			if (unlikely(before[k][i] != content(pin->page[i])))
+				fl_report(FL_KIND_WRONG_DATA, NULL, "k%d: the page of a%d changed as its process ended", k,
+					  pin->start + i);
+		if (pin->used)
+			fl_pin_release(pin, true);
+	}
+	fl_pins_held = 0;
+}
+
+int fl_pid_of(int process)
+{
+	for (int i = 0; i < FL_TASKS; i++)
+		if (fl.task[process * FL_TASKS + i].state != FL_TASK_NONE)
+			return fl.task[process * FL_TASKS + i].ts->pid;
+	return fl_task_get(process, 0)->ts->pid;
+}
+
+struct task_struct *find_get_task_by_vpid(pid_t pid)
+{
+	for (int i = 0; i < FL_ID_MONITOR; i++)
+		if (fl.task[i].state != FL_TASK_NONE && fl.task[i].ts->pid == pid)
+			return get_task_struct(fl.task[i].ts);
+	return NULL;
+}
+
+bool ptrace_may_access(struct task_struct *task, unsigned int mode)
+{
+	return true;
+}
+
+/* A frame of the target's, as compaction takes one from its free list. */
+#ifdef FL_HAVE_NEW_FOLIO_T
+static struct folio *new_frame(struct folio *folio, unsigned long private)
+{
+	return (struct folio *)fl_page_alloc(GFP_HIGHUSER_MOVABLE | __GFP_COMP, folio_order(folio));
+}
+#else
+static struct page *new_frame(struct page *page, unsigned long private)
+{
+	return fl_page_alloc(GFP_HIGHUSER_MOVABLE | __GFP_COMP, compound_order(page));
+}
+#endif
+
+/* Takes the page that is mapped there off the LRU, as who migrates does; not if it is none of the LRU's. */
+static void isolate(struct mm_struct *mm, unsigned long addr, struct list_head *list)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, addr);
+	pte_t pte = __pte(fl_pte_value(mm, addr));
+	struct page *page;
+
+	if (!vma || !pte_present(pte))
+		return;
+	page = vm_normal_page(vma, addr, pte);
+	if (!page)
+		return;
+	page = compound_head(page);
+	get_page(page);
+#ifdef FL_HAVE_NEW_FOLIO_T
+	if (folio_isolate_lru(page_folio(page))) {
+#else
+	if (!isolate_lru_page(page)) {
+#endif
+		list_add_tail(&page->lru, list);
+		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + !!page_is_file_lru(page), thp_nr_pages(page));
+	}
+	put_page(page);
+}
+
+int fl_migrate(struct mm_struct *mm, unsigned long addr, unsigned int pages)
+{
+	unsigned int moved = 0;
+	LIST_HEAD(list);
+
+	lru_add_drain_all();
+	mmap_read_lock(mm);
+	for (unsigned int n = 0; n < pages; n++)
+		isolate(mm, addr + n * PAGE_SIZE, &list);
+	mmap_read_unlock(mm);
+	if (list_empty(&list))
+		return 0;
+#ifdef FL_HAVE_MIGRATE_SUCCEEDED
+	if (migrate_pages(&list, new_frame, NULL, 0, MIGRATE_SYNC, MR_COMPACTION, &moved))
+#else
+	if (migrate_pages(&list, new_frame, NULL, 0, MIGRATE_SYNC, MR_COMPACTION))
+#endif
+		putback_movable_pages(&list);
+	return moved;
+}

@@ -1,0 +1,389 @@
+"""The rules of pins and references, of access from outside, of populating and migrating.
+
+A page that somebody holds has a frame.  A pin follows the page: it sees what the process stores, and the process sees
+what the device stores, until the process maps the page no longer.  A plain reference need not follow: it shows what was
+there when it was taken, or what its process stored since, but never what another process stores.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from faultline.oracle import rules, versions
+from faultline.oracle.memory import DONE, PROCESS_MASK, Memory, Outcome, failed
+from faultline.oracle.state import (
+    CONTENT,
+    EXCLUSIVE,
+    MAPPED,
+    PRESENT,
+    READ,
+    SLOT_MASK,
+    SLOT_SHIFT,
+    WRITE,
+    Frame,
+    Hold,
+    KsmPage,
+    Pin,
+    Process,
+    Waiter,
+)
+from faultline.program.codec import Operation, process_of
+from faultline.program.ops import BY_NAME, PIN_FLAGS, PINS, POPULATE
+from faultline.program.trace import Skip, Status
+
+_WRITE, _LONGTERM, _FORCE, _LOCKED = (
+    1 << PIN_FLAGS.words.index(word) for word in ("write", "longterm", "force", "locked")
+)
+_POPULATE_READ: Final = POPULATE.lo + POPULATE.words.index("read")
+_PIN, _REF, _PROCESS_READ, _PROCESS_WRITE = (
+    BY_NAME[name].code for name in ("pin", "ref", "process-read", "process-write")
+)
+#: Operations that take hold of pages, and that are at work in another process's memory.
+HOLDING: Final = frozenset((_PIN, _REF))
+REMOTE: Final = frozenset((_PROCESS_READ, _PROCESS_WRITE))
+
+_NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
+_HANDLE_USED: Final[Outcome] = (int(Status.SKIPPED), int(Skip.HANDLE_USED), 0)
+_NO_HANDLE: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_HANDLE), 0)
+_EFAULT: Final = failed(errno.EFAULT)
+_EINVAL: Final = failed(errno.EINVAL)
+_EIO: Final = failed(errno.EIO)
+_ENOMEM: Final = failed(errno.ENOMEM)
+_BLOCKED: Final = int(Status.BLOCKED)
+_DONE: Final = int(Status.DONE)
+
+#: What belongs to the state here, of the names that the oracle saves.
+PIN_STATE: Final = ("_frames", "_pins")
+
+
+class Pins(Memory):
+    """The operations of devices, of other processes and of the kernel on a process's pages."""
+
+    _holds: tuple[bool, ...]
+    _pins: list[Pin | None]
+    """By handle."""
+
+    def _reset_pins(self) -> None:
+        self._frames = {}
+        self._pins = [None] * PINS
+        self._waits = True
+
+    # --- frames ---
+
+    @staticmethod
+    def _content(process: Process, slot: int) -> int:
+        return process.row[slot] & CONTENT
+
+    def _hold(self, pin: Pin, process: Process, slot: int, strict: bool) -> None:
+        key = process.number << SLOT_SHIFT | slot
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = self._frames[key] = Frame(key)
+        hold = Hold(frame, strict, self._content(process, slot))
+        frame.holds.append(hold)
+        pin.holds.append(hold)
+
+    def _give_back(self, pin: Pin) -> None:
+        for hold in pin.holds:
+            frame = hold.frame
+            if hold in frame.holds:
+                frame.holds.remove(hold)
+            if not frame.holds and frame.key >= 0:
+                del self._frames[frame.key]
+                frame.key = -1
+
+    def _stored(self, key: int, content: int) -> None:
+        frame = self._frames.get(key)
+        if frame is not None:
+            for hold in frame.holds:
+                hold.allowed.add(content)
+
+    def _let_go(self, process: Process, slot: int) -> None:
+        frame = self._frames.pop(process.number << SLOT_SHIFT | slot, None)
+        if frame is not None:
+            frame.content = self._content(process, slot)
+            frame.key = -1
+
+    def _frame_moves(self, source: int, target: int) -> None:
+        frame = self._frames.pop(source, None)
+        if frame is not None:
+            frame.key = target
+            self._frames[target] = frame
+
+    def _pinned(self, process: Process, slot: int) -> bool:
+        frame = self._frames.get(process.number << SLOT_SHIFT | slot)
+        return frame is not None and any(hold.strict for hold in frame.holds)
+
+    def _frame_content(self, frame: Frame) -> int:
+        if frame.key < 0:
+            return frame.content
+        process = self._processes[frame.key >> SLOT_SHIFT]
+        assert process is not None
+        return self._content(process, frame.key & SLOT_MASK)
+
+    # --- faults of others ---
+
+    def _fault_in(self, op: Operation, index: int, process: Process, slot: int, need: int) -> Outcome | None:
+        """The page is there for reading: None; or what came instead."""
+        if process.row[slot] & PRESENT:
+            return None
+        outcome = self._load(op, index, process, slot, need)
+        return None if outcome[0] == _DONE else outcome
+
+    def _fault_in_for_write(self, op: Operation, index: int, process: Process, slot: int, need: int) -> Outcome | None:
+        """The page is there for writing: None; or what came instead."""
+        outcome = self._store(op, index, process, slot, None, need)
+        return None if outcome[0] == _DONE else outcome
+
+    def _make_exclusive(self, process: Process, slot: int, zero_page: bool) -> bool:
+        """Before the page is pinned for reading.  False: the pin need not follow it.
+
+        :param zero_page: the zero page is not to be pinned.
+        """
+        page = process.pages[slot]
+        if not page and not (zero_page and self._holds[versions.PIN_ZERO]):
+            return False
+        if not self._holds[versions.PIN_EXCLUSIVE]:
+            return False
+        if not page or len(page) > 1 or isinstance(page, KsmPage):
+            self._copy_page(process, slot, process.number << SLOT_SHIFT | slot, page)
+            process.row[slot] |= EXCLUSIVE
+            process.packed = None
+            self._also(rules.PIN_EXCLUSIVE if page else rules.PIN_ZERO)
+        return True
+
+    # --- pins and references ---
+
+    def _op_pin(self, op: Operation) -> Outcome:
+        return self._begin_hold(op, bool(op[5] & _WRITE))
+
+    def _op_ref(self, op: Operation) -> Outcome:
+        return self._begin_hold(op, False)
+
+    def _begin_hold(self, op: Operation, write: bool) -> Outcome:
+        if self._pins[op[2]] is not None:
+            self._rule = rules.SKIP_USED
+            return _HANDLE_USED
+        self._pins[op[2]] = Pin(op[3], write)
+        process = self._processes[op[1] & PROCESS_MASK]
+        assert process is not None
+        return self._hold_pages(op, self._index, process)
+
+    def _hold_pages(self, op: Operation, index: int, process: Process) -> Outcome:
+        """Takes hold of one page after the other, until the range ends, a page cannot be had or a fault waits."""
+        pin = self._pins[op[2]]
+        assert pin is not None
+        flags = op[5] if op[0] == _PIN else 0
+        self._waits = not flags & _LOCKED
+        while len(pin.holds) < op[4]:
+            outcome = self._hold_next(op, index, process, pin, flags)
+            if outcome is not None and outcome[0] == _BLOCKED:
+                return outcome
+            if outcome is not None:
+                break
+        self._waits = True
+        if not pin.holds:
+            self._pins[op[2]] = None
+            self._rule = rules.PIN_FAULT
+            return _EFAULT
+        self._rule = rules.PIN if op[0] == _PIN else rules.REF
+        pin.ready = True
+        return (_DONE, 0, len(pin.holds))
+
+    def _hold_next(self, op: Operation, index: int, process: Process, pin: Pin, flags: int) -> Outcome | None:
+        slot = pin.start + len(pin.holds)
+        need = MAPPED if flags & _FORCE else WRITE if flags & _WRITE else READ
+        if not process.row[slot] & need:
+            return _EFAULT
+        fault_in = self._fault_in_for_write if flags & _WRITE else self._fault_in
+        outcome = fault_in(op, index, process, slot, need)
+        if outcome is not None:
+            return outcome
+        strict = op[0] == _PIN
+        if strict and not flags & _WRITE:
+            strict = self._make_exclusive(process, slot, bool(flags & _LONGTERM))
+        self._hold(pin, process, slot, strict)
+        return None
+
+    def _held(self, op: Operation) -> Hold | None:
+        """The hold that a device's access names."""
+        pin, slot = self._pins[op[2]], op[3]
+        if pin is None or not pin.ready or not pin.start <= slot < pin.start + len(pin.holds):
+            return None
+        return pin.holds[slot - pin.start]
+
+    def _op_pin_read(self, op: Operation) -> Outcome:
+        hold = self._held(op)
+        if hold is None:
+            self._rule = rules.SKIP_NO_HANDLE
+            return _NO_HANDLE
+        content = self._frame_content(hold.frame)
+        if hold.strict:
+            self._rule = rules.PIN_READ
+            return (_DONE, content, 0)
+        self._rule = rules.REF_READ
+        return (_DONE, self._shown(hold, content), 0)
+
+    def _shown(self, hold: Hold, content: int) -> int:
+        """What a loose hold shows; once that is not what the page holds, the hold is no longer at the page."""
+        if content not in hold.allowed:
+            content = min(hold.allowed)
+        seen = self._seen_record()
+        if seen is not None and seen[1] == _DONE and seen[3] in hold.allowed and seen[3] != content:
+            hold.allowed = {seen[3]}
+            if hold in hold.frame.holds:
+                hold.frame.holds.remove(hold)
+            return seen[3]
+        return content
+
+    def _op_pin_write(self, op: Operation) -> Outcome:
+        hold, pin = self._held(op), self._pins[op[2]]
+        if hold is None or pin is None or not pin.write:
+            self._rule = rules.SKIP_NO_HANDLE
+            return _NO_HANDLE
+        self._rule = rules.PIN_WRITE
+        frame, value = hold.frame, op[4]
+        frame.content = value
+        if frame.key >= 0:
+            process = self._processes[frame.key >> SLOT_SHIFT]
+            assert process is not None
+            slot = frame.key & SLOT_MASK
+            process.row[slot] = process.row[slot] & ~CONTENT | value
+            process.packed = None
+        for other in frame.holds:
+            other.allowed.add(value)
+        return DONE
+
+    def _op_unpin(self, op: Operation) -> Outcome:
+        pin = self._pins[op[2]]
+        if pin is None or not pin.ready:
+            self._rule = rules.SKIP_NO_HANDLE
+            return _NO_HANDLE
+        self._rule = rules.UNPIN
+        self._pins[op[2]] = None
+        self._give_back(pin)
+        return DONE
+
+    # --- waiting ---
+
+    def _go_on_holding(self, waiter: Waiter) -> Outcome:
+        return self._hold_pages(waiter.op, waiter.index, waiter.context.mm)
+
+    def _remote_again(self, waiter: Waiter) -> Outcome:
+        at_work = self._read_from_outside if waiter.op[0] == _PROCESS_READ else self._write_from_outside
+        return at_work(waiter.op, waiter.index, waiter.context.mm)
+
+    def _populate_again(self, waiter: Waiter) -> Outcome:
+        return self._populate_pages(waiter.op, waiter.index, waiter.context.mm, waiter.slot)
+
+    def _abandon(self, waiter: Waiter) -> None:
+        if waiter.op[0] in HOLDING:
+            pin = self._pins[waiter.op[2]]
+            assert pin is not None
+            self._pins[waiter.op[2]] = None
+            self._give_back(pin)
+
+    def _used_from_outside(self, process: Process) -> bool:
+        return any(
+            isinstance(waiter, Waiter)
+            and waiter.op[0] in REMOTE
+            and waiter.context.mm is process
+            and process_of(waiter.task) != process.number
+            for waiter in self._blocked.values()
+        )
+
+    # --- access from outside ---
+
+    def _target(self, op: Operation) -> Process | None:
+        if self._live >> op[2] & 1:
+            return self._processes[op[2]]
+        self._rule = rules.SKIP_PROCESS
+        return None
+
+    def _op_process_read(self, op: Operation) -> Outcome:
+        process = self._target(op)
+        return _NO_PROCESS if process is None else self._read_from_outside(op, self._index, process)
+
+    def _read_from_outside(self, op: Operation, index: int, process: Process) -> Outcome:
+        slot = op[3]
+        if not process.row[slot] & READ:
+            self._rule = rules.PROCESS_FAULT
+            return _EFAULT
+        outcome = self._fault_in(op, index, process, slot, READ)
+        if outcome is not None:
+            return outcome if outcome[0] == _BLOCKED else _EFAULT
+        self._make_exclusive(process, slot, False)
+        self._rule = rules.PROCESS_READ
+        return (_DONE, self._content(process, slot), 0)
+
+    def _op_process_write(self, op: Operation) -> Outcome:
+        process = self._target(op)
+        return _NO_PROCESS if process is None else self._write_from_outside(op, self._index, process)
+
+    def _write_from_outside(self, op: Operation, index: int, process: Process) -> Outcome:
+        if not process.row[op[3]] & WRITE:
+            self._rule = rules.PROCESS_FAULT
+            return _EFAULT
+        outcome = self._store(op, index, process, op[3], op[4])
+        if outcome[0] in (_DONE, _BLOCKED):
+            self._also(rules.PROCESS_WRITE)
+            return outcome
+        return _EFAULT
+
+    def _op_mem_read(self, op: Operation) -> Outcome:
+        process = self._target(op)
+        if process is None:
+            return _NO_PROCESS
+        self._waits = False
+        mapped = process.row[op[3]] & MAPPED
+        outcome = self._load(op, self._index, process, op[3], MAPPED)
+        self._waits = True
+        self._rule = rules.MEM_READ if mapped else rules.MEM_FAULT
+        return outcome if outcome[0] == _DONE else _EIO
+
+    def _op_mem_write(self, op: Operation) -> Outcome:
+        process = self._target(op)
+        if process is None:
+            return _NO_PROCESS
+        self._waits = False
+        outcome = self._store(op, self._index, process, op[3], op[4], MAPPED)
+        self._waits = True
+        self._rule = rules.MEM_WRITE if outcome[0] == _DONE else rules.MEM_FAULT
+        return outcome if outcome[0] == _DONE else _EIO
+
+    # --- populating ---
+
+    def _op_populate(self, op: Operation) -> Outcome:
+        process = self._processes[op[1] & PROCESS_MASK]
+        assert process is not None
+        return self._populate_pages(op, self._index, process, op[2])
+
+    def _populate_pages(self, op: Operation, index: int, process: Process, start: int) -> Outcome:
+        reads = op[4] == _POPULATE_READ
+        need = READ if reads else WRITE
+        fault_in = self._fault_in if reads else self._fault_in_for_write
+        for slot in range(start, op[2] + op[3]):
+            word = process.row[slot]
+            if not word & need:
+                self._rule = rules.POPULATE_ERROR
+                return _EINVAL if word else _ENOMEM
+            outcome = fault_in(op, index, process, slot, need)
+            if outcome is not None:
+                self._also(rules.POPULATE_ERROR)
+                return outcome if outcome[0] == _BLOCKED else _EFAULT
+        self._rule = rules.POPULATE_READ if reads else rules.POPULATE_WRITE
+        return DONE
+
+    # --- migration ---
+
+    def _op_migrate(self, op: Operation) -> Outcome:
+        process = self._target(op)
+        if process is None:
+            return _NO_PROCESS
+        self._rule = rules.MIGRATE
+        slots = range(op[3], op[3] + op[4])
+        most = len({id(process.pages[s]) for s in slots if process.pages[s] and not self._pinned(process, s)})
+        seen = self._seen_record()
+        moved = seen[4] if seen is not None and 0 <= seen[4] <= most else most
+        return (_DONE, 0, moved)
