@@ -55,6 +55,7 @@ _TASK: Final = re.compile(r"p([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 _RANGE: Final = re.compile(r"a([0-9]{1,4})(?:\+([0-9]{1,4}))?")
 _MONITOR: Final = "m"
 _TASKS: Final = f"p0.0 to p{PROCESSES - 1}.{TASKS - 1}"
+_ALL_NAMES: Final = "docs/operations.md tells all operations"
 _ACTORS: Final = f"{_TASKS}, or {_MONITOR} for the monitor"
 
 
@@ -202,7 +203,7 @@ def _parse_actor(word: str) -> int:
 def _parse_name(word: str) -> Op:
     if word not in BY_NAME:
         near = get_close_matches(word, BY_NAME, 1)
-        hint = f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(BY_NAME)
+        hint = f"did you mean {near[0]!r}?" if near else _ALL_NAMES
         raise _LineError(f"unknown operation {_quoted(word)}; {hint}")
     return BY_NAME[word]
 
@@ -270,7 +271,7 @@ def _parse_operation(line: str) -> Operation:
     actor_word, *words = line.split()
     actor = _parse_actor(actor_word)
     if not words:
-        raise _LineError(f"the operation after {actor_word} is missing; one of {', '.join(BY_NAME)}")
+        raise _LineError(f"the operation after {actor_word} is missing; {_ALL_NAMES}")
     op = _parse_name(words[0])
     if (op.actor is Actor.MONITOR) != (actor == TASK_MONITOR):
         who = f"the monitor, {_MONITOR}" if op.actor is Actor.MONITOR else f"a task, {_TASKS}"
