@@ -26,7 +26,8 @@ from faultline.program.codec import encode
 from faultline.program.generate import random_program
 from faultline.program.text import parse_program
 
-machine, oracle, rng = Machine(Path(sys.argv[1])), Oracle(), random.Random(1)
+machine, rng = Machine(Path(sys.argv[1])), random.Random(1)
+oracle = Oracle(tree_version=machine.version, has=machine.has)
 read = parse_program("p0.0 mmap a0 rw\\np0.0 read a0")
 for _ in range(2):
     machine.plant("use-after-free")

@@ -81,9 +81,13 @@ def programs(seed: int) -> Iterator[list[Operation]]:
         yield random_program(rng)
 
 
+def oracle_of(machine: Machine) -> Oracle:
+    return Oracle(tree_version=machine.version, has=machine.has)
+
+
 def agrees(machine: Machine, ops: list[Operation]) -> bool:
     trace = machine.run(encode(ops))
-    return machine.finding is None and Oracle().expect(ops, trace).trace == trace
+    return machine.finding is None and oracle_of(machine).expect(ops, trace).trace == trace
 
 
 @pytest.mark.parametrize("text", [STANDARD, KSM, ""], ids=["standard", "ksm", "empty"])
@@ -101,7 +105,7 @@ def test_the_machine_does_what_the_script_says(machine: Machine, name: str) -> N
 
 
 def test_random_programs_agree_with_the_oracle(machine: Machine) -> None:
-    oracle = Oracle()
+    oracle = oracle_of(machine)
     for ops in islice(programs(1), 10_000):
         trace = machine.run(encode(ops), paranoid=True)
         assert machine.finding is None, machine.finding
@@ -189,7 +193,7 @@ CANARIES = {
 def test_the_evidence_of_a_known_deviation_shows_it(machine: Machine, deviation: KnownDeviation) -> None:
     ops = parse_program(deviation.evidence)
     trace = machine.run(encode(ops))
-    expected = Oracle().expect(ops, trace)
+    expected = oracle_of(machine).expect(ops, trace)
     assert expected.trace == trace
     assert deviation.id in expected.deviations
 
@@ -211,7 +215,7 @@ def test_a_canary_is_found_and_the_machine_lives_on(machine: Machine, canary: st
         machine.plant("none")
     if kind is None:
         assert finding is None or finding.kind is FindingKind.HANG
-        assert Oracle().expect(ops, trace).trace != trace
+        assert oracle_of(machine).expect(ops, trace).trace != trace
     else:
         assert finding is not None
         assert finding.kind is kind

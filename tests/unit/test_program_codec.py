@@ -12,6 +12,7 @@ from faultline.program.codec import clipped, decode, encode, process_of, task_by
 MMAP, WRITE, EXIT = (ops.BY_NAME[name].code for name in ("mmap", "write", "exit"))
 COPY = ops.BY_NAME["uffd-copy"].code
 REGISTER = ops.BY_NAME["uffd-register"].code
+MREMAP = ops.BY_NAME["mremap"].code
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ REGISTER = ops.BY_NAME["uffd-register"].code
         # A range is cut at the region's end.
         ("00001f1f00000000", (MMAP, 0, 31, 1, 0)),
         ("0000101f00000000", (MMAP, 0, 16, 16, 0)),
+        (f"{MREMAP:02x}001f1f1e1f0100", (MREMAP, 0, 31, 1, 30, 2, 1)),
     ],
 )
 def test_decode_one_operation(wire: str, operation: tuple[int, ...]) -> None:

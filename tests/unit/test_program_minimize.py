@@ -254,3 +254,12 @@ def test_candidates_are_canonical_and_the_result_is_accepted(program: Program) -
     assert result in seen
     again = minimize(program, lambda candidate: sum(encode(candidate)) % 3 != 0, budget=300)
     assert again == result
+
+
+def test_both_ranges_of_a_move_get_shorter_together() -> None:
+    ops = parse_program("p0.0 mmap a0+6 rw\np0.0 mremap a0+3 a8+3 dontunmap\n")
+
+    def moves(program: Program) -> bool:
+        return any(op[0] == model.MREMAP and op[3] == op[5] and op[6] for op in program)
+
+    assert format_program(minimize(ops, moves)) == "p0.0 mremap a0 a1 dontunmap\n"

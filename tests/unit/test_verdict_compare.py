@@ -197,3 +197,9 @@ def test_the_state_before_an_operation_is_that_of_the_slots_it_names() -> None:
 def test_an_operation_without_operands_names_no_slots() -> None:
     ops = parse_program("p0.0 mmap a0 rw\np0.0 fork p1\np1.0 exit\n")
     assert states_before(ops, 2, Oracle().expect(ops).trace) == ()
+
+
+def test_the_slots_of_both_ranges_are_shown_once_each() -> None:
+    ops = parse_program("p0.0 mmap a0+6 rw\np0.0 mremap a0+2 a1+3")
+    states = states_before(ops, 1, Oracle().expect(ops).trace)
+    assert [state.slot for state in states] == [0, 1, 2, 3]
