@@ -23,6 +23,7 @@ unsigned int fl_has(void)
 #ifdef FL_HAVE_GUARD_REGIONS
 	has |= 1 << FL_NEED_GUARD;
 #endif
+	has |= 1 << FL_NEED_DRIVER;
 #ifdef MADV_POPULATE_READ
 	has |= 1 << FL_NEED_POPULATE;
 #endif

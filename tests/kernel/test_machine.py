@@ -22,7 +22,7 @@ from faultline.program.text import parse_program, read_repro
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
-from oracle_cases import CASES, CHOICES, DRIVER
+from oracle_cases import CASES, CHOICES
 from oracle_dsl import mismatches, parse
 
 pytestmark = pytest.mark.kernel
@@ -95,9 +95,9 @@ def test_known_programs_agree_with_the_oracle(machine: Machine, text: str) -> No
     assert agrees(machine, parse_program(text))
 
 
-@pytest.mark.parametrize("name", CASES | CHOICES | DRIVER)
+@pytest.mark.parametrize("name", CASES | CHOICES)
 def test_the_machine_does_what_the_script_says(machine: Machine, name: str) -> None:
-    script = parse((CASES | CHOICES | DRIVER)[name])
+    script = parse((CASES | CHOICES)[name])
     trace = machine.run(encode(script.ops), paranoid=True)
     assert machine.finding is None, machine.finding
     assert mismatches(script, trace) == []

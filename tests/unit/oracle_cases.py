@@ -1093,6 +1093,43 @@ CASES = {
         p0.0 read a2                    -> 2
         m migrate p2 a0                 -> skipped no_process
     """,
+    "a pin for reading follows too": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 fork p1
+        p0.0 pin k0 a0+2 longterm       -> done 2
+        ? p0 a0                         1 present exclusive
+        ? p1 a0                         1 present exclusive
+        ? p0 a1                         0 present exclusive
+        p0.0 write a0 =2
+        p0.0 write a1 =3
+        m pin-read k0 a0                -> 2
+        m pin-read k0 a1                -> 3
+        m pin-write k0 a0 =1            -> skipped no_handle
+    """,
+    "a pin by force": """
+        p0.0 mmap a0 r
+        p0.0 pin k0 a0 write            -> EFAULT
+        p0.0 pin k0 a0 write,force,fast -> done 1
+        ? p0 a0                         0 present exclusive
+        m pin-write k0 a0 =5
+        p0.0 read a0                    -> 5
+        p0.0 write a0 =1                -> SIGSEGV
+    """,
+    "a pin under mmap_lock does not wait": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing,wp
+        m uffd-wp u0 a0
+        p0.0 pin k0 a0 write,locked     -> EFAULT
+        p0.0 pin k0 a0+2 locked         -> done 1
+        m uffd-read u0 u1               -> EAGAIN
+        p0.0 pin k1 a0+2 write          -> blocked fault
+        m uffd-resolve u0 a0            -> done
+        m uffd-copy u0 a1 =7            -> done 1; 8: done 2
+        m pin-read k1 a1                -> 7
+    """,
 }
 
 CHOICES = {
@@ -1188,46 +1225,5 @@ CHOICES = {
         ? p0 a1 vma                     r w
         p1.0 exit
         ? p0 a1                         7 present exclusive
-    """,
-}
-
-#: What takes a driver, which the live kernel does not lend: pins other than long-term ones for writing.
-DRIVER = {
-    "a pin for reading follows too": """
-        p0.0 mmap a0+2 rw
-        p0.0 write a0 =1
-        p0.0 fork p1
-        p0.0 pin k0 a0+2 longterm       -> done 2
-        ? p0 a0                         1 present exclusive
-        ? p1 a0                         1 present exclusive
-        ? p0 a1                         0 present exclusive
-        p0.0 write a0 =2
-        p0.0 write a1 =3
-        m pin-read k0 a0                -> 2
-        m pin-read k0 a1                -> 3
-        m pin-write k0 a0 =1            -> skipped no_handle
-    """,
-    "a pin by force": """
-        p0.0 mmap a0 r
-        p0.0 pin k0 a0 write            -> EFAULT
-        p0.0 pin k0 a0 write,force,fast -> done 1
-        ? p0 a0                         0 present exclusive
-        m pin-write k0 a0 =5
-        p0.0 read a0                    -> 5
-        p0.0 write a0 =1                -> SIGSEGV
-    """,
-    "a pin under mmap_lock does not wait": """
-        p0.0 mmap a0+2 rw
-        p0.0 write a0 =1
-        p0.0 uffd-open u0
-        m uffd-register u0 a0+2 missing,wp
-        m uffd-wp u0 a0
-        p0.0 pin k0 a0 write,locked     -> EFAULT
-        p0.0 pin k0 a0+2 locked         -> done 1
-        m uffd-read u0 u1               -> EAGAIN
-        p0.0 pin k1 a0+2 write          -> blocked fault
-        m uffd-resolve u0 a0            -> done
-        m uffd-copy u0 a1 =7            -> done 1; 8: done 2
-        m pin-read k1 a1                -> 7
     """,
 }

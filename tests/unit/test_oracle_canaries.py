@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from oracle_cases import CASES, CHOICES, DRIVER
+from oracle_cases import CASES, CHOICES
 from oracle_dsl import mismatches, parse
 
 from faultline.oracle import Oracle, memory, rules, userfault
@@ -188,7 +188,7 @@ def test_every_rule_decides_some_script() -> None:
     """All but those that only a backend's choice, or another kernel version, brings up."""
     used = set()
     oracle = Oracle()
-    for text in (CASES | CHOICES | DRIVER).values():
+    for text in (CASES | CHOICES).values():
         ops = parse(text).ops
         expectation = oracle.expect(ops)
         used |= {rule.id for index in range(len(ops)) for rule in expectation.rules(index)}

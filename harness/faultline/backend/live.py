@@ -5,6 +5,7 @@ Operations run one at a time.  An operation has blocked when its thread sleeps i
 ``/proc/PID/task/TID/wchan`` tells; everything in a snapshot is read from ``/proc`` without touching the memory.
 
 What differs from the built machine: ``ksm-merge`` cannot be aimed at pages, ksmd looks at all mergeable memory.
+References to pages are a pipe's, by vmsplice().
 Needs root (userfaultfd, pagemap's PFNs, the KSM knobs), gcc, and x86-64 or arm64 with pages of 4 KiB.
 """
 
@@ -38,6 +39,7 @@ from faultline.program.ops import (
     NEED_NAMES,
     OP_SIZE,
     OPS,
+    PINS,
     PROCESSES,
     REGISTER_MODE,
     SLOT_TABLE_EDGE,
@@ -51,6 +53,7 @@ from faultline.program.trace import (
     COUNTERS,
     RECORD,
     SNAPSHOT_HEAD,
+    VALUE_MIXED,
     Bit,
     Event,
     Skip,
@@ -70,6 +73,8 @@ _COMMAND_SPAWN, _COMMAND_CLOSE = 0xFE, 0xFF
 _RESULT_ALIVE, _RESULT_READY = 0x100, 0x101
 _RESULT: Final = struct.Struct("iiii")
 
+_REF: Final = BY_NAME["ref"].code
+_REMOTE: Final = frozenset(BY_NAME[name].code for name in ("process-read", "process-write"))
 #: Kernel functions in which a task sleeps for a userfaultfd.
 _SLEEPS: Final = {
     "handle_userfault": Wait.FAULT,
@@ -82,8 +87,9 @@ _SLEEPS: Final = {
 #: An operation that neither ends nor sleeps is given up after this time.
 _STALL_SECONDS: Final = 20.0
 
-#: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine.
-LIVE_HAS: Final = NEED_NAMES - {"guest"}
+#: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine;
+#: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages.
+LIVE_HAS: Final = NEED_NAMES - {"guest", "driver", "migration"}
 
 _PFN: Final = (1 << 55) - 1
 _PAGEMAP_BITS: Final = (
@@ -126,6 +132,11 @@ def _address(slot: int) -> int:
     return _REGION + slot * _PAGE
 
 
+def _byte(page: bytes) -> int:
+    """The byte that fills the page."""
+    return page[0] if page == page[:1] * _PAGE else VALUE_MIXED
+
+
 def _slot(address: int) -> int:
     return (address - _REGION) // _PAGE
 
@@ -164,6 +175,13 @@ def _build_worker(folder: Path) -> Path:
     return worker
 
 
+def _page_pipe() -> tuple[int, int]:
+    """A pipe that holds as many pages as the region has; reading it never waits."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, SLOTS * _PAGE)
+    return read, write
+
+
 @dataclass(slots=True)
 class _Process:
     """A live process as the monitor sees it.  The descriptors do not keep its memory alive."""
@@ -178,7 +196,7 @@ class _Process:
     def of(cls, pid: int) -> _Process:
         proc = f"/proc/{pid}"
         pagemap = os.open(f"{proc}/pagemap", os.O_RDONLY)
-        return cls(pid, os.pidfd_open(pid), pagemap, os.open(f"{proc}/mem", os.O_RDONLY))
+        return cls(pid, os.pidfd_open(pid), pagemap, os.open(f"{proc}/mem", os.O_RDWR))
 
     def close(self) -> None:
         for fd in (self.pidfd, self.pagemap, self.memory):
@@ -271,7 +289,9 @@ class LiveBackend:
         zygote, self._zygote = os.pipe()
         self._results, results = os.pipe()
         reads = [read for row in self._commands for read, _ in row]
-        passed = [zygote, results, *reads]
+        self._pipes = [_page_pipe() for _ in range(PINS)]
+        self._spare = _page_pipe()
+        passed = [zygote, results, *reads, *(write for _, write in self._pipes)]
         self._worker = subprocess.Popen([worker, *map(str, passed)], pass_fds=passed)
         for fd in passed:
             os.close(fd)
@@ -291,7 +311,8 @@ class LiveBackend:
         for name, value in self._knobs.items():
             (_KSM / name).write_text(value)
         self._knobs.clear()
-        for fd in (self._zygote, self._results, *(write for row in self._commands for _, write in row)):
+        pipes = (*(read for read, _ in self._pipes), *self._spare)
+        for fd in (self._zygote, self._results, *(write for row in self._commands for _, write in row), *pipes):
             os.close(fd)
         self._worker.wait()
         self._folder.cleanup()
@@ -344,6 +365,20 @@ class LiveBackend:
             time.sleep(0.0005)
         (_KSM / "run").write_text("0")
 
+    def referenced(self, pin: int) -> bytes:
+        """What the pages of a handle hold."""
+        read, write = self._spare
+        size = _libc.tee(self._pipes[pin][0], write, SLOTS * _PAGE, 0)
+        if size < 0:
+            raise FaultlineError(f"live: tee: {os.strerror(ctypes.get_errno())}")
+        return os.read(read, size)
+
+    def unreference(self, pin: int) -> None:
+        """Gives the references of a handle back, if there are any."""
+        with suppress(BlockingIOError):
+            while os.read(self._pipes[pin][0], SLOTS * _PAGE):
+                pass
+
     def is_zero(self, entry: int) -> bool:
         return entry & _PFN == self._zero_pfn
 
@@ -361,6 +396,8 @@ class _Run:
         self._born: set[int] = set()
         """Children whose fork has returned in the parent but who have not spoken yet."""
         self._uffds: dict[int, int] = {}
+        self._pins: dict[int, tuple[int, int]] = {}
+        """The first slot and the pages by handle."""
         self._blocked: dict[int, _Outstanding] = {}
 
     def trace(self) -> bytes:
@@ -381,6 +418,8 @@ class _Run:
                 process.close()
             for fd in self._uffds.values():
                 os.close(fd)
+            for pin in range(PINS):
+                self._backend.unreference(pin)
             self._drain(0)
         return bytes(out)
 
@@ -418,8 +457,12 @@ class _Run:
             skip = Skip.BUSY
         elif not LIVE_HAS.issuperset(OPS[op[0]].needs):
             skip = Skip.LACKS
-        elif name == "ksm-merge" and operands["process"] not in self._live:
+        elif "process" in operands and operands["process"] not in self._live:
             skip = Skip.NO_PROCESS
+        elif name == "exit" and self._used_from_outside(process_of(task)):
+            skip = Skip.BUSY
+        elif "pin" in operands:
+            skip = self._pin_skip(name, operands)
         elif name == "uffd-open":
             skip = Skip.HANDLE_USED if operands["uffd"] in self._uffds else None
         elif "uffd" in operands and operands["uffd"] not in self._uffds:
@@ -429,6 +472,22 @@ class _Run:
         elif name == "fork" and (operands["child"] in self._live or operands["child"] in self._under_way()):
             skip = Skip.EXISTS
         return None if skip is None else (Status.SKIPPED, skip, 0)
+
+    def _pin_skip(self, name: str, operands: dict[str, int]) -> Skip | None:
+        pin = operands["pin"]
+        if name == "ref":
+            under_way = {o.op[2] for o in self._blocked.values() if o.op[0] == _REF}
+            return Skip.HANDLE_USED if pin in self._pins or pin in under_way else None
+        start, pages = self._pins.get(pin, (0, 0))
+        if not pages or name == "pin-write" or not start <= operands.get("slot", start) < start + pages:
+            return Skip.NO_HANDLE
+        return None
+
+    def _used_from_outside(self, process: int) -> bool:
+        return any(
+            o.op[0] in _REMOTE and o.op[2] == process and process_of(task) != process
+            for task, o in self._blocked.items()
+        )
 
     def _under_way(self) -> set[int]:
         return {o.op[2] for o in self._blocked.values() if OPS[o.op[0]].name == "fork"}
@@ -442,7 +501,7 @@ class _Run:
             self._backend.command(p, _SERVICE, _COMMAND_SPAWN, t)
             self._until(lambda: t in process.tids, "a task does not start")
         pending = self._blocked[op[1]] = _Outstanding(index, op)
-        self._backend.command(p, t, op[0], *op[2:])
+        self._backend.command(p, t, op[0], *op[2:], *self._pid_of_target(op))
         if OPS[op[0]].name == "exit":
             return self._exited(p)
         self._settle()
@@ -453,6 +512,12 @@ class _Run:
         if OPS[op[0]].name == "uffd-open" and pending.outcome[0] == Status.DONE:
             return self._received(process, op, pending.outcome[1])
         return pending.outcome
+
+    def _pid_of_target(self, op: Operation) -> bytes:
+        """What follows the operands of an access to another process, from byte 4 of the command on."""
+        if op[0] not in _REMOTE:
+            return b""
+        return bytes(5 - len(op)) + self._live[op[2]].pid.to_bytes(4, "little")
 
     def _exited(self, p: int) -> Outcome:
         process = self._live.pop(p)
@@ -509,12 +574,19 @@ class _Run:
                 self._live[p].tids[t] = value
             elif task in self._blocked:
                 done = self._blocked.pop(task)
-                done.outcome = (kind, value, 0)
+                done.outcome = self._ended(done.op, kind, value)
                 if OPS[done.op[0]].name == "fork" and kind == Status.DONE:
                     self._born.add(done.op[2])
         for p in self._born & self._alive.keys():
             self._born.remove(p)
             self._adopt(p)
+
+    def _ended(self, op: Operation, status: int, value: int) -> Outcome:
+        """The outcome that a worker's result stands for."""
+        if op[0] != _REF or status != Status.DONE:
+            return status, value, 0
+        self._pins[op[2]] = (op[3], value)
+        return status, 0, value
 
     def _adopt(self, p: int) -> None:
         self._live[p] = _Process.of(self._alive.pop(p))
@@ -587,6 +659,34 @@ class _Run:
         if event == Event.REMAP:
             return Status.DONE, event | _slot(first) << 16, _slot(address) | last // _PAGE << 8
         return Status.DONE, event | _slot(first) << 16, (address - first) // _PAGE
+
+    def _pin_read(self, pin: int, slot: int) -> Outcome:
+        start = (slot - self._pins[pin][0]) * _PAGE
+        return Status.DONE, _byte(self._backend.referenced(pin)[start : start + _PAGE]), 0
+
+    def _pin_write(self, pin: int, slot: int, value: int) -> Outcome:
+        raise AssertionError("skipped: a pipe's references are for reading")
+
+    def _unpin(self, pin: int, _mode: int) -> Outcome:
+        del self._pins[pin]
+        self._backend.unreference(pin)
+        return Status.DONE, 0, 0
+
+    def _mem_read(self, process: int, slot: int) -> Outcome:
+        try:
+            return Status.DONE, _byte(os.pread(self._live[process].memory, _PAGE, _address(slot))), 0
+        except OSError as error:
+            return Status.ERROR, error.errno or errno.EIO, 0
+
+    def _mem_write(self, process: int, slot: int, value: int) -> Outcome:
+        try:
+            os.pwrite(self._live[process].memory, bytes((value,)) * _PAGE, _address(slot))
+        except OSError as error:
+            return Status.ERROR, error.errno or errno.EIO, 0
+        return Status.DONE, 0, 0
+
+    def _migrate(self, _process: int, _start: int, _pages: int) -> Outcome:
+        raise AssertionError("skipped: there is no other node")
 
     def _ksm_merge(self, _process: int, _start: int, _pages: int) -> Outcome:
         return self._ksm_scan()

@@ -2,7 +2,7 @@
 /*
  * The processes of a program run on the live kernel; live.py is the monitor that steers them.
  *
- * usage: live_worker ZYGOTE_FD RESULT_FD COMMAND_FD...
+ * usage: live_worker ZYGOTE_FD RESULT_FD COMMAND_FD... PIPE_FD...
  *
  * The zygote turns every byte read from ZYGOTE_FD into a fresh process p0.  Each process has a service thread and, on
  * demand, a thread per task; each of them reads commands from a pipe of its own and writes results to RESULT_FD.
@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <linux/userfaultfd.h>
 
@@ -37,6 +38,11 @@
 #define MADV_GUARD_REMOVE	103
 #endif
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#define MADV_POPULATE_WRITE	23
+#endif
+
 #define STACK_SIZE	(32 * 1024)
 #define SERVICE		FL_TASKS
 
@@ -51,6 +57,7 @@ struct result {
 
 static int result_fd;
 static int command_fd[FL_PROCESSES][FL_TASKS + 1];
+static int pin_fd[FL_PINS];	/* pipes whose buffers hold the references of a handle */
 static int this_process;
 /*
  * The threads share the C library's thread-local storage (only memory accesses and fork run beside another thread), so
@@ -165,6 +172,32 @@ static int resize(const unsigned char *c)
 	return moved(mremap(slot(c[1]), c[2] * PAGE_SIZE, pages * PAGE_SIZE, 0));
 }
 
+/* The pipe holds plain references to the pages; their number. */
+static long reference(const unsigned char *c)
+{
+	struct iovec pages = { slot(c[2]), c[3] * PAGE_SIZE };
+	long bytes = syscall(SYS_vmsplice, pin_fd[c[1]], &pages, 1, 0);
+
+	return bytes < 0 ? -1 : bytes / PAGE_SIZE;
+}
+
+/* A page of the process whose pid stands behind the operands. */
+static long access_process(const unsigned char *c)
+{
+	static const int calls[] = { SYS_process_vm_readv, SYS_process_vm_writev };
+	int write = c[0] == FL_OP_PROCESS_WRITE;
+	char page[PAGE_SIZE];
+	struct iovec own = { page, PAGE_SIZE }, other = { slot(c[2]), PAGE_SIZE };
+	int pid;
+
+	__builtin_memcpy(&pid, c + 4, sizeof(pid));
+	if (write)
+		memset(page, c[3], PAGE_SIZE);
+	if (syscall(calls[write], pid, &own, 1, &other, 1, 0) < 0)
+		return -1;
+	return write ? 0 : load(page);
+}
+
 static void service(void) __attribute__((noreturn));
 
 static void fork_child(int task, int child)
@@ -231,6 +264,16 @@ static void run(int task, const unsigned char *c)
 	case FL_OP_GUARD_REMOVE:
 		r = madvise(slot(c[1]), length, MADV_GUARD_REMOVE);
 		break;
+	case FL_OP_REF:
+		r = reference(c);
+		break;
+	case FL_OP_PROCESS_READ:
+	case FL_OP_PROCESS_WRITE:
+		r = access_process(c);
+		break;
+	case FL_OP_POPULATE:
+		r = madvise(slot(c[1]), length, c[3] == FL_POPULATE_READ ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
+		break;
 	case FL_OP_UFFD_OPEN:
 		r = open_uffd(c[2]);
 		break;
@@ -277,10 +320,12 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER };
 	char byte;
 
-	if (argc != 3 + FL_PROCESSES * (FL_TASKS + 1))
+	if (argc != 3 + FL_PROCESSES * (FL_TASKS + 1) + FL_PINS)
 		_exit(2);
 	result_fd = atoi(argv[2]);
-	for (int i = 3; i < argc; i++)
+	for (int i = 0; i < FL_PINS; i++)
+		pin_fd[i] = atoi(argv[argc - FL_PINS + i]);
+	for (int i = 3; i < argc - FL_PINS; i++)
 		command_fd[(i - 3) / (FL_TASKS + 1)][(i - 3) % (FL_TASKS + 1)] = atoi(argv[i]);
 	for (int i = 0; i < FL_TASKS; i++)
 		stack_of[i] = i;

@@ -136,6 +136,7 @@ NEEDS: Final = (
     Need("ksm", "KSM (CONFIG_KSM)"),
     Need("guest", "mmu notifiers (CONFIG_MMU_NOTIFIER)"),
     Need("guard", "guard regions (MADV_GUARD_INSTALL, Linux 6.13)"),
+    Need("driver", "a driver that pins pages"),
     Need("populate", "MADV_POPULATE_READ and _WRITE (Linux 5.14)"),
     Need("process-vm", "process_vm_readv(2) and process_vm_writev(2) (CONFIG_CROSS_MEMORY_ATTACH)"),
     Need("migration", "page migration (CONFIG_MIGRATION)"),
@@ -255,12 +256,15 @@ _ROWS: Final = [
 
     # --- pins: pins, references, access from outside, migration ---
     *_family(
-        "pins", (),
+        "pins", ("driver",),
         ("pin", _T, (("pin", PIN), *_RANGE, ("flags", PIN_FLAGS)), "pin_user_pages_unlocked(), in a driver",
          "Pins the pages of the range for a device, faulting them in; aux is the pages pinned, which may be fewer. "
          "The pin outlives the mapping and the process. Skipped if the handle is in use.",
          "EFAULT: the first page is not mapped, lacks the permission, or its fault gets SIGBUS",
          "Documentation/core-api/pin_user_pages.rst"),
+    ),
+    *_family(
+        "pins", (),
         ("ref", _T, (("pin", PIN), *_RANGE), "get_user_pages_fast(), as vmsplice()",
          "Takes plain references to the pages of the range, for reading; aux is the pages taken. "
          "Skipped if the handle is in use.",
