@@ -66,6 +66,8 @@ void fl_check_leftovers(void)
 		if (unlikely(drift))
 			fl_report(FL_KIND_COUNTER_DRIFT, NULL, "%s is off by %ld after teardown", watched[i].name, drift);
 	}
+	/* the text is the finding's name: what is known of failed requests is not known of all else */
 	if (unlikely(committed))
-		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "Committed_AS is off by %ld pages after teardown", (long)committed);
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "Committed_AS is off by %ld pages after %s", (long)committed,
+			  fl_failed ? "a request for memory failed" : "teardown");
 }

@@ -27,7 +27,7 @@ struct file *fl_file_alloc(const struct file_operations *fops, void *private_dat
 	struct file *file = kmem_cache_alloc(file_cache, GFP_KERNEL | __GFP_ZERO);
 
 	if (!file)
-		return ERR_PTR(-ENFILE);
+		return ERR_PTR(-ENOMEM);
 #ifdef FL_HAVE_FILE_REF
 	file_ref_init(&file->f_ref, 1);
 #else

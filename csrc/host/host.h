@@ -181,6 +181,18 @@ bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned 
 void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_page_freed(unsigned long pfn);
 
+/* fail.c */
+extern int fl_fail_left[];			/* by FL_FAULT_: so many requests from now one fails; 0: none */
+extern bool fl_failed;				/* one did, in this program */
+bool fl_fail_now(int fault);
+static inline bool fl_fails(int fault)
+{
+	return unlikely(fl_fail_left[fault]) && fl_fail_now(fault);
+}
+bool fl_fail_begin(void);
+void fl_fail_end(void);
+void fl_fail_reset(void);
+
 /* guest.c */
 extern unsigned int fl_guest_entries;		/* translations that secondary MMUs hold */
 void fl_guest_page_freed(unsigned long pfn);

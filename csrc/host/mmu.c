@@ -130,7 +130,7 @@ static int page_fault(unsigned long addr, bool write)
 		return SIGKILL;
 	if (unlikely(fault & VM_FAULT_ERROR)) {
 		if (fault & VM_FAULT_OOM)
-			return SIGKILL;
+			return 0;	/* the access is repeated, as after pagefault_out_of_memory() */
 		return fault & (VM_FAULT_SIGBUS | VM_FAULT_HWPOISON) ? SIGBUS : SIGSEGV;
 	}
 	return 0;

@@ -31,5 +31,6 @@ unsigned int fl_has(void)
 		has |= 1 << FL_NEED_PROCESS_VM;
 	if (IS_ENABLED(CONFIG_MIGRATION))
 		has |= 1 << FL_NEED_MIGRATION;
+	has |= 1 << FL_NEED_FAIL;
 	return has;
 }

@@ -207,6 +207,14 @@ void fl_pages_init(void *arena)
 	__SetPageReserved(fl_zero_page);
 }
 
+/* A request of kernel code, which may be one that is to fail. */
+static struct page *request(gfp_t gfp, unsigned int order)
+{
+	int fault = gfp & (__GFP_MOVABLE | __GFP_HIGHMEM) ? FL_FAULT_PAGE : FL_FAULT_TABLE;
+
+	return !(gfp & __GFP_NOFAIL) && fl_fails(fault) ? NULL : fl_page_alloc(gfp, order);
+}
+
 /* The allocator's interface to the kernel, by version. */
 #ifdef FL_HAVE_ALLOC_NOPROF
 #define ALLOC_PAGES __alloc_pages_noprof
@@ -223,19 +231,19 @@ void fl_pages_init(void *arena)
 
 struct page *ALLOC_PAGES(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
 {
-	return fl_page_alloc(gfp, order);
+	return request(gfp, order);
 }
 
 #ifdef FOLIO_ALLOC
 struct folio *FOLIO_ALLOC(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
 {
-	return (struct folio *)fl_page_alloc(gfp | __GFP_COMP, order);
+	return (struct folio *)request(gfp | __GFP_COMP, order);
 }
 #endif
 
 unsigned long GET_FREE_PAGES(gfp_t gfp, unsigned int order)
 {
-	struct page *page = fl_page_alloc(gfp, order);
+	struct page *page = request(gfp, order);
 
 	return page ? (unsigned long)page_to_virt(page) : 0;
 }
@@ -304,7 +312,7 @@ pgd_t *pgd_alloc(struct mm_struct *mm)
 #ifdef FL_HAVE_GENERIC_PGD_ALLOC
 	return __pgd_alloc(mm, 0);
 #else
-	struct page *page = fl_page_alloc(GFP_KERNEL | __GFP_ZERO, 0);
+	struct page *page = request(GFP_KERNEL | __GFP_ZERO, 0);
 
 	return page ? page_to_virt(page) : NULL;
 #endif

@@ -81,6 +81,7 @@ static int missing_operand(const struct fl_operation *op)
 		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
 	case FL_OP_KSM_SCAN:
 	case FL_OP_POPULATE:
+	case FL_OP_FAIL:
 		return 0;
 	case FL_OP_EXIT:
 		return used_from_outside(op->task % FL_PROCESSES) ? FL_SKIP_BUSY : 0;
@@ -177,6 +178,7 @@ static void after_operation(unsigned int flags)
 
 static void run_operation(int index, const struct fl_operation *op, unsigned int flags)
 {
+	bool failing = fl_fail_begin();
 	struct fl_outcome outcome = { .status = FL_STATUS_SKIPPED };
 	unsigned long completed = 0;
 	struct fl_task *task;
@@ -198,6 +200,8 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 			outcome = (struct fl_outcome){ .status = FL_STATUS_BLOCKED, .value = wait_kind(task) };
 		after_operation(flags);
 	}
+	if (unlikely(failing))
+		fl_fail_end();
 	put_record(index, &outcome, completed);
 	if (!(flags & FL_SNAPSHOTS))
 		return;
@@ -297,6 +301,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 	unsigned long n = min_t(unsigned long, length / FL_OP_SIZE, FL_OPS_MAX);
 
 	fl.task[FL_ID_BOOT].events = 0;
+	fl_fail_reset();
 	start_first_process();
 	for (unsigned long i = 0; i < n; i++) {
 		struct fl_operation op;

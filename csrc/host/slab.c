@@ -106,6 +106,8 @@ static void *object_alloc(struct kmem_cache *cache, gfp_t gfp)
 
 	if (gfp & __GFP_DIRECT_RECLAIM)
 		fl_check_sleep("allocating memory");
+	if (!(gfp & __GFP_NOFAIL) && fl_fails(FL_FAULT_SLAB))
+		return NULL;
 	while (chunk && !chunk->free)
 		chunk = chunk->next;
 	if (unlikely(!chunk)) {

@@ -11,6 +11,7 @@ from commands import COMMAND, ROOT
 
 from faultline.kinds import ExitStatus
 from faultline.program.text import read_repro
+from faultline.verdict.known import read_known
 
 THREAD = ROOT / "corpora/thread"
 PROPOSALS = tomllib.loads((THREAD / "index.toml").read_text())
@@ -154,3 +155,11 @@ def test_a_bug_put_back_is_found_and_timed(faultline):
     for trial in trials:
         assert trial["passed"]
         assert 0 < trial["found"][0]["operations"] <= 12
+
+
+@pytest.mark.parametrize("name", read_known(ROOT / "corpora/known"))
+def test_a_known_finding_is_there_and_is_told_apart(name, faultline):
+    entry = read_known(ROOT / "corpora/known")[name]
+    replayed = faultline("replay", ROOT / "corpora/known" / entry.repro)
+    assert replayed.status == ExitStatus.FINDINGS
+    assert f"signature  {entry.signature}" in replayed.out

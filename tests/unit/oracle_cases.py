@@ -29,6 +29,12 @@ CASES = {
         ? p0 a1 vma                     r w missing
         p0.0 write a0 =1                -> done
     """,
+    "failure injection": """
+        p0.0 mmap a0 rw
+        m fail page n9                  -> done
+        p0.0 write a0 =1                -> done
+        p0.0 read a0                    -> 1
+    """,
     "guest": """
         p0.0 guest-read a0              -> EFAULT
         p0.0 mmap a0+2 rw

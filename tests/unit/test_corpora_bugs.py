@@ -33,7 +33,7 @@ def test_an_entry(name: str) -> None:
     assert not set(entry.expected) & set(entry.also)
     assert re.match(r"[0-9a-f]{12} \(", entry.source)
     files, licence, *_ = (BUGS / entry.file).read_text().splitlines()
-    assert re.fullmatch(r"// files:( (mm|fs|include/linux)/[\w-]+\.[ch])+", files)
+    assert re.fullmatch(r"// files:( (mm|fs|kernel|include/linux)/[\w-]+\.[ch])+", files)
     assert licence == "// SPDX-License-Identifier: GPL-2.0-only"
 
 

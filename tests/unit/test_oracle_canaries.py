@@ -195,7 +195,9 @@ def test_every_rule_decides_some_script() -> None:
     chosen = {rules.RULES[i].id for i in (rules.FORK_ZERO_PAGE, rules.KSM_UNBORN, rules.RETRY_ORDER, rules.MREMAP_KSM)}
     versions = {
         rules.RULES[i].id
-        for i in (rules.UFFD_FEATURE, rules.UNREGISTER_OTHER, rules.SKIP_LACKS, rules.MADVISE_UNKNOWN)
+        for i in (
+            rules.UFFD_FEATURE, rules.UNREGISTER_OTHER, rules.SKIP_LACKS, rules.FAIL_NO_MEMORY, rules.MADVISE_UNKNOWN,
+        )
     }
     assert {rule.id for rule in rules.RULES} - used == chosen | versions
 

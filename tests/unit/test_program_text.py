@@ -67,6 +67,7 @@ m mem-write p0 a31 =9
 p0.0 populate a0+32 read
 p0.0 populate a3 write
 m migrate p2 a0+2
+m fail table n32
 """
 
 REPRO = """\

@@ -88,8 +88,9 @@ _SLEEPS: Final = {
 _STALL_SECONDS: Final = 20.0
 
 #: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine;
-#: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages.
-LIVE_HAS: Final = NEED_NAMES - {"guest", "driver", "migration"}
+#: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages; no
+#: failures on demand.
+LIVE_HAS: Final = NEED_NAMES - {"fail", "guest", "driver", "migration"}
 
 _PFN: Final = (1 << 55) - 1
 _PAGEMAP_BITS: Final = (

@@ -8,6 +8,7 @@ from itertools import islice, permutations
 from typing import Final
 
 from faultline.oracle import rules, versions
+from faultline.oracle.fail import Fail
 from faultline.oracle.guest import Guest
 from faultline.oracle.ksm import Ksm
 from faultline.oracle.memory import PROCESS_MASK, unknown_advice
@@ -84,7 +85,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Userfault, Ksm, Guest, Mremap, Pins):
+class Oracle(Userfault, Ksm, Fail, Guest, Mremap, Pins):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -132,6 +133,12 @@ class Oracle(Userfault, Ksm, Guest, Mremap, Pins):
         for index, op in enumerate(ops):
             self._index = index
             task = op[1]
+            if self._failing:
+                self._failing = False
+                out += self._record_of_failing(op, snapshots)
+                rule_of.append(self._rule)
+                blocked = self._blocked
+                continue
             if task != TASK_MONITOR and not self._live >> (task & PROCESS_MASK) & 1:
                 self._rule, outcome = rules.SKIP_PROCESS, _NO_PROCESS
             elif task in blocked:
@@ -147,6 +154,51 @@ class Oracle(Userfault, Ksm, Guest, Mremap, Pins):
             rule_of.append(rule)
         deviations = tuple(DEVIATIONS[i].id for i in self._met)
         return Expectation(bytes(out), rule_of, self._also_of, deviations)
+
+    def _outcome(self, op: Operation) -> Outcome:
+        task = op[1]
+        if task != TASK_MONITOR and not self._live >> (task & PROCESS_MASK) & 1:
+            self._rule = rules.SKIP_PROCESS
+            return _NO_PROCESS
+        if task in self._blocked:
+            self._rule = rules.SKIP_BUSY
+            return _BUSY
+        return self._handlers[op[0]](op)
+
+    def _record_of(self, op: Operation, outcome: Outcome, snapshots: bool) -> bytes:
+        rule = self._rule
+        if self._woken and self._observed is not None and self._order_matters():
+            record = self._record_in_some_order(op, outcome, snapshots)
+        else:
+            record = self._record(op, outcome, snapshots)
+        self._rule = rule
+        return record
+
+    def _record_of_failing(self, op: Operation, snapshots: bool) -> bytes:
+        """The record of an operation in which a request for memory may fail: the one that the backend shows, of those
+        that are allowed."""
+        seen = self._failed()
+        if seen is None:
+            return self._record_of(op, self._outcome(op), snapshots)
+        observed = self._observed
+        assert observed is not None
+        saved, mergeable = self._save(), self._mergeable()
+        record = self._record_of(op, self._outcome(op), snapshots)
+        if observed.startswith(record, len(self._out)):
+            return record
+        for part, keep in self._done_by_failed(op, seen):
+            self._restore(saved)
+            if part is not None:
+                self._outcome(part)
+            if keep:
+                self._set_mergeable(mergeable)
+            self._cut_anywhere(op)
+            record = self._record_of(op, seen, snapshots)
+            if observed.startswith(record, len(self._out)):
+                self._rule = rules.FAIL_NO_MEMORY
+                return record
+        self._restore(saved)
+        return self._record_of(op, self._outcome(op), snapshots)
 
     def _reset(self, observed: bytes | None) -> None:
         first = Process(0)
@@ -167,6 +219,7 @@ class Oracle(Userfault, Ksm, Guest, Mremap, Pins):
         self._tainted = False
         self._events_asked = 0
         self._reset_pins()
+        self._failing = False
 
     # --- a record ---
 

@@ -392,6 +392,18 @@ KSM: Final = _rule(
     _ADMIN + "ksm.rst, Overview",
 )
 
+# --- failure injection ---
+FAIL: Final = _rule(
+    "fail", "The nth request for memory of the next operation fails.",
+    "Documentation/fault-injection/fault-injection.rst",
+)
+FAIL_NO_MEMORY: Final = _rule(
+    "fail-no-memory",
+    "For want of memory an operation fails with ENOMEM, or with EAGAIN where its page says so, and has done its work "
+    "on the first pages of its range or on none.",
+    "mmap(2), mprotect(2), madvise(2), fork(2), ioctl_userfaultfd(2), ERRORS",
+)
+
 # --- secondary MMU ---
 GUEST_FAULT: Final = _rule(
     "guest-fault", "An access that its task could not make is EFAULT through a secondary MMU.",

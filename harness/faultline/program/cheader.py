@@ -22,6 +22,7 @@ _LIMITS = (
     ("FL_UFFDS", ops.UFFDS, "userfaultfd handles"),
     ("FL_PINS", ops.PINS, "handles of pins and references"),
     ("FL_OPS_MAX", ops.OPS_MAX, "operations of a program; longer input is cut"),
+    ("FL_NR_FAULTS", len(ops.FAULT.words), "what can be made to fail"),
     ("FL_TASK_MONITOR", ops.TASK_MONITOR, "the task byte of the monitor"),
     ("FL_RECORD_SIZE", trace.RECORD.size, "bytes of a trace record's fixed part"),
     ("FL_COMPLETION_SIZE", trace.COMPLETION.size, ""),

@@ -37,6 +37,7 @@ from faultline.program.model import (
     EVENT_REMOVE,
     EVENT_UNMAP,
     EXIT,
+    FAIL,
     FORK,
     GUARD,
     GUEST_READ,
@@ -328,6 +329,14 @@ def _read(model: Model, gene: bytes) -> list[Operation]:
 def _write(model: Model, gene: bytes) -> list[Operation]:
     task = _task(model, gene)
     return [*_map_first(model, task), (WRITE, task, _slot(model, gene), _value(gene))]
+
+
+@_needing("fail")
+def _fail(model: Model, gene: bytes) -> list[Operation]:
+    """A request for memory that fails, in an operation that asks for some."""
+    fail = (FAIL, TASK_MONITOR, gene[5] % 3, 1 + gene[4] % (2 if gene[6] & 1 else 12))
+    move = (_fork, _mprotect, _munmap, _register, _fill, _wp, _mergeable, _mmap)[gene[6] >> 1 & 7]
+    return [*(ops := move(model, gene))[:-1], fail, ops[-1]]
 
 
 @_needing("guest")
@@ -667,6 +676,7 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_populate, 1),
     (_outside, 4),
     (_migrate, 2),
+    (_fail, 2),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2

@@ -42,6 +42,7 @@ MMAP, MUNMAP, MPROTECT, MADVISE = map(_code, ("mmap", "munmap", "mprotect", "mad
 READ, WRITE, FORK, EXIT, OPEN = map(_code, ("read", "write", "fork", "exit", "uffd-open"))
 REGISTER, UNREGISTER, CLOSE = map(_code, ("uffd-register", "uffd-unregister", "uffd-close"))
 WP, RESOLVE, COPY, ZEROPAGE = map(_code, ("uffd-wp", "uffd-resolve", "uffd-copy", "uffd-zeropage"))
+FAIL = _code("fail")
 GUEST_READ, GUEST_WRITE = map(_code, ("guest-read", "guest-write"))
 WAKE, EVENT, MERGE, SCAN = map(_code, ("uffd-wake", "uffd-read", "ksm-merge", "ksm-scan"))
 PIN, REF, PIN_READ, PIN_WRITE, UNPIN = map(_code, ("pin", "ref", "pin-read", "pin-write", "unpin"))

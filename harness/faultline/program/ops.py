@@ -49,6 +49,7 @@ class Form(Enum):
     PROCESS = "p{}"
     UFFD = "u{}"
     PIN = "k{}"
+    NTH = "n{}"
     CHOICE = "choice"
     """Exactly one of the kind's words."""
     FLAGS = "flags"
@@ -94,6 +95,11 @@ FEATURES: Final = Kind(
 REGISTER_MODE: Final = Kind(
     "register-mode", Form.FLAGS, 3, lo=1, words=("missing", "wp"), doc="UFFDIO_REGISTER_MODE_MISSING, _WP"
 )
+FAULT: Final = Kind(
+    "fault", Form.CHOICE, 3, words=("page", "table", "slab"),
+    doc="what fails: a user page's allocation, any other page's, an object's",
+)  # fmt: skip
+NTH: Final = Kind("nth", Form.NTH, 32, lo=1, doc="the how manieth, counted from 1")
 COPY_MODE: Final = Kind("copy-mode", Form.FLAGS, 4, words=("wp", "dontwake"), doc="UFFDIO_COPY_MODE_WP, _DONTWAKE")
 WAKE_MODE: Final = Kind("wake-mode", Form.FLAGS, 2, words=("dontwake",), doc="the ioctl's MODE_DONTWAKE")
 SIZE: Final = Kind("size", Form.VALUE, SLOTS, lo=1, doc="a number of pages; what reaches past the region's end is cut")
@@ -116,6 +122,7 @@ KINDS: Final = (
     *(SLOT, PAGES, VALUE, PROCESS, UFFD, PROT, ADVICE, FEATURES, REGISTER_MODE, COPY_MODE, WAKE_MODE),
     *(SIZE, REMAP_FLAGS),
     *(PIN, PIN_FLAGS, UNPIN_MODE, POPULATE),
+    *(FAULT, NTH),
 )
 
 
@@ -134,6 +141,7 @@ NEEDS: Final = (
     Need("uffd", "userfaultfd (CONFIG_USERFAULTFD)"),
     Need("uffd-wp", "write protection by userfaultfd (Linux 5.7)"),
     Need("ksm", "KSM (CONFIG_KSM)"),
+    Need("fail", "failure injection (the built machine)"),
     Need("guest", "mmu notifiers (CONFIG_MMU_NOTIFIER)"),
     Need("guard", "guard regions (MADV_GUARD_INSTALL, Linux 6.13)"),
     Need("driver", "a driver that pins pages"),
@@ -335,6 +343,12 @@ _ROWS: Final = [
     # --- huge: transparent huge pages ---
 
     # --- fail: failure injection, secondary MMU ---
+    *_family(
+        "fail", ("fail",),
+        ("fail", _M, (("fault", FAULT), ("nth", NTH)), "fault injection (failslab, fail_page_alloc)",
+         "The nth such request of the next operation fails; nothing happens if there are fewer.", "",
+         "Documentation/fault-injection/fault-injection.rst"),
+    ),
     *_family(
         "guest", ("guest",),
         ("guest-read", _T, (("start", SLOT),), "a virtual machine's load, as KVM serves it",

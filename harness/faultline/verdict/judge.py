@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -176,6 +177,7 @@ class Judge:
 
 
 _CLEAN: Final = Verdict()
+_SLUG_MAX: Final = 80
 
 
 def _machine_finding(
@@ -189,13 +191,18 @@ def _machine_finding(
         kind=seen.kind,
         op=-1 if at_end else seen.op,
         operation=END if at_end else OPS[ops[seen.op][0]].name,
-        aspect=named.function if named else "-",
+        aspect=named.function if named else _slug(seen.text),
         happened=seen.text,
         because=(CONTRACTS[seen.kind],) if seen.kind in CONTRACTS else (),
         frames=frames,
         other=other,
         slots=() if at_end else states_before(ops, seen.op, trace),
     )
+
+
+def _slug(text: str) -> str:
+    """The words of a text without its numbers, for the signature of what no place names."""
+    return "-".join(re.findall(r"[A-Za-z_]+", text))[:_SLUG_MAX] or "-"
 
 
 def _telling(frames: Sequence[Place], other: Place | None) -> Place | None:

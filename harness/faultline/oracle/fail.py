@@ -1,0 +1,87 @@
+"""The rules of failure injection: what an operation may do when a request for memory fails in it.
+
+It may go through all the same, or fail with an error that says so.  A range operation that fails has done its work on
+the first pages of its range, some, all or none of them; any other has done nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Final
+
+from faultline.oracle import rules
+from faultline.oracle.memory import Memory, Outcome
+from faultline.oracle.state import MERGEABLE
+from faultline.program.codec import Operation
+from faultline.program.ops import BY_NAME, OPS, PAGES, WAKE_MODE
+from faultline.program.trace import Status
+
+_DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
+_ERROR: Final = int(Status.ERROR)
+_NO_MEMORY: Final = frozenset((errno.ENOMEM,))
+#: madvise(2): EAGAIN, a kernel resource was temporarily unavailable.
+#: UFFDIO_COPY(2const): EAGAIN, only some pages were copied.
+_MAY_SAY_AGAIN: Final = frozenset(
+    BY_NAME[name].code for name in ("madvise", "uffd-copy", "uffd-zeropage", "uffd-wp", "uffd-resolve")
+)
+_MMAP, _MUNMAP, _MADVISE = (BY_NAME[name].code for name in ("mmap", "munmap", "madvise"))
+#: Where an operation has its page count, and where the flag that lets waiters sleep on.
+_PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
+_WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
+
+
+class Fail(Memory):
+    """Failures on demand."""
+
+    _failing: bool
+    """A request of the next operation may fail."""
+
+    def _op_fail(self, _: Operation) -> Outcome:
+        self._rule = rules.FAIL
+        self._failing = True
+        return _DONE
+
+    def _failed(self) -> Outcome | None:
+        """The backend's outcome of the present operation, if it says that there was no memory."""
+        seen = self._saw(self._index)
+        if seen is None or seen[0] != _ERROR or seen[1] not in (errno.ENOMEM, errno.EAGAIN):
+            return None
+        return seen
+
+    @staticmethod
+    def _done_by_failed(op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
+        """What a failed operation may have done: an operation that does the same, None for nothing; and whether the
+        range stays mergeable as it was."""
+        if seen[1] == errno.EAGAIN and op[0] not in _MAY_SAY_AGAIN:
+            return
+        yield None, False
+        if op[0] == _MMAP:
+            yield (_MUNMAP, *op[1:4]), False
+        at = _PAGES_AT.get(op[0])
+        if at is None or op[0] == _MMAP:
+            return
+        wake = _WAKE_AT.get(op[0])
+        for pages in range(1, op[at] + 1):
+            part = (*op[:at], pages, *op[at + 1 :])
+            yield part, False
+            if wake is not None:
+                yield (*part[:wake], 1, *part[wake + 1 :]), False
+            if op[0] == _MADVISE:
+                yield part, True
+
+    def _cut_anywhere(self, op: Operation) -> None:
+        """The mappings of the range may have been split before the operation failed."""
+        at = _PAGES_AT.get(op[0])
+        if at is not None:
+            for process in self._living:
+                self._cut(process, op[at - 1], op[at - 1] + op[at])
+
+    def _mergeable(self) -> list[list[int]]:
+        return [[word & MERGEABLE for word in process.row[: len(process.pages)]] for process in self._living]
+
+    def _set_mergeable(self, bits: list[list[int]]) -> None:
+        for process, row in zip(self._living, bits, strict=True):
+            process.packed = None
+            for slot, bit in enumerate(row):
+                process.row[slot] = process.row[slot] & ~MERGEABLE | bit
