@@ -262,4 +262,4 @@ def test_both_ranges_of_a_move_get_shorter_together() -> None:
     def moves(program: Program) -> bool:
         return any(op[0] == model.MREMAP and op[3] == op[5] and op[6] for op in program)
 
-    assert format_program(minimize(ops, moves)) == "p0.0 mremap a0 a1 dontunmap\n"
+    assert format_program(minimize(ops, moves)) == "p0.0 mremap a0 a0 dontunmap\n"
