@@ -706,6 +706,6 @@ class _Run:
         return bytes(shared)
 
 
-assert {op.name for op in OPS if op.actor.value == "monitor"} == {
+assert {op.name for op in OPS if op.actor.value == "monitor" and LIVE_HAS.issuperset(op.needs)} <= {
     name.replace("_", "-")[1:] for name in vars(_Run) if name.replace("_", "-")[1:] in BY_NAME
 }
