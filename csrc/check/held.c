@@ -47,6 +47,13 @@ void fl_events_used_up(void)
 	fl_report(FL_KIND_HANG, NULL, "no end in sight: the operation took locks %lu times", FL_EVENTS_MAX);
 }
 
+/* The lock now belongs to a device, which gives it back when it is done. */
+void fl_held_hand_over(const void *lock, int kind)
+{
+	fl_held_del(lock, kind, __builtin_return_address(0));
+	fl.cur->nreleased--;
+}
+
 void fl_held_missing(const void *lock, int kind)
 {
 	for (int i = 0; i < FL_NTASKS; i++) {

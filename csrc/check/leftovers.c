@@ -5,6 +5,10 @@
 #include <linux/pagemap.h>
 #include <linux/vmstat.h>
 #include <linux/percpu_counter.h>
+#include <linux/swap.h>
+#if __has_include(<linux/swap_slots.h>)
+#include <linux/swap_slots.h>
+#endif
 
 static unsigned long pages_at_start;
 static long node_items_at_start[NR_VM_NODE_STAT_ITEMS];
@@ -49,6 +53,22 @@ static void check_zero_page(void)
 
 	if (unlikely(page[0] || !fl_posix_is_uniform(page)))
 		fl_report(FL_KIND_WRONG_DATA, NULL, "the zero page was written to");
+}
+
+/* Every slot of the swap device is free, what the CPUs have laid by is given back first. */
+void fl_check_swap(void)
+{
+	struct sysinfo info = { };
+	unsigned long used;
+
+#if __has_include(<linux/swap_slots.h>)
+	disable_swap_slots_cache_lock();
+	reenable_swap_slots_cache_unlock();
+#endif
+	si_swapinfo(&info);
+	used = info.totalswap - info.freeswap;
+	if (unlikely(used))
+		fl_report(FL_KIND_REFERENCE_LEAK, NULL, "%lu swap slots left over after teardown", used);
 }
 
 void fl_check_leftovers(void)

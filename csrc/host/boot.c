@@ -105,6 +105,10 @@ static void init_kernel(void)
 	proc_caches_init();
 	fl_uffd_boot();
 	fl_ksm_boot();
+	fl_filemap_boot();
+	swap_setup();
+	fl_swapfile_boot();
+	fl_workingset_boot();
 	mm_percpu_wq = (void *)1;	/* queue_work_on() does not look at it */
 }
 

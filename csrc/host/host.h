@@ -172,6 +172,7 @@ void fl_check_idle(struct fl_task *task);
 void fl_sleeping_in_atomic(const char *what) __noreturn;
 void fl_check_tlb(void);
 void fl_check_leftovers(void);
+void fl_check_swap(void);
 void fl_check_mappings(void);
 void fl_check_vmas(void);
 void fl_baseline(void);
@@ -217,6 +218,10 @@ void fl_uffd_boot(void);
 #else
 static inline void fl_uffd_boot(void) { }
 #endif
+void fl_filemap_boot(void);
+void fl_swapfile_boot(void);
+void fl_workingset_boot(void);
+
 
 /* canary.c: a planted fault, for tests that a checker sees what it is there for */
 enum fl_canary_number {

@@ -32,5 +32,7 @@ unsigned int fl_has(void)
 	if (IS_ENABLED(CONFIG_MIGRATION))
 		has |= 1 << FL_NEED_MIGRATION;
 	has |= 1 << FL_NEED_FAIL;
+	if (IS_ENABLED(CONFIG_SWAP))
+		has |= 1 << FL_NEED_SWAP;
 	return has;
 }

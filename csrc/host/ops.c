@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The first operations: each is the system call, ioctl or memory access that a user would make. */
 #include "host/ops.h"
+#include "host/swapdev.h"
 #include <linux/mman.h>
 #include <linux/syscalls.h>
 #include <linux/uio.h>
@@ -17,6 +18,7 @@ static const int advices[] = {
 	[FL_ADVICE_UNMERGEABLE] = MADV_UNMERGEABLE, [FL_ADVICE_DONTFORK] = MADV_DONTFORK,
 	[FL_ADVICE_DOFORK] = MADV_DOFORK, [FL_ADVICE_WIPEONFORK] = MADV_WIPEONFORK,
 	[FL_ADVICE_KEEPONFORK] = MADV_KEEPONFORK,
+	[FL_ADVICE_FREE] = MADV_FREE, [FL_ADVICE_COLD] = MADV_COLD, [FL_ADVICE_PAGEOUT] = MADV_PAGEOUT,
 };
 
 void fl_signalled(struct fl_task *task, int sig)
@@ -45,6 +47,8 @@ void fl_op_mprotect(struct fl_task *task, const unsigned char *v)
 
 void fl_op_madvise(struct fl_task *task, const unsigned char *v)
 {
+	if (v[2] == FL_ADVICE_PAGEOUT)
+		fl_swap_on(FL_SWAP_DEVICE_SYNC);
 	fl_result(task, sys_madvise(fl_slot_addr(v[0]), fl_pages_len(v[1]), advices[v[2]]));
 }
 

@@ -7,6 +7,7 @@
 #include <linux/sched/mm.h>
 #include "host/ops.h"
 #include "host/pins.h"
+#include "host/swapdev.h"
 #include "host/trace.h"
 
 
@@ -52,6 +53,14 @@ static struct fl_task *actor(const struct fl_operation *op, int *skip)
 	return task->state == FL_TASK_IDLE ? task : NULL;
 }
 
+static bool anybody_blocked(void)
+{
+	for (int i = 0; i < FL_ID_BOOT; i++)
+		if (fl.task[i].state == FL_TASK_BLOCKED)
+			return true;
+	return false;
+}
+
 /* Whether a task of another process is at work in the process's memory, which its exit would not end. */
 static bool used_from_outside(int process)
 {
@@ -79,6 +88,8 @@ static int missing_operand(const struct fl_operation *op)
 		return fl.uffd[v[1]] ? FL_SKIP_HANDLE_USED : 0;
 	case FL_OP_KSM_MERGE:
 		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
+	case FL_OP_SWAP_OUT:
+		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
 	case FL_OP_KSM_SCAN:
 	case FL_OP_POPULATE:
 	case FL_OP_FAIL:
@@ -97,6 +108,10 @@ static int missing_operand(const struct fl_operation *op)
 	case FL_OP_MEM_WRITE:
 	case FL_OP_MIGRATE:
 		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
+	case FL_OP_DROP_SWAP_CACHE:
+		return 0;
+	case FL_OP_SWAPOFF:
+		return anybody_blocked() ? FL_SKIP_BUSY : 0;
 	default:
 		return op->task == FL_TASK_MONITOR && !fl.uffd[v[0]] ? FL_SKIP_NO_HANDLE : 0;
 	}
@@ -122,15 +137,27 @@ static int wait_kind(const struct fl_task *task)
 	}
 }
 
+/* While all tasks sleep the disk gets done, and a grace period passes. */
+static bool something_happens(void)
+{
+	if (fl_swapdev_interrupt())
+		return true;
+	fl_rcu_run();
+	return fl.runnable;
+}
+
 /* Lets every task go on that was woken, until all sleep or are done.  Bit mask of those that completed. */
 static unsigned long run_woken(const struct fl_task *but)
 {
 	unsigned long completed = 0;
 	int rounds = 0;
 
-	while (fl.runnable) {
-		struct fl_task *task = &fl.task[__builtin_ctzl(fl.runnable)];
+	while (fl.runnable || something_happens()) {
+		struct fl_task *task;
 
+		if (!fl.runnable)
+			continue;
+		task = &fl.task[__builtin_ctzl(fl.runnable)];
 		fl.runnable &= fl.runnable - 1;
 		if (task->state != FL_TASK_BLOCKED)
 			continue;
@@ -235,6 +262,27 @@ static void end_process(int number)
 	run_woken(NULL);
 }
 
+/* A monitor's operation without operands, as part of the teardown. */
+static void end_by(int code)
+{
+	struct fl_task *monitor = &fl.task[FL_ID_MONITOR];
+
+	monitor->what = (struct fl_operation){ .code = code, .task = FL_TASK_MONITOR };
+	monitor->op = -1;
+	fl_task_run(monitor);
+	run_woken(NULL);
+	if (monitor->state != FL_TASK_IDLE)
+		fl_report(FL_KIND_HANG, NULL, "the monitor waits for ever");
+}
+
+/* The processes are gone: so must be what they had in swap, then swap goes too. */
+static void end_swap(void)
+{
+	end_by(FL_OP_DROP_SWAP_CACHE);
+	fl_check_swap();
+	end_by(FL_OP_SWAPOFF);
+}
+
 /* Tasks that are at work in another process's memory end first, so that each process takes its memory along. */
 static void end_remote(void)
 {
@@ -278,6 +326,8 @@ static void teardown(void)
 	if (fl.ksm_used)
 		fl_ksm_cleanup();
 	fl.ksm_used = false;
+	if (fl_swap_is_on())
+		end_swap();
 	drain_lru();
 	fl_rcu_run();
 	fl_check_idle(&fl.task[FL_ID_BOOT]);
@@ -350,6 +400,16 @@ void fl_stats(struct fl_stats *out)
 	*out = fl_counts;
 }
 
+/* The first swapon makes what stays for ever: it is no program's. */
+static int swap_once(void)
+{
+	int err = fl_swap_on(FL_SWAP_DEVICE_SYNC);
+
+	if (!err)
+		end_by(FL_OP_SWAPOFF);
+	return err;
+}
+
 static int start(int cpus)
 {
 	int err = fl_posix_init();
@@ -358,6 +418,8 @@ static int start(int cpus)
 		return err;
 	fl_posix_arm();
 	err = fl_boot(cpus);
+	if (!err && fl_has() & 1 << FL_NEED_SWAP)
+		err = swap_once();
 	fl_posix_disarm();
 	if (err)
 		return err;

@@ -358,6 +358,23 @@ void kmem_cache_free_bulk(struct kmem_cache *cache, size_t count, void **objects
 		kmem_cache_free(cache, objects[i]);
 }
 
+/* keeps: what vmalloc() gives.  leaves out: an address range of its own; these are pages in one piece. */
+#if FL_KVER >= 610
+void *__kmalloc_node_noprof(size_t size, gfp_t gfp, int node) { return memory_alloc(size, gfp); }
+void *vzalloc_noprof(unsigned long size) { return memory_alloc(size, GFP_KERNEL | __GFP_ZERO); }
+void *__vmalloc_node_range_noprof(unsigned long size, unsigned long align, unsigned long start, unsigned long end,
+				  gfp_t gfp, pgprot_t prot, unsigned long flags, int node, const void *caller)
+#else
+void *__kmalloc_node(size_t size, gfp_t gfp, int node) { return memory_alloc(size, gfp); }
+void *vzalloc(unsigned long size) { return memory_alloc(size, GFP_KERNEL | __GFP_ZERO); }
+void *__vmalloc_node_range(unsigned long size, unsigned long align, unsigned long start, unsigned long end,
+			   gfp_t gfp, pgprot_t prot, unsigned long flags, int node, const void *caller)
+#endif
+{
+	return memory_alloc(size, gfp);
+}
+bool is_vmalloc_addr(const void *addr) { return false; }
+
 void kfree(const void *object) { memory_free(object); }
 void kvfree(const void *object) { memory_free(object); }
 void kfree_sensitive(const void *object) { memory_free(object); }

@@ -111,6 +111,7 @@ static void task_start(struct fl_task *task, int id, struct mm_struct *mm)
 	ts->signal = &the_signal;
 	ts->sighand = &the_sighand;
 	ts->group_leader = ts;
+	refcount_set(&ts->usage, 1);
 	ts->pid = ts->tgid = 1000 + id;
 	refcount_set(&ts->usage, 1);
 	spin_lock_init(&ts->alloc_lock);
@@ -234,6 +235,11 @@ static int wake(struct task_struct *ts, unsigned int mode)
 }
 
 int wake_up_state(struct task_struct *ts, unsigned int state)
+{
+	return wake(ts, state);
+}
+
+int try_to_wake_up(struct task_struct *ts, unsigned int state, int wake_flags)
 {
 	return wake(ts, state);
 }

@@ -1232,4 +1232,119 @@ CHOICES = {
         p1.0 exit
         ? p0 a1                         7 present exclusive
     """,
+    "out to swap and back": """
+        p0.0 mmap a0+3 rw
+        p0.0 write a0 =7
+        p0.0 write a1 =8
+        p0.0 madvise a0+2 pageout       -> done
+        ? p0 a0                         0 swap
+        ? p0 anon                       0
+        ? p0 swap                       2
+        p0.0 read a0                    -> 7
+        ? p0 a0                         7 present exclusive
+        ? p0 swap                       1
+        p0.0 write a1 =9                -> done
+        ? p0 a1                         9 present exclusive
+        m swap-out p0 a0+3              -> done
+        ? p0 a0                         0 swap
+        m drop-swap-cache               -> done
+        p0.0 munmap a0                  -> done
+        ? p0 swap                       1
+        p0.0 madvise a1 dontneed        -> done
+        ? p0 swap                       0
+        p0.0 read a1                    -> 0
+        m swap-out p5 a0                -> skipped no_process
+        p0.0 madvise a0+2 pageout       -> ENOMEM
+    """,
+    "pages in swap are shared with a child": """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =7
+        m swap-out p0 a0
+        p0.0 fork p1
+        ? p1 a0                         0 swap
+        ? p1 swap                       1
+        p1.0 read a0                    -> 7
+        ? p1 a0                         7 present exclusive
+        p0.0 read a0                    -> 7
+        ? p0 a0                         7 present
+        p1.0 write a0 =9                -> done
+        p0.0 read a0                    -> 7
+        ? p0 a0                         7 present exclusive
+    """,
+    "a child writes what is in swap": """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =7
+        m swap-out p0 a0
+        p0.0 fork p1
+        p1.0 write a0 =9                -> done
+        p0.0 read a0                    -> 7
+        p1.0 read a0                    -> 9
+        p1.0 exit                       -> done
+    """,
+    "swap keeps the protection": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =7
+        p0.0 write a1 =7
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 wp
+        m uffd-wp u0 a0
+        m swap-out p0 a0+2
+        ? p0 a0                         0 swap wp
+        m uffd-wp u0 a1                 -> done
+        ? p0 a1                         0 swap wp
+        p0.0 write a0 =8                -> blocked fault
+        m swapoff sync                  -> skipped busy
+        m uffd-read u0 u1               -> fault write,wp a0
+        m uffd-resolve u0 a0            -> done; 8: done
+        p0.0 read a1                    -> 7
+        ? p0 a1                         7 present wp exclusive
+        m swap-out p0 a1
+        m swapoff async                 -> done
+        ? p0 a1                         7 present wp exclusive
+        m swap-out p0 a1
+        m uffd-resolve u0 a1            -> done
+        p0.0 write a1 =9                -> done
+    """,
+    "a page in swap is not missing": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =7
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+2 missing
+        m swap-out p0 a0
+        m uffd-copy u0 a0 =9            -> EEXIST -17
+        m swap-out p0 a0
+        m uffd-zeropage u0 a0           -> EEXIST -17
+        m uffd-copy u0 a1 =9            -> done 1
+        p0.0 read a0                    -> 7
+    """,
+    "swapoff": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =7
+        p0.0 write a1 =8
+        p0.0 mprotect a1 none
+        m swap-out p0 a0+2
+        ? p0 swap                       2
+        m swapoff sync                  -> done
+        ? p0 a0                         7 present exclusive
+        ? p0 a1                         8 present exclusive
+        ? p0 swap                       0
+        ? p0 anon                       2
+    """,
+    "lazy free": """
+        p0.0 mmap a0+4 rw
+        p0.0 write a0 =1
+        p0.0 write a1 =2
+        p0.0 write a2 =3
+        p0.0 write a3 =4
+        m swap-out p0 a2
+        p0.0 madvise a0+3 free          -> done
+        ? p0 a0                         1 present exclusive
+        ? p0 a2                         0
+        p0.0 write a1 =5
+        p0.0 madvise a3 cold            -> done
+        ? p0 a3                         4 present exclusive
+        p0.0 read a1                    -> 5
+        p0.0 read a2                    -> 0
+        p0.0 madvise a3+2 free          -> ENOMEM
+    """,
 }

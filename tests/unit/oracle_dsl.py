@@ -66,13 +66,13 @@ class Record:
     sharing: bytes = b""
 
     def state(self, what: str) -> str:
-        """What is asked for: ``p0 a1``, ``p0 a1 vma``, ``p0 anon``, ``live`` or ``p0 a1 shares``."""
+        """What is asked for: ``p0 a1``, ``p0 a1 vma``, ``p0 anon``, ``p0 swap``, ``live`` or ``p0 a1 shares``."""
         if what == "live":
             return " ".join(f"p{p}" for p in sorted(self.counters)) or "nobody"
         process, thing, *rest = what.split()
         p = int(process[1:])
-        if thing == "anon":
-            return str(self.counters[p][0])
+        if thing in ("anon", "swap"):
+            return str(self.counters[p][0 if thing == "anon" else 2])
         word = self.words[p, int(thing[1:])]
         if rest == ["shares"]:
             other = self.sharing[sorted(self.counters).index(p) * SLOTS + int(thing[1:])]

@@ -73,7 +73,7 @@ def _keeps_waiting(_: Any) -> Any:
 
 
 def _child_keeps_wp(_: Any) -> Any:
-    return lambda row, slot: None
+    return lambda process, row, slot: None
 
 
 def _first_message_only(original: Any) -> Any:

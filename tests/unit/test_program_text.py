@@ -51,6 +51,9 @@ p0.0 mremap a0+2 a8+2 dontunmap
 p0.0 mremap-resize a0+2 =3
 p0.0 guard-install a0+2
 p0.0 guard-remove a0
+m swap-out p0 a0+2
+m drop-swap-cache
+m swapoff async
 p0.0 guest-read a0
 p1.0 guest-write a3 =9
 p0.0 pin k7 a0+2

@@ -37,6 +37,31 @@ static __always_inline void arch_clear_bit_unlock(unsigned int nr, volatile unsi
 
 #define arch___clear_bit_unlock arch_clear_bit_unlock
 
+/* A fresh folio is locked, and a failed one unlocked, without an atomic operation. */
+static __always_inline void fl_set_bit(unsigned long nr, volatile unsigned long *addr)
+{
+	addr[nr / 64] |= 1UL << (nr % 64);
+	if (FL_BITLOCK_IS_FOLIO(nr, addr))
+		fl_folio_locked(addr, __builtin_return_address(0));
+}
+
+static __always_inline void fl_clear_bit(unsigned long nr, volatile unsigned long *addr)
+{
+	if (FL_BITLOCK_IS_FOLIO(nr, addr))
+		fl_folio_unlocked(addr, __builtin_return_address(0));
+	addr[nr / 64] &= ~(1UL << (nr % 64));
+}
+
+#ifdef arch___set_bit
+#undef arch___set_bit
+#undef arch___clear_bit
+#define arch___set_bit fl_set_bit
+#define arch___clear_bit fl_clear_bit
+#else
+#define __set_bit fl_set_bit
+#define __clear_bit fl_clear_bit
+#endif
+
 /* Clears the bits of `mask` by exclusive or (bit 0 among them) and tells whether bit 7 was set. */
 static __always_inline bool arch_xor_unlock_is_negative_byte(unsigned long mask, volatile unsigned long *addr)
 {
@@ -57,6 +82,17 @@ static __always_inline bool arch_clear_bit_unlock_is_negative_byte(unsigned int 
 	return old & 0x80;
 }
 #endif
+
+/* Who was woken takes the lock with the ordinary operation. */
+static __always_inline bool fl_test_and_set_bit(unsigned long nr, volatile unsigned long *addr)
+{
+	bool was_set = test_and_set_bit(nr, addr);
+
+	if (!was_set && FL_BITLOCK_IS_FOLIO(nr, addr))
+		fl_folio_locked(addr, __builtin_return_address(0));
+	return was_set;
+}
+#define test_and_set_bit fl_test_and_set_bit
 
 #define arch_xor_unlock_is_negative_byte arch_xor_unlock_is_negative_byte
 #include <asm-generic/bitops/instrumented-lock.h>

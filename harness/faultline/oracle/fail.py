@@ -25,7 +25,7 @@ _NO_MEMORY: Final = frozenset((errno.ENOMEM,))
 _MAY_SAY_AGAIN: Final = frozenset(
     BY_NAME[name].code for name in ("madvise", "uffd-copy", "uffd-zeropage", "uffd-wp", "uffd-resolve")
 )
-_MMAP, _MUNMAP, _MADVISE = (BY_NAME[name].code for name in ("mmap", "munmap", "madvise"))
+_MMAP, _MUNMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("mmap", "munmap", "madvise", "swapoff"))
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
 _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
@@ -56,6 +56,8 @@ class Fail(Memory):
         if seen[1] == errno.EAGAIN and op[0] not in _MAY_SAY_AGAIN:
             return
         yield None, False
+        if op[0] == _SWAPOFF:
+            yield op, False
         if op[0] == _MMAP:
             yield (_MUNMAP, *op[1:4]), False
         at = _PAGES_AT.get(op[0])

@@ -56,8 +56,16 @@ class Ksm(Memory):
         if unborn and self._tainted:
             for process in self._living:
                 self._once += self._protected(process)
+        if self._swap:
+            self._merge_with_swapped()
         self._rule = rules.KSM
         return DONE
+
+    def _merge_with_swapped(self) -> None:
+        """Merging with a page that only the swap cache holds shows nowhere else."""
+        contents = {entry.content for entry in self._swap}
+        for process in self._living:
+            self._once += [bits for bits in self._protected(process) if self._word(bits[0]) & CONTENT in contents]
 
     @staticmethod
     def _scanned(process: Process, slot: int) -> bool:
@@ -185,12 +193,15 @@ class Ksm(Memory):
             if merged:
                 self._lose_protection(group)
             made = KsmPage if (merged and page) or isinstance(page, KsmPage) else list
-            self._install(made(group + unseen.pop(id(page), [])))
+            self._install(made(group + unseen.pop(id(page), [])), page)
         for rest in unseen.values():
             if rest:
                 self._install(rest)
 
-    def _install(self, page: list[int]) -> None:
+    def _install(self, page: list[int], instead: list[int] | None = None) -> None:
+        for entry in self._swap:
+            if entry.page is instead:
+                entry.page = page
         for key in page:
             process = self._processes[key >> SLOT_SHIFT]
             assert process is not None

@@ -26,6 +26,7 @@ from faultline.oracle.state import (
     SLOT_MASK,
     SLOT_SHIFT,
     SWAP,
+    SWAP_ENTRIES,
     UFFD_WP,
     VMA_BITS,
     WIPEONFORK,
@@ -40,6 +41,7 @@ from faultline.oracle.state import (
     Page,
     Process,
     RemoveWaiter,
+    SwapEntry,
     Waiter,
 )
 from faultline.oracle.state import (
@@ -83,6 +85,8 @@ _EINVAL: Final = failed(errno.EINVAL)
 ENOMEM: Final = failed(errno.ENOMEM)
 _PROT_BITS: Final = tuple({"none": MAPPED, "r": MAPPED | READ, "rw": MAPPED | READ | WRITE}[w] for w in PROT.words)
 _DONTNEED, _MERGEABLE, _UNMERGEABLE = (ADVICE.words.index(w) for w in ("dontneed", "mergeable", "unmergeable"))
+#: Advice that drops pages, now or later.
+_DROPS: Final = (_DONTNEED, ADVICE.words.index("free"))
 #: What the kernel must have to know an advice; other advices are always known.
 _ADVICE_NEEDS: Final = {_MERGEABLE: "ksm", _UNMERGEABLE: "ksm"}
 #: Advice about fork: the bits that it sets and clears, and its rule.
@@ -163,6 +167,8 @@ class Memory:
     def _abandon(self, waiter: Waiter) -> None:
         """A task that waited is killed."""
         raise NotImplementedError
+    _swap: list[SwapEntry]
+    """The pages in swap that slots refer to."""
 
     # --- choices ---
 
@@ -200,6 +206,38 @@ class Memory:
             assert isinstance(page, list)
             self._leave(page, process.number << SLOT_SHIFT | slot)
 
+    def _swap_in(self, process: Process, slot: int) -> int:
+        """Brings the slot's page back from swap; its word."""
+        raise NotImplementedError
+
+    def _drop_swapped(self, process: Process, slot: int) -> None:
+        """The slot no longer refers to a page in swap; its word is the caller's."""
+        raise NotImplementedError
+
+    def _carry_swapped(self, process: Process, source: int, target: int) -> None:
+        """What the slot refers to in swap, the target now refers to; their words are the caller's."""
+        raise NotImplementedError
+
+    def _inherit_swapped(self, parent: Process, child: Process) -> None:
+        """The child's slots refer to the same pages in swap."""
+        raise NotImplementedError
+
+    def _settle_child(self, child: Process) -> None:
+        """The child is born: which of its pages are in swap can be seen now."""
+        raise NotImplementedError
+
+    def _is_cached(self, page: list[int]) -> bool:
+        """Whether slots refer to a copy of this page in swap."""
+        raise NotImplementedError
+
+    def _advise_pages(self, process: Process, slots: list[int], advice: int) -> bool:
+        """MADV_FREE, _COLD, _PAGEOUT; false: another advice."""
+        raise NotImplementedError
+
+    def _is_discarded(self, process: Process, slot: int, index: int) -> bool:
+        """Whether a page given up by MADV_FREE was discarded before this access, which snapshots would have told."""
+        raise NotImplementedError
+
     def _leave(self, page: list[int], key: int) -> None:
         page.remove(key)
         if len(page) == 1:
@@ -218,11 +256,14 @@ class Memory:
                 page = process.pages[slot]
                 if page is not None:
                     self._drop_page(process, slot, page)
+                elif slot in process.swapped:
+                    self._drop_swapped(process, slot)
                 process.contexts[slot] = None
                 row[slot] = 0
         if self._stale:
             self._forget(process, start, end)
         process.touched &= ~self._mask(start, end)
+        process.lazy &= ~self._mask(start, end)
         self._cut(process, start, end)
 
     def _forget(self, process: Process, start: int, end: int) -> None:
@@ -327,8 +368,8 @@ class Memory:
             return _EINVAL
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
-        if advice == _DONTNEED and self._events_asked & FEATURE_EVENT_REMOVE:
-            return self._remove(RemoveWaiter(task, self._index, process, start, start + pages))
+        if advice in _DROPS and self._events_asked & FEATURE_EVENT_REMOVE:
+            return self._remove(RemoveWaiter(task, self._index, process, start, start + pages, advice))
         slots = [slot for slot in range(start, start + pages) if process.row[slot]]
         process.packed = None
         if advice == _DONTNEED:
@@ -336,7 +377,7 @@ class Memory:
         elif advice in _FORK_ADVICE:
             self._cut(process, start, start + pages)
             self._advise_fork(process, slots, advice)
-        else:
+        elif not self._advise_pages(process, slots, advice):
             self._cut(process, start, start + pages)
             self._advise_ksm(process, slots, advice)
         if len(slots) < pages:
@@ -362,7 +403,10 @@ class Memory:
             page = process.pages[slot]
             if page is not None:
                 self._drop_page(process, slot, page)
+            elif slot in process.swapped:
+                self._drop_swapped(process, slot)
             row[slot] &= VMA_BITS
+            process.lazy &= ~(1 << slot)
             if self._stale:
                 self._forget(process, slot, slot + 1)
 
@@ -391,7 +435,7 @@ class Memory:
                 self._blocked[waiter.task] = waiter
                 self._also(rules.EVENT_REMOVE)
                 return BLOCKED_EVENT
-            self._dontneed(process, list(range(at, waiter.stop)))
+            self._give_way(waiter, list(range(at, waiter.stop)))
             waiter.at = waiter.stop
         if waiter.hole:
             self._also(rules.MADVISE_HOLE)
@@ -423,9 +467,15 @@ class Memory:
         else:
             stay = [s for s in slots if s >= end and process.row[s] & PAGE_BITS]
             slots = [s for s in slots if s not in stay or self._seen_word(process, s) != process.row[s]]
-        self._dontneed(process, slots)
+        self._give_way(waiter, slots)
         waiter.at = waiter.stop
         return self._remove(waiter)
+
+    def _give_way(self, waiter: RemoveWaiter, slots: list[int]) -> None:
+        if waiter.advice == _DONTNEED:
+            self._dontneed(waiter.process, slots)
+        else:
+            self._advise_pages(waiter.process, slots, waiter.advice)
 
     def _first_part_end(self, process: Process, at: int, stop: int) -> int:
         """Where the mapping of slot ``at`` ends now; if it may end earlier, where the backend shows that pages stay."""
@@ -485,6 +535,10 @@ class Memory:
         if not word & need:
             self._rule = rules.SEGV_READ
             return _SEGV
+        if slot in process.swapped:
+            word = self._swap_in(process, slot)
+        if process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
+            word = process.row[slot]
         if word & PRESENT:
             self._rule = rules.READ
             return (_DONE, word & CONTENT, 0)
@@ -523,6 +577,10 @@ class Memory:
             return _SEGV
         key = process.number << SLOT_SHIFT | slot
         process.packed = None
+        if slot in process.swapped:
+            word = self._swap_in(process, slot)
+        if process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
+            word = row[slot]
         if not word & PRESENT:
             if word & GUARD:
                 self._rule = rules.GUARD_ACCESS
@@ -542,8 +600,9 @@ class Memory:
             if outcome is not None:
                 return outcome
             word = row[slot]
+        process.lazy &= ~(1 << slot)
         page = process.pages[slot]
-        if not page or len(page) > 1 or isinstance(page, KsmPage):
+        if not page or len(page) > 1 or isinstance(page, KsmPage) or (self._swap and self._is_cached(page)):
             word &= ~UFFD_WP
             self._copy_page(process, slot, key, page)
         row[slot] = word | _FRESH if value is None else word & ~CONTENT | _FRESH | value
@@ -619,6 +678,8 @@ class Memory:
         self._living.append(child)
         self._living.sort(key=lambda process: process.number)
         self._live |= 1 << child.number
+        if child.unseen:
+            self._settle_child(child)
         self._once += open_bits
 
     def _duplicate(
@@ -648,6 +709,9 @@ class Memory:
                 child_row[slot] &= ~EXCLUSIVE
             elif page is not None:
                 self._duplicate_zero(parent, child, slot, open_bits)
+        child.lazy = parent.lazy
+        if parent.swapped:
+            self._inherit_swapped(parent, child)
         if self._stale:
             self._inherit_stale(parent, child)
         child.touched = parent.touched
@@ -662,6 +726,7 @@ class Memory:
             self._also(rules.DONTFORK if row[slot] & DONTFORK else rules.WIPEONFORK)
             row[slot] = 0 if row[slot] & DONTFORK else row[slot] & VMA_BITS
             row[ANON] -= bool(page)
+            row[SWAP_ENTRIES] -= slot in parent.swapped
         child.advised = True
 
     def _inherit_stale(self, parent: Process, child: Process) -> None:
@@ -674,7 +739,7 @@ class Memory:
                 key = child.number << SLOT_SHIFT | slot
                 self._stale[key] = (key, *self._stale[base | slot][1:])
             else:
-                self._clear_wp(child.row, slot)
+                self._clear_wp(parent, child.row, slot)
 
     def _duplicate_zero(self, parent: Process, child: Process, slot: int, open_bits: list[OpenBits]) -> None:
         """The parent's zero page may or may not be in the child: kernels copy mappings with anonymous pages only."""
@@ -718,11 +783,11 @@ class Memory:
                 assert isinstance(own, Context)
                 child.contexts[slot] = own
                 if not row[slot] & REG_WP:
-                    self._clear_wp(row, slot)
+                    self._clear_wp(parent, row, slot)
             else:
                 self._also(rules.FORK_UNREGISTERED)
                 row[slot] &= ~REGISTERED
-                self._clear_wp(row, slot)
+                self._clear_wp(parent, row, slot)
         if len(new) > 1:
             self._also(rules.FORK_EVENT_ORDER)
         return list(new.items())
@@ -731,14 +796,15 @@ class Memory:
         """The protection ends, but kernels leave its bit behind."""
         word = process.row[slot]
         if word & UFFD_WP:
-            self._clear_wp(process.row, slot)
+            self._clear_wp(process, process.row, slot)
             key = process.number << SLOT_SHIFT | slot
             self._stale[key] = (key, UFFD_WP | (word ^ process.row[slot]) & SWAP, deviation, -1)
 
     @staticmethod
-    def _clear_wp(row: array[int], slot: int) -> None:
+    def _clear_wp(process: Process, row: array[int], slot: int) -> None:
+        """Clears the bit in a row of the process, or of the child that it is making."""
         row[slot] &= ~UFFD_WP
-        if not row[slot] & (PRESENT | GUARD):
+        if not row[slot] & (PRESENT | GUARD) and slot not in process.swapped:
             row[slot] &= ~SWAP
 
     def _op_exit(self, op: Operation) -> Outcome:
@@ -762,6 +828,8 @@ class Memory:
         for slot, page in enumerate(process.pages):
             if page is not None:
                 self._drop_page(process, slot, page)
+        for slot in list(process.swapped):
+            self._drop_swapped(process, slot)
         if self._stale:
             self._forget(process, 0, SLOTS)
         self._processes[process.number] = None

@@ -27,6 +27,7 @@ from faultline.oracle.state import (
     RemoveWaiter,
     Waiter,
 )
+from faultline.oracle.swap import Swap
 from faultline.oracle.userfault import Userfault
 from faultline.program.codec import Operation, process_of, task_of
 from faultline.program.ops import BY_NAME, NEED_NAMES, OPS, PROCESSES, SLOTS, TASK_MONITOR, UFFDS
@@ -46,6 +47,7 @@ _ORDERS_MAX: Final = 120
 _STATE: Final = (
     "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted",
     *PIN_STATE,
+    "_swap",
 )
 
 Handler = Callable[[Operation], Outcome]
@@ -85,7 +87,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Userfault, Ksm, Fail, Guest, Mremap, Pins):
+class Oracle(Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -220,6 +222,7 @@ class Oracle(Userfault, Ksm, Fail, Guest, Mremap, Pins):
         self._events_asked = 0
         self._reset_pins()
         self._failing = False
+        self._swap = []
 
     # --- a record ---
 

@@ -225,7 +225,7 @@ class Mremap(Memory):
             self._carry_slot(process, start + i, target + i)
             if context is not None and not follows:
                 row[target + i] &= ~REGISTERED
-                self._clear_wp(row, target + i)
+                self._clear_wp(process, row, target + i)
                 self._stale.pop(process.number << SLOT_SHIFT | target + i, None)
         for slot in range(target, target + new):
             row[slot] = row[slot] or vma
@@ -275,8 +275,11 @@ class Mremap(Memory):
         if page:
             assert isinstance(page, list)
             page[page.index(base | source)] = base | target
+        elif source in process.swapped:
+            self._carry_swapped(process, source, target)
         if self._frames:
             self._frame_moves(base | source, base | target)
+        process.lazy = process.lazy & ~(1 << source | 1 << target) | (process.lazy >> source & 1) << target
         if self._stale and base | source in self._stale:
             self._stale[base | target] = (base | target, *self._stale.pop(base | source)[1:])
 
@@ -353,6 +356,10 @@ class Mremap(Memory):
             page = process.pages[slot]
             if page is not None:
                 self._drop_page(process, slot, page)
+            elif slot in process.swapped:
+                self._drop_swapped(process, slot)
+                process.row[slot] &= ~SWAP
+            process.lazy &= ~(1 << slot)
             if self._stale:
                 self._forget(process, slot, slot + 1)
             swap = SWAP if process.row[slot] & GUARD else 0

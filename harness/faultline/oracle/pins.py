@@ -73,7 +73,8 @@ class Pins(Memory):
 
     @staticmethod
     def _content(process: Process, slot: int) -> int:
-        return process.row[slot] & CONTENT
+        swapped = process.swapped.get(slot)
+        return process.row[slot] & CONTENT if swapped is None else swapped.content
 
     def _hold(self, pin: Pin, process: Process, slot: int, strict: bool) -> None:
         key = process.number << SLOT_SHIFT | slot
@@ -146,7 +147,7 @@ class Pins(Memory):
             return False
         if not self._holds[versions.PIN_EXCLUSIVE]:
             return False
-        if not page or len(page) > 1 or isinstance(page, KsmPage):
+        if not page or len(page) > 1 or isinstance(page, KsmPage) or (self._swap and self._is_cached(page)):
             self._copy_page(process, slot, process.number << SLOT_SHIFT | slot, page)
             process.row[slot] |= EXCLUSIVE
             process.packed = None
@@ -249,7 +250,10 @@ class Pins(Memory):
             process = self._processes[frame.key >> SLOT_SHIFT]
             assert process is not None
             slot = frame.key & SLOT_MASK
-            process.row[slot] = process.row[slot] & ~CONTENT | value
+            if slot in process.swapped:
+                process.swapped[slot].content = value
+            else:
+                process.row[slot] = process.row[slot] & ~CONTENT | value
             process.packed = None
         for other in frame.holds:
             other.allowed.add(value)

@@ -70,6 +70,10 @@ SKIP_EXISTS: Final = _rule(
     "skip-exists", "A fork is skipped if the child lives or a fork that makes it is under way.", _CONTRACT
 )
 SKIP_USED: Final = _rule("skip-used", "A userfaultfd handle that is in use is not given out again.", _CONTRACT)
+SKIP_SWAPOFF: Final = _rule(
+    "skip-swapoff", "swapoff is skipped while a task is blocked, as it waits for who stopped on the way.",
+    _CONTRACT,
+)
 SKIP_LACKS: Final = _rule("skip-lacks", "What the kernel lacks by its configuration or age is skipped.", _CONTRACT)
 SKIP_NO_HANDLE: Final = _rule("skip-no-handle", "An operation on a handle that is not open is skipped.", _CONTRACT)
 
@@ -177,6 +181,25 @@ GUARD_ACCESS: Final = _rule(
     "guard-access", "Access to a guard page is SIGSEGV.", "include/uapi/asm-generic/mman-common.h, MADV_GUARD_INSTALL"
 )
 DONTNEED_GUARD: Final = _rule("dontneed-guard", "Dropping pages leaves guard pages.", OBSERVED)
+# --- reclaim and swap ---
+RECLAIM: Final = _rule(
+    "reclaim", "Reclaim may move pages of the range to swap, with each of their mappings or some; contents stay.",
+    "madvise(2), MADV_PAGEOUT; " + _ADMIN + "concepts.rst, Reclaim",
+)
+SWAP_IN: Final = _rule(
+    "swap-in", "A page in swap exists: an access brings it back with its contents and its write protection.",
+    _ADMIN + "concepts.rst, Reclaim; " + _ADMIN + "pagemap.rst, bit 62; "
+    + _ADMIN + "userfaultfd.rst, Write Protect Notifications",
+)
+SWAPOFF: Final = _rule("swapoff", "Every page in swap comes back; contents and protection stay.", "swapoff(2)")
+DROP_SWAP_CACHE: Final = _rule(
+    "drop-swap-cache", "What the swap cache holds beside is no matter of user space.", _ADMIN + "concepts.rst, Reclaim"
+)
+LAZY_FREE: Final = _rule(
+    "lazy-free", "A page that was given up and not written since may be discarded; then zeroes are found.",
+    "madvise(2), MADV_FREE",
+)
+COLD: Final = _rule("cold", "The pages are likelier to be reclaimed; contents stay.", "madvise(2), MADV_COLD")
 
 # --- accesses ---
 SEGV_READ: Final = _rule(

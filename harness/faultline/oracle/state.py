@@ -34,8 +34,9 @@ VMA_BITS: Final = MAPPED | READ | WRITE | REGISTERED | MERGEABLE | DONTFORK | WI
 #: The bits of a page without a mapping's.
 PAGE_BITS: Final = CONTENT | PRESENT | SWAP | UFFD_WP | EXCLUSIVE | GUARD
 
-#: Where the count of resident anonymous pages stands in a row, after the slots' words.
+#: Where the counts of resident anonymous pages and of swap entries stand in a row, after the slots' words.
 ANON: Final = SLOTS
+SWAP_ENTRIES: Final = SLOTS + 2
 _ROW: Final = bytes(SLOTS * 4 + trace.COUNTERS.size)
 #: A slot of all processes is ``process << SLOT_SHIFT | slot``: what the sharing map calls a slot.
 SLOT_SHIFT: Final = SLOTS.bit_length() - 1
@@ -44,7 +45,7 @@ SLOT_MASK: Final = SLOTS - 1
 Outcome: TypeAlias = tuple[int, int, int]
 """Status, value, aux."""
 Page: TypeAlias = "list[int] | tuple[()] | None"
-"""The slots that map an anonymous page; ZERO: the zero page; None: no page."""
+"""The slots that map an anonymous page; ZERO: the zero page; None: no page is mapped."""
 ZERO: Final[tuple[()]] = ()
 
 
@@ -52,10 +53,30 @@ class KsmPage(list[int]):
     """The slots that map a page that KSM made."""
 
 
+class SwapEntry:
+    """A page in swap, for as long as slots refer to it there.
+
+    Such a slot maps no page, so its ``Process.pages`` is None; ``Process.swapped`` leads here.
+    """
+
+    __slots__ = ("content", "page", "users")
+
+    def __init__(self, content: int, page: list[int]) -> None:
+        self.content = content
+        """What a load would return."""
+        self.page = page
+        """The slots that map the page that the swap cache may still hold; who comes from swap may join them."""
+        self.users: list[int] = []
+        """The slots that refer to the page in swap."""
+
+
 class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
-    __slots__ = ("advised", "alive", "contexts", "edges", "number", "packed", "pages", "row", "touched")
+    __slots__ = (
+        "advised", "alive", "contexts", "edges", "lazy", "number", "packed", "pages", "row", "swapped", "touched",
+        "unseen",
+    )  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -71,6 +92,12 @@ class Process:
         """Bit i: slot i has held an anonymous page since it was mapped."""
         self.advised = False
         """It has had advice about fork: some slots may be DONTFORK or WIPEONFORK."""
+        self.lazy = 0
+        """Bit i: the page of slot i was given up by MADV_FREE and not written since."""
+        self.swapped: dict[int, SwapEntry] = {}
+        """By slot: its page is in swap."""
+        self.unseen = False
+        """It is not born yet, and reclaim has worked on its pages meanwhile."""
 
     def pack(self) -> bytes:
         packed = self.packed
@@ -142,10 +169,11 @@ class ForkWaiter(EventWaiter):
 class RemoveWaiter(EventWaiter):
     """A task that drops the pages of [at, stop) when the event is read, then goes on with what is left of its range."""
 
-    __slots__ = ("at", "edges", "end", "hole", "process", "stop")
+    __slots__ = ("advice", "at", "edges", "end", "hole", "process", "stop")
 
-    def __init__(self, task: int, index: int, process: Process, at: int, end: int) -> None:
+    def __init__(self, task: int, index: int, process: Process, at: int, end: int, advice: int) -> None:
         super().__init__(task, index, [])
+        self.advice = advice
         self.process = process
         self.at = at
         self.stop = at

@@ -238,7 +238,7 @@ class Userfault(Memory):
     def _unregister_slot(self, process: Process, slot: int) -> None:
         row = process.row
         if row[slot] & REG_WP:
-            self._clear_wp(row, slot)
+            self._clear_wp(process, row, slot)
             self._stale.pop(process.number << SLOT_SHIFT | slot, None)
         row[slot] &= ~REGISTERED
         process.contexts[slot] = None
@@ -292,7 +292,7 @@ class Userfault(Memory):
             if protect:
                 self._protect_slot(process, slot, word)
             else:
-                self._clear_wp(row, slot)
+                self._clear_wp(process, row, slot)
             if self._stale:
                 self._forget(process, slot, slot + 1)
         return DONE
@@ -309,7 +309,7 @@ class Userfault(Memory):
         return True
 
     def _protect_slot(self, process: Process, slot: int, word: int) -> None:
-        if word & PRESENT:
+        if word & PRESENT or slot in process.swapped:
             process.row[slot] = word | UFFD_WP
             return
         if word & GUARD:
@@ -342,7 +342,7 @@ class Userfault(Memory):
             self._rule = rules.COPY_WP
             bits |= UFFD_WP
         slot = start
-        while slot < start + pages and not row[slot] & PRESENT:
+        while slot < start + pages and not row[slot] & PRESENT and slot not in process.swapped:
             if row[slot] & GUARD and not self._fills_guard(slot - start):
                 break
             row[slot] = row[slot] & VMA_BITS | bits
@@ -370,7 +370,7 @@ class Userfault(Memory):
         row = process.row
         self._rule = rules.ZEROPAGE
         slot = start
-        while slot < start + pages and not row[slot] & (PRESENT | GUARD):
+        while slot < start + pages and not row[slot] & (PRESENT | GUARD) and slot not in process.swapped:
             if row[slot] & UFFD_WP and self._stops_at_marker(slot - start):
                 break
             row[slot] = row[slot] & VMA_BITS | PRESENT

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from faultline.program.codec import Operation, decode, process_of, task_byte
 from faultline.program.model import (
     CLOSE,
+    COLD,
     COPY,
     COPY_DONTWAKE,
     COPY_WP,
@@ -31,6 +32,7 @@ from faultline.program.model import (
     DONTFORK,
     DONTNEED,
     DONTUNMAP,
+    DROP_SWAP_CACHE,
     EVENT,
     EVENT_FORK,
     EVENT_REMAP,
@@ -39,6 +41,7 @@ from faultline.program.model import (
     EXIT,
     FAIL,
     FORK,
+    FREE,
     GUARD,
     GUEST_READ,
     GUEST_WRITE,
@@ -57,6 +60,7 @@ from faultline.program.model import (
     MUNMAP,
     NONE,
     OPEN,
+    PAGEOUT,
     PIN,
     PIN_FAST,
     PIN_FOR_WRITE,
@@ -75,6 +79,8 @@ from faultline.program.model import (
     RW,
     SCAN,
     SIGBUS,
+    SWAP_OUT,
+    SWAPOFF,
     UNGUARD,
     UNMERGEABLE,
     UNPIN,
@@ -624,6 +630,81 @@ def _migrate(model: Model, gene: bytes) -> list[Operation]:
     return ops
 
 
+def _swap_out(model: Model, gene: bytes) -> list[Operation]:
+    """Pages go to swap, mostly with data in them; often somebody then comes for them, or the swap cache is emptied."""
+    task, target = _task(model, gene), _range(model, gene)
+    process, slot = process_of(task), target[0]
+    ops = _map_first(model, task)
+    if not model.present[process] >> slot & 1 or gene[6] & 1:
+        ops.append((WRITE, task, slot, _value(gene)))
+    ops.append((SWAP_OUT, TASK_MONITOR, process, *target))
+    if gene[6] & 6 == 6:
+        ops.append((DROP_SWAP_CACHE, TASK_MONITOR))
+    if gene[6] & 8:
+        ops.append((READ, task, slot) if gene[6] & 16 else (WRITE, task, slot, _other_value(gene)))
+    return ops
+
+
+def _swap_protected(model: Model, gene: bytes) -> list[Operation]:
+    """A write-protected page goes to swap, or one in swap is protected; then comes what needs the protection kept."""
+    ops, handle, task, target = _protect(model, gene)
+    process, slot = process_of(task), target[0]
+    out: Operation = (SWAP_OUT, TASK_MONITOR, process, *target)
+    ops.insert(len(ops) - (gene[6] & 1), out)
+    if gene[6] & 2:
+        ops.append((SWAPOFF, TASK_MONITOR, gene[6] >> 7))
+    if gene[6] & 4:
+        ops.append((RESOLVE, TASK_MONITOR, handle, *target, 0))
+        if gene[6] & 8:
+            ops.append((FORK, task, model.free_process()))
+    return [*ops, (WRITE, task, slot, _other_value(gene))]
+
+
+def _swap_shared(model: Model, gene: bytes) -> list[Operation]:
+    """A page in swap, or back from it, is shared with a child; one of them writes, the other one looks.
+
+    In between the page may be write-protected and resolved: code that takes it for exclusive then shows itself.
+    """
+    if gene[7] & 1:
+        ops, handle, process = _uffd(model, gene, MODE_WP)
+        task = model.free_task(process)
+    else:
+        handle, task = 0, _task(model, gene)
+        ops, process = _map_first(model, task), process_of(task)
+    slot, child = _slot(model, gene), model.free_process()
+    write: Operation = (WRITE, task, slot, _value(gene))
+    fork: Operation = (FORK, task, child)
+    out: Operation = (SWAP_OUT, TASK_MONITOR, process, slot, 1)
+    ops += [write, fork, out] if gene[6] & 1 else [write, out, fork]
+    writer, other = (task, task_byte(child)) if gene[6] & 2 else (task_byte(child), task)
+    if gene[6] & 4 or gene[7] & 1:
+        ops.append((READ, writer, slot))
+    if gene[7] & 1:
+        ops += [(WP, TASK_MONITOR, handle, slot, 1), (RESOLVE, TASK_MONITOR, handle, slot, 1, 0)]
+    if gene[6] & 8:
+        ops.append((DROP_SWAP_CACHE, TASK_MONITOR))
+    return [*ops, (WRITE, writer, slot, _other_value(gene)), (READ, other, slot)]
+
+
+def _swapoff(model: Model, gene: bytes) -> list[Operation]:
+    return [(SWAPOFF, TASK_MONITOR, gene[6] & 1)]
+
+
+def _lazy_free(model: Model, gene: bytes) -> list[Operation]:
+    """Advice about data, mostly to give it up; often reclaim comes, or a write before it."""
+    task, target = _task(model, gene), _range(model, gene)
+    process, slot = process_of(task), target[0]
+    ops = _map_first(model, task)
+    if not model.present[process] >> slot & 1 or gene[6] & 1:
+        ops.append((WRITE, task, slot, _value(gene)))
+    ops.append((MADVISE, task, *target, (FREE, FREE, PAGEOUT, COLD)[gene[5] >> 6]))
+    if gene[6] & 2:
+        ops.append((WRITE, task, slot, _other_value(gene)) if gene[6] & 4 else (FORK, task, model.free_process()))
+    if gene[6] & 8:
+        ops.append((SWAP_OUT, TASK_MONITOR, process, *target))
+    return [*ops, (READ, task, slot)]
+
+
 def _attend(model: Model, gene: bytes) -> list[Operation]:
     """What the monitor does for a blocked task: reads the event, ends the cause."""
     handle, slot = list(model.blocked.values())[gene[2] % len(model.blocked)]
@@ -677,6 +758,11 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_outside, 4),
     (_migrate, 2),
     (_fail, 2),
+    (_swap_out, 3),
+    (_swap_protected, 2),
+    (_swap_shared, 2),
+    (_lazy_free, 1),
+    (_swapoff, 1),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2

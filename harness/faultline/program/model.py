@@ -50,6 +50,7 @@ PROCESS_READ, PROCESS_WRITE, MEM_READ, MEM_WRITE = map(
     _code, ("process-read", "process-write", "mem-read", "mem-write")
 )
 POPULATED, MIGRATE = map(_code, ("populate", "migrate"))
+SWAP_OUT, DROP_SWAP_CACHE, SWAPOFF = map(_code, ("swap-out", "drop-swap-cache", "swapoff"))
 
 NONE, R, RW = (PROT.words.index(word) for word in ("none", "r", "rw"))
 MREMAP, RESIZE, GUARD, UNGUARD = map(_code, ("mremap", "mremap-resize", "guard-install", "guard-remove"))
@@ -57,6 +58,7 @@ DONTNEED, MERGEABLE, UNMERGEABLE = (ADVICE.words.index(word) for word in ("dontn
 DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK = (
     ADVICE.words.index(word) for word in ("dontfork", "dofork", "wipeonfork", "keeponfork")
 )
+FREE, COLD, PAGEOUT = (ADVICE.words.index(word) for word in ("free", "cold", "pageout"))
 MODE_MISSING, MODE_WP = (_bit(REGISTER_MODE.words, word) for word in ("missing", "wp"))
 EVENT_FORK, WP_ASYNC, WP_UNPOPULATED, SIGBUS, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = (
     _bit(FEATURES.words, word)

@@ -81,9 +81,12 @@ PROT: Final = Kind("prot", Form.CHOICE, 3, words=("none", "r", "rw"), doc="PROT_
 ADVICE: Final = Kind(
     "advice",
     Form.CHOICE,
-    7,
-    words=("dontneed", "mergeable", "unmergeable", "dontfork", "dofork", "wipeonfork", "keeponfork"),
-    doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE, _DONTFORK, _DOFORK, _WIPEONFORK, _KEEPONFORK",
+    10,
+    words=(
+        "dontneed", "mergeable", "unmergeable", "dontfork", "dofork", "wipeonfork", "keeponfork",
+        "free", "cold", "pageout",
+    ),
+    doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE, _DONTFORK, _DOFORK, _WIPEONFORK, _KEEPONFORK, _FREE, _COLD, _PAGEOUT",
 )
 FEATURES: Final = Kind(
     "features",
@@ -101,6 +104,9 @@ FAULT: Final = Kind(
 )  # fmt: skip
 NTH: Final = Kind("nth", Form.NTH, 32, lo=1, doc="the how manieth, counted from 1")
 COPY_MODE: Final = Kind("copy-mode", Form.FLAGS, 4, words=("wp", "dontwake"), doc="UFFDIO_COPY_MODE_WP, _DONTWAKE")
+SWAP_DEVICE: Final = Kind(
+    "swap-device", Form.CHOICE, 2, words=("sync", "async"), doc="a device that is done at once, or later"
+)
 WAKE_MODE: Final = Kind("wake-mode", Form.FLAGS, 2, words=("dontwake",), doc="the ioctl's MODE_DONTWAKE")
 SIZE: Final = Kind("size", Form.VALUE, SLOTS, lo=1, doc="a number of pages; what reaches past the region's end is cut")
 REMAP_FLAGS: Final = Kind("remap-flags", Form.FLAGS, 2, words=("dontunmap",), doc="MREMAP_DONTUNMAP")
@@ -123,6 +129,7 @@ KINDS: Final = (
     *(SIZE, REMAP_FLAGS),
     *(PIN, PIN_FLAGS, UNPIN_MODE, POPULATE),
     *(FAULT, NTH),
+    SWAP_DEVICE,
 )
 
 
@@ -148,6 +155,7 @@ NEEDS: Final = (
     Need("populate", "MADV_POPULATE_READ and _WRITE (Linux 5.14)"),
     Need("process-vm", "process_vm_readv(2) and process_vm_writev(2) (CONFIG_CROSS_MEMORY_ATTACH)"),
     Need("migration", "page migration (CONFIG_MIGRATION)"),
+    Need("swap", "swap (CONFIG_SWAP)"),
 )
 NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
 
@@ -261,6 +269,18 @@ _ROWS: Final = [
          "Documentation/admin-guide/mm/ksm.rst"),
     ),
     # --- swap ---
+    *_family(
+        "swap", ("swap",),
+        ("swap-out", _M, (("process", PROCESS), *_RANGE), "reclaim, aimed at these pages",
+         "Reclaim tries to move the pages to swap, whoever maps them, and however often they are mapped.", "",
+         "Documentation/admin-guide/mm/concepts.rst, Reclaim"),
+        ("drop-swap-cache", _M, (), "reclaim, aimed at the swap cache",
+         "Pages that only the swap cache holds are given back.", "",
+         "Documentation/admin-guide/mm/concepts.rst, Reclaim"),
+        ("swapoff", _M, (("device", SWAP_DEVICE),), "swapoff(), then swapon()",
+         "Brings every page back from swap; then there is swap again, on a device of this kind. "
+         "Skipped while a task is blocked.", "", "swapoff(2)"),
+    ),
 
     # --- pins: pins, references, access from outside, migration ---
     *_family(

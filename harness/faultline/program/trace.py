@@ -55,7 +55,7 @@ class Skip(IntEnum):
     NO_PROCESS = 1
     """The acting or named process does not live."""
     BUSY = 2
-    """The task is still blocked in an earlier operation."""
+    """The task is still blocked in an earlier operation; for swapoff: some task is."""
     EXISTS = 3
     """The child process lives, or its number is taken by a fork still under way."""
     HANDLE_USED = 4

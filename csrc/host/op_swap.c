@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Swap: reclaim aimed at pages or at the swap cache, swapoff. */
+#include "host/ops.h"
+#include "host/swapdev.h"
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/swap.h>
+#include "internal.h"
+
+/* Takes the page off the LRU, as reclaim does, and puts it on the list. */
+static void isolate(struct page *page, struct list_head *list)
+{
+#ifdef FL_HAVE_FOLIO
+	struct folio *folio = page_folio(page);
+
+	if (!folio_try_get(folio))
+		return;
+	if (folio_isolate_lru(folio)) {
+		if (folio_test_unevictable(folio))
+			folio_putback_lru(folio);
+		else
+			list_add(&folio->lru, list);
+	}
+	folio_put(folio);
+#else
+	page = compound_head(page);
+	if (!get_page_unless_zero(page))
+		return;
+	if (!isolate_lru_page(page)) {
+		if (PageUnevictable(page))
+			putback_lru_page(page);
+		else
+			list_add(&page->lru, list);
+	}
+	put_page(page);
+#endif
+}
+
+/* The anonymous page that is mapped there, or NULL. */
+static struct page *anon_page_at(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma = find_vma(mm, addr);
+	struct page *page;
+	pte_t pte;
+
+	if (!vma || vma->vm_start > addr)
+		return NULL;
+	pte = __pte(fl_pte_value(mm, addr));
+	if (!pte_present(pte))
+		return NULL;
+	page = vm_normal_page(vma, addr, pte);
+	return page && PageAnon(page) ? page : NULL;
+}
+
+void fl_op_swap_out(struct fl_task *task, const unsigned char *v)
+{
+	struct mm_struct *mm = fl.process[v[0]].mm;
+	LIST_HEAD(list);
+
+	fl_swap_on(FL_SWAP_DEVICE_SYNC);
+	lru_add_drain_all();
+	mmap_read_lock(mm);
+	for (unsigned int i = 0; i < v[2]; i++) {
+		struct page *page = anon_page_at(mm, fl_slot_addr(v[1] + i));
+
+		if (page)
+			isolate(page, &list);
+	}
+	mmap_read_unlock(mm);
+	reclaim_pages(&list);
+	fl_done(task, 0);
+}
+
+/* On the LRU, in the swap cache, mapped by nobody. */
+static bool only_cached(struct page *page)
+{
+	if (!PageLRU(page) || PageTail(page) || atomic_read(&page->_mapcount) != -1)
+		return false;
+#ifdef FL_HAVE_FOLIO
+	return folio_test_swapcache(page_folio(page)) && !folio_mapped(page_folio(page));
+#else
+	return PageSwapCache(page) && !page_mapped(page);
+#endif
+}
+
+/* What only the swap cache holds, as reclaim finds it at its next pass over the LRU lists. */
+void fl_op_drop_swap_cache(struct fl_task *task, const unsigned char *v)
+{
+	LIST_HEAD(list);
+
+	lru_add_drain_all();
+	for (unsigned long i = 0; i < FL_ARENA_PAGES; i++)
+		if (only_cached(mem_map + i))
+			isolate(mem_map + i, &list);
+	reclaim_pages(&list);
+	fl_done(task, 0);
+}
+
+/* At the end of the program swap stays off. */
+void fl_op_swapoff(struct fl_task *task, const unsigned char *v)
+{
+	int err = fl_swap_is_on() ? fl_swap_off() : 0;
+
+	if (!err && fl.op >= 0)
+		err = fl_swap_on(v[0]);
+	fl_result(task, err);
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A swap device, and the block layer as far as swap needs it.
+ * keeps: a swap file on a solid-state disk with the header that mkswap writes; contents by sector; bios with their end_io;
+ * a device that is done before submit_bio() returns, or one that is done when whoever waits has gone to sleep, at the
+ * latest when the operation has ended; I/O errors.
+ * leaves out: plugging, merging, splitting, limits, accounting.  Requests are done in the order in which they came.
+ */
+#include "host/swapdev.h"
+#include "check/held.h"
+#include <linux/backing-dev.h>
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/dcache.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/swap.h>
+#include <linux/syscalls.h>
+
+#define DEVICE_PAGES	2048UL
+#define SECTORS		(PAGE_SIZE / 512)
+#define NEVER_WRITTEN	0xd7
+
+static FL_KEEP char *medium;
+static DECLARE_BITMAP(written, DEVICE_PAGES);
+
+static struct gendisk disk;
+static struct request_queue queue;
+static struct block_device bdev;
+static struct super_block super;
+static struct inode inode;
+static struct dentry dentry;
+static struct filename name;
+static bool is_on;
+
+struct bio *fl_swapdev_queue;
+static struct bio **queue_end = &fl_swapdev_queue;
+
+bool __weak fl_swap_fault(bool write)
+{
+	return false;
+}
+
+static void transfer_page(char *page, unsigned long at, bool write)
+{
+	if (write) {
+		memcpy(medium + at * PAGE_SIZE, page, PAGE_SIZE);
+		__set_bit(at, written);
+	} else if (test_bit(at, written)) {
+		memcpy(page, medium + at * PAGE_SIZE, PAGE_SIZE);
+	} else {
+		memset(page, NEVER_WRITTEN, PAGE_SIZE);
+	}
+}
+
+static void transfer(struct bio *bio)
+{
+	unsigned long at = bio->bi_iter.bi_sector / SECTORS;
+	bool write = op_is_write(bio_op(bio));
+
+	bio->bi_status = fl_swap_fault(write) ? BLK_STS_IOERR : BLK_STS_OK;
+	for (int i = 0; i < bio->bi_vcnt; i++) {
+		const struct bio_vec *vec = &bio->bi_io_vec[i];
+
+		for (unsigned int done = 0; done < vec->bv_len; done += PAGE_SIZE, at++) {
+			if (at >= DEVICE_PAGES)
+				fl_report(FL_KIND_KERNEL_BUG, NULL, "I/O beyond the end of the swap device");
+			if (bio->bi_status == BLK_STS_OK)
+				transfer_page(page_to_virt(vec->bv_page) + vec->bv_offset + done, at, write);
+		}
+	}
+}
+
+static bool is_sync(void)
+{
+	return disk.private_data;
+}
+
+/* A read holds the folio's lock, and whoever completes it lets go of it. */
+static const void *lock_of(struct bio *bio)
+{
+	return op_is_write(bio_op(bio)) ? NULL : &bio->bi_io_vec[0].bv_page->flags;
+}
+
+static void submit(struct bio *bio)
+{
+	if (is_sync()) {
+		transfer(bio);
+		bio_endio(bio);
+		return;
+	}
+	if (lock_of(bio))
+		fl_held_hand_over(lock_of(bio), FL_LOCK_FOLIO);
+	bio->bi_next = NULL;
+	*queue_end = bio;
+	queue_end = &bio->bi_next;
+}
+
+/* As the disk's interrupt does, on whatever CPU: nothing in it may sleep. */
+bool fl_swapdev_interrupt(void)
+{
+	struct bio *bio = fl_swapdev_queue;
+
+	if (!bio)
+		return false;
+	fl_swapdev_queue = NULL;
+	queue_end = &fl_swapdev_queue;
+	preempt_disable();
+	while (bio) {
+		struct bio *next = bio->bi_next;
+
+		if (lock_of(bio))
+			fl_held_add(lock_of(bio), FL_LOCK_FOLIO, __builtin_return_address(0));
+		transfer(bio);
+		bio_endio(bio);
+		bio = next;
+	}
+	preempt_enable();
+	return true;
+}
+
+#if FL_KVER >= 516
+void submit_bio(struct bio *bio) { submit(bio); }
+#else
+blk_qc_t submit_bio(struct bio *bio)
+{
+	submit(bio);
+	return BLK_QC_T_NONE;
+}
+#endif
+
+int submit_bio_wait(struct bio *bio)
+{
+	fl_check_sleep("submit_bio_wait()");
+	transfer(bio);
+	return blk_status_to_errno(bio->bi_status);
+}
+
+void bio_endio(struct bio *bio)
+{
+	if (bio->bi_end_io)
+		bio->bi_end_io(bio);
+}
+
+int blk_status_to_errno(blk_status_t status)
+{
+	return status == BLK_STS_OK ? 0 : -EIO;
+}
+
+static void init_bio(struct bio *bio, struct block_device *dev, struct bio_vec *table, unsigned int max)
+{
+	memset(bio, 0, sizeof(*bio));
+#if FL_KVER >= 512
+	bio->bi_bdev = dev;
+#endif
+	bio->bi_io_vec = table;
+	bio->bi_max_vecs = max;
+	atomic_set(&bio->__bi_remaining, 1);
+	atomic_set(&bio->__bi_cnt, 1);
+}
+
+static struct bio *alloc_bio(struct block_device *dev, unsigned int vecs, gfp_t gfp)
+{
+	struct bio *bio = kzalloc(sizeof(*bio) + vecs * sizeof(struct bio_vec), gfp);
+
+	if (bio)
+		init_bio(bio, dev, (struct bio_vec *)(bio + 1), vecs);
+	return bio;
+}
+
+#if FL_KVER >= 518
+void bio_init(struct bio *bio, struct block_device *dev, struct bio_vec *table, unsigned short max, blk_opf_t opf)
+{
+	init_bio(bio, dev, table, max);
+	bio->bi_opf = opf;
+}
+
+/* keeps: an allocation that cannot fail where it may sleep. */
+struct bio *bio_alloc_bioset(struct block_device *dev, unsigned short vecs, blk_opf_t opf, gfp_t gfp,
+			     struct bio_set *set)
+{
+	struct bio *bio = alloc_bio(dev, vecs, gfp | __GFP_NOFAIL);
+
+	bio->bi_opf = opf;
+	return bio;
+}
+#else
+void bio_init(struct bio *bio, struct bio_vec *table, unsigned short max)
+{
+	init_bio(bio, NULL, table, max);
+}
+
+struct bio *bio_alloc_bioset(gfp_t gfp, unsigned int vecs, struct bio_set *set)
+{
+	return alloc_bio(NULL, vecs, gfp | __GFP_NOFAIL);
+}
+
+/* leaves out: block cgroups. */
+void bio_associate_blkg(struct bio *bio) { }
+#endif
+
+void bio_put(struct bio *bio)
+{
+	if (atomic_dec_and_test(&bio->__bi_cnt))
+		kfree(bio);
+}
+
+static void add_page(struct bio *bio, struct page *page, unsigned int len, unsigned int offset)
+{
+	BUG_ON(bio->bi_vcnt == bio->bi_max_vecs);
+	bio->bi_io_vec[bio->bi_vcnt++] = (struct bio_vec){ .bv_page = page, .bv_len = len, .bv_offset = offset };
+	bio->bi_iter.bi_size += len;
+}
+
+int bio_add_page(struct bio *bio, struct page *page, unsigned int len, unsigned int offset)
+{
+	add_page(bio, page, len, offset);
+	return len;
+}
+
+void __bio_add_page(struct bio *bio, struct page *page, unsigned int len, unsigned int offset)
+{
+	add_page(bio, page, len, offset);
+}
+
+#ifdef FL_HAVE_FOLIO
+void bio_add_folio_nofail(struct bio *bio, struct folio *folio, size_t len, size_t offset)
+{
+	add_page(bio, &folio->page, len, offset);
+}
+#endif
+
+/*
+ * The file on it.
+ * keeps: what swapon() and swapoff() ask of a regular file: inode, dentry, page cache with the header, blocks in one piece.
+ * leaves out: paths, open flags.
+ */
+static void fill_header(char *page)
+{
+	union swap_header *header = (void *)page;
+
+	memset(page, 0, PAGE_SIZE);
+	header->info.version = 1;
+	header->info.last_page = DEVICE_PAGES - 1;
+	memcpy(header->magic.magic, "SWAPSPACE2", 10);
+}
+
+#ifdef FL_HAVE_FOLIO
+static int read_header(struct file *file, struct folio *folio)
+{
+	fill_header(page_to_virt(&folio->page));
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	return 0;
+}
+#else
+static int read_header(struct file *file, struct page *page)
+{
+	fill_header(page_to_virt(page));
+	SetPageUptodate(page);
+	unlock_page(page);
+	return 0;
+}
+#endif
+
+static int activate(struct swap_info_struct *si, struct file *file, sector_t *span)
+{
+	*span = si->pages;
+	return add_swap_extent(si, 0, si->max, 0);
+}
+
+static void deactivate(struct file *file) { }
+
+static const struct address_space_operations mapping_ops = {
+#ifdef FL_HAVE_FOLIO
+	.read_folio = read_header,
+#else
+	.readpage = read_header,
+#endif
+	.swap_activate = activate,
+	.swap_deactivate = deactivate,
+};
+
+static int release(struct inode *of, struct file *file)
+{
+	truncate_inode_pages(&inode.i_data, 0);
+	return 0;
+}
+
+static const struct file_operations file_ops = { .release = release };
+
+static void set_kind(int kind)
+{
+	disk.private_data = kind == FL_SWAP_DEVICE_SYNC ? &disk : NULL;
+#ifdef BLK_FEAT_SYNCHRONOUS
+	queue.limits.features = kind == FL_SWAP_DEVICE_SYNC ? BLK_FEAT_SYNCHRONOUS : 0;
+#else
+	__set_bit(QUEUE_FLAG_NONROT, &queue.queue_flags);
+#endif
+}
+
+static void init_objects(void)
+{
+	struct address_space *mapping = &inode.i_data;
+
+	if (!medium)
+		medium = fl_posix_map_arena(DEVICE_PAGES * PAGE_SIZE);
+	disk.queue = &queue;
+	bdev.bd_disk = &disk;
+#if FL_KVER >= 517
+	bdev.bd_queue = &queue;
+#endif
+	super.s_bdev = &bdev;
+	super.s_bdi = &noop_backing_dev_info;
+	init_rwsem(&inode.i_rwsem);
+	spin_lock_init(&inode.i_lock);
+	inode.i_mode = S_IFREG;
+	inode.i_sb = &super;
+	inode.i_size = DEVICE_PAGES * PAGE_SIZE;
+	inode.i_mapping = mapping;
+	xa_init_flags(&mapping->i_pages, XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
+	init_rwsem(&mapping->i_mmap_rwsem);
+	mapping->i_mmap = RB_ROOT_CACHED;
+	mapping->host = &inode;
+	mapping->a_ops = &mapping_ops;
+	mapping_set_gfp_mask(mapping, GFP_KERNEL);
+	dentry.d_inode = &inode;
+	dentry.d_parent = &dentry;
+	name.name = "/dev/swap";
+}
+
+struct file *file_open_name(struct filename *path, int flags, umode_t mode)
+{
+	struct file *file = fl_file_alloc(&file_ops, NULL);
+
+	if (IS_ERR(file))
+		return file;
+	file->f_inode = &inode;
+	file->f_mapping = &inode.i_data;
+	*(struct dentry **)&file->f_path.dentry = &dentry;
+	return file;
+}
+
+int filp_close(struct file *file, fl_owner_t id)
+{
+	fput(file);
+	return 0;
+}
+
+#if FL_KVER < 619
+struct filename *getname(const char __user *path) { return &name; }
+#else
+struct filename *getname_flags(const char __user *path, int flags) { return &name; }
+#endif
+void putname(struct filename *path) { }
+
+struct backing_dev_info noop_backing_dev_info;
+
+#if FL_KVER >= 516
+/* keeps: what has no inode, such as the swap cache, has no writeback of its own.  leaves out: block devices' inodes. */
+struct backing_dev_info *inode_to_bdi(struct inode *of)
+{
+	return of ? of->i_sb->s_bdi : &noop_backing_dev_info;
+}
+#endif
+
+/* leaves out: direct I/O on the file, so that none is under way. */
+void inode_dio_wait(struct inode *of) { }
+
+/* leaves out: eviction of inodes. */
+void inode_add_lru(struct inode *of) { }
+
+bool fl_swap_is_on(void)
+{
+	return is_on;
+}
+
+int fl_swap_on(int kind)
+{
+	int err;
+
+	if (is_on)
+		return 0;
+	if (!inode.i_sb)
+		init_objects();
+	set_kind(kind);
+	bitmap_zero(written, DEVICE_PAGES);
+	err = sys_swapon((const char __user *)FL_WINDOW_ARGS, 0);
+	is_on = !err;
+	return err;
+}
+
+int fl_swap_off(void)
+{
+	int err = sys_swapoff((const char __user *)FL_WINDOW_ARGS);
+
+	if (!err)
+		is_on = false;
+	return err;
+}

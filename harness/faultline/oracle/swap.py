@@ -1,0 +1,282 @@
+"""The rules of swap and reclaim.
+
+Reclaim may take what it likes of what it is given, so the oracle looks at what the backend reports: each mapping of a
+page it was given stays or becomes a swap entry.  Contents, protection and registration stay; a page in swap exists, so
+it is not missing.  Who comes back from swap may share the page with others who did, or have a copy.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from faultline.oracle import rules
+from faultline.oracle.memory import DONE, Memory, Outcome
+from faultline.oracle.state import (
+    ANON,
+    CONTENT,
+    EXCLUSIVE,
+    MERGEABLE,
+    PRESENT,
+    REG_MISSING,
+    REG_WP,
+    SLOT_MASK,
+    SLOT_SHIFT,
+    SWAP,
+    SWAP_ENTRIES,
+    UFFD_WP,
+    VMA_BITS,
+    Process,
+    SwapEntry,
+)
+from faultline.program.codec import Operation
+from faultline.program.ops import ADVICE, SLOTS
+from faultline.program.trace import Skip, Status
+
+_NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
+_BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
+_FREE, _COLD, _PAGEOUT = (ADVICE.words.index(word) for word in ("free", "cold", "pageout"))
+_DONE: Final = int(Status.DONE)
+_BLOCKED: Final = int(Status.BLOCKED)
+
+
+class Swap(Memory):
+    """The operations of reclaim, and the way into swap and back."""
+
+    _snapshots: bool
+    """The backend's trace, if there is one, has snapshots."""
+
+    # --- the operations ---
+
+    def _op_swap_out(self, op: Operation) -> Outcome:
+        _, _, number, start, pages = op
+        if not self._live >> number & 1:
+            self._rule = rules.SKIP_PROCESS
+            return _NO_PROCESS
+        process = self._processes[number]
+        assert process is not None
+        self._rule = rules.RECLAIM
+        self._reclaim(process, range(start, start + pages))
+        return DONE
+
+    def _op_swapoff(self, _: Operation) -> Outcome:
+        if self._blocked:
+            self._rule = rules.SKIP_SWAPOFF
+            return _BUSY
+        self._rule = rules.SWAPOFF
+        seen = self._saw(self._index)
+        fails = seen is not None and seen[0] == int(Status.ERROR)
+        for entry in list(self._swap):
+            slots = [self._slot_of(key) for key in entry.users]
+            slots.sort(key=lambda at: bool((self._seen_word(*at) or 0) & EXCLUSIVE))
+            for process, slot in slots:
+                if not fails or not (self._seen_word(process, slot) or 0) & SWAP:
+                    self._swap_in(process, slot)
+        return DONE
+
+    def _op_drop_swap_cache(self, _: Operation) -> Outcome:
+        self._rule = rules.DROP_SWAP_CACHE
+        return DONE
+
+    def _advise_pages(self, process: Process, slots: list[int], advice: int) -> bool:
+        if advice == _FREE:
+            self._rule = rules.LAZY_FREE
+            for slot in slots:
+                self._give_up(process, slot)
+        elif advice == _PAGEOUT:
+            self._rule = rules.RECLAIM
+            self._reclaim(process, slots)
+        elif advice == _COLD:
+            self._rule = rules.COLD
+        else:
+            return False
+        return True
+
+    # --- out ---
+
+    def _slot_of(self, key: int) -> tuple[Process, int]:
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        return process, key & SLOT_MASK
+
+    def _reclaim(self, process: Process, slots: range | list[int]) -> None:
+        """Of the pages of these slots, some mappings of each may have gone to swap."""
+        pages = {id(page): page for slot in slots if (page := process.pages[slot])}
+        for page in pages.values():
+            assert isinstance(page, list)
+            self._reclaim_page(page)
+
+    def _reclaim_page(self, page: list[int]) -> None:
+        entry: SwapEntry | None = None
+        before: int | None = None
+        for key in sorted(page, key=lambda key: not self._live >> (key >> SLOT_SHIFT) & 1):
+            process, slot = self._slot_of(key)
+            # a child that is not born yet cannot be seen: its mappings go where the last one went
+            if process in self._living:
+                before = self._seen_word(process, slot)
+            else:
+                process.unseen = True
+            seen = before
+            if seen is not None and seen & PRESENT:
+                continue
+            if seen is not None and not seen & SWAP and process.lazy >> slot & 1:
+                self._discard_lazy(process, slot)
+                continue
+            entry = entry or self._entry(page, process.row[slot] & CONTENT)
+            self._swap_out(process, slot, page, entry)
+
+    def _settle_child(self, child: Process) -> None:
+        for slot in range(SLOTS):
+            seen, page = self._seen_word(child, slot), child.pages[slot]
+            if seen is None:
+                return
+            if page and not seen & PRESENT and seen & SWAP:
+                assert isinstance(page, list)
+                self._swap_out(child, slot, page, self._entry(page, child.row[slot] & CONTENT))
+            elif slot in child.swapped and seen & PRESENT:
+                self._swap_in(child, slot)
+
+    def _entry(self, page: list[int], content: int) -> SwapEntry:
+        """The place of the page in swap."""
+        for entry in self._swap:
+            if entry.page is page:
+                return entry
+        entry = SwapEntry(content, page)
+        self._swap.append(entry)
+        return entry
+
+    def _swap_out(self, process: Process, slot: int, page: list[int], entry: SwapEntry) -> None:
+        key = process.number << SLOT_SHIFT | slot
+        process.pages[slot] = None
+        process.row[ANON] -= 1
+        self._leave(page, key)
+        process.row[slot] = process.row[slot] & ~(CONTENT | PRESENT | EXCLUSIVE) | SWAP
+        process.row[SWAP_ENTRIES] += 1
+        process.swapped[slot] = entry
+        process.packed = None
+        entry.users.append(key)
+
+    def _give_up(self, process: Process, slot: int) -> None:
+        """MADV_FREE for one slot: what is in swap is mostly discarded at once, what is in memory mostly later."""
+        seen = self._seen_word(process, slot)
+        if slot in process.swapped:
+            process.lazy |= 1 << slot
+            if seen is None or not seen & SWAP:
+                self._discard_lazy(process, slot)
+        elif process.pages[slot]:
+            process.lazy |= 1 << slot
+            if seen is not None and not seen & PRESENT:
+                self._discard_lazy(process, slot)
+
+    def _discard_lazy(self, process: Process, slot: int) -> None:
+        """The page is gone, and with it what protected it."""
+        self._also(rules.LAZY_FREE)
+        if process.row[slot] & UFFD_WP:
+            self._also(rules.DONTNEED_WP)
+        page = process.pages[slot]
+        if page is not None:
+            self._drop_page(process, slot, page)
+        else:
+            self._drop_swapped(process, slot)
+        process.row[slot] &= VMA_BITS
+        process.lazy &= ~(1 << slot)
+        process.packed = None
+
+    def _is_discarded(self, process: Process, slot: int, index: int) -> bool:
+        if self._snapshots:
+            return False
+        seen, word = self._saw(index), process.row[slot]
+        if seen is None:
+            return False
+        zeroes = seen[0] == _DONE and not seen[1] and word & CONTENT
+        missing = seen[0] == _BLOCKED and word & REG_MISSING and not (word & REG_WP and word & UFFD_WP)
+        if not zeroes and not missing:
+            return False
+        self._discard_lazy(process, slot)
+        return True
+
+    # --- back ---
+
+    def _drop_swapped(self, process: Process, slot: int) -> None:
+        if self._frames:
+            self._let_go(process, slot)
+        self._forget_entry(process, slot)
+
+    def _forget_entry(self, process: Process, slot: int) -> None:
+        entry = process.swapped.pop(slot)
+        entry.users.remove(process.number << SLOT_SHIFT | slot)
+        process.row[SWAP_ENTRIES] -= 1
+        process.packed = None
+        if not entry.users:
+            self._swap.remove(entry)
+
+    def _carry_swapped(self, process: Process, source: int, target: int) -> None:
+        entry = process.swapped[target] = process.swapped.pop(source)
+        base = process.number << SLOT_SHIFT
+        entry.users[entry.users.index(base | source)] = base | target
+
+    def _swap_in(self, process: Process, slot: int) -> int:
+        self._also(rules.SWAP_IN)
+        entry = process.swapped[slot]
+        self._forget_entry(process, slot)
+        word = process.row[slot] & ~SWAP | PRESENT | entry.content
+        process.row[ANON] += 1
+        page = self._page_for(entry, self._seen_word(process, slot))
+        process.pages[slot] = page
+        page.append(process.number << SLOT_SHIFT | slot)
+        if len(page) == 1:
+            word |= EXCLUSIVE
+        else:
+            self._unmark_exclusive(page[0])
+        process.row[slot] = word
+        return word
+
+    def _page_for(self, entry: SwapEntry, seen: int | None) -> list[int]:
+        """The page that a slot gets for what is in swap, by the word that the backend shows for the slot."""
+        page = self._cached_page(entry)
+        if seen is None or not seen & PRESENT:
+            return page
+        if seen & EXCLUSIVE:
+            return [] if page else page
+        if page or any(self._is_shared(*self._slot_of(key)) for key in entry.users):
+            return page
+        return self._merged_meanwhile(entry) or page
+
+    def _is_shared(self, process: Process, slot: int) -> bool:
+        seen = self._seen_word(process, slot)
+        return seen is not None and seen & (PRESENT | EXCLUSIVE) == PRESENT
+
+    def _merged_meanwhile(self, entry: SwapEntry) -> list[int] | None:
+        """A page of the same contents that KSM may have replaced by the one that the swap cache holds."""
+        found: list[list[int]] = []
+        for process in self._living:
+            for slot, page in enumerate(process.pages):
+                word = process.row[slot]
+                same = word & MERGEABLE and word & CONTENT == entry.content
+                if page and same and self._is_shared(process, slot):
+                    assert isinstance(page, list)
+                    found.append(page)
+        return min(found, key=len, default=None)
+
+    def _cached_page(self, entry: SwapEntry) -> list[int]:
+        """The page that the swap cache may hold for the entry; KSM may have put another in its place meanwhile."""
+        page = entry.page
+        if page:
+            process = self._processes[page[0] >> SLOT_SHIFT]
+            if process is None or process.pages[page[0] & SLOT_MASK] is not page:
+                page = entry.page = []
+        return page
+
+    def _unmark_exclusive(self, key: int) -> None:
+        process, slot = self._slot_of(key)
+        process.row[slot] &= ~EXCLUSIVE
+        process.packed = None
+
+    def _is_cached(self, page: list[int]) -> bool:
+        return any(entry.page is page for entry in self._swap)
+
+    def _inherit_swapped(self, parent: Process, child: Process) -> None:
+        for slot, entry in parent.swapped.items():
+            if not child.row[slot] & SWAP:
+                continue  # not for the child
+            child.swapped[slot] = entry
+            entry.users.append(child.number << SLOT_SHIFT | slot)
