@@ -6,7 +6,7 @@
 static const char *const kind_names[] = {
 	[FL_LOCK_SPIN] = "spinlock", [FL_LOCK_READ] = "rwlock (read)", [FL_LOCK_WRITE] = "rwlock (write)",
 	[FL_LOCK_RWSEM_READ] = "rwsem (read)", [FL_LOCK_RWSEM_WRITE] = "rwsem (write)", [FL_LOCK_MUTEX] = "mutex",
-	[FL_LOCK_FOLIO] = "folio lock",
+	[FL_LOCK_FOLIO] = "folio lock", [FL_LOCK_VMA] = "vma lock",
 };
 
 /* The lock's own name where it is a well-known one: nothing else about it is the same in every run. */
@@ -23,6 +23,8 @@ const char *fl_lock_name(const void *lock, int kind)
 	if ((kind == FL_LOCK_RWSEM_READ || kind == FL_LOCK_RWSEM_WRITE) && fl.cur->ts->mm &&
 	    lock == &fl.cur->ts->mm->mmap_lock)
 		return "mmap_lock";
+	if (!strcmp(fl_slab_name(lock), "vma_lock"))
+		return "vma lock";
 	if (kind == FL_LOCK_SPIN && virt_addr_valid(lock) && (unsigned long)lock >= fl_memmap_start &&
 	    (unsigned long)lock < fl_memmap_end)
 		return "page table lock";

@@ -25,13 +25,17 @@
 #define FL_HELD_MAX	48
 #define FL_RELEASED	16
 
+#if defined(CONFIG_PER_VMA_LOCK) && defined(FL_HAVE_LOCK_VMA_UNDER_RCU)
+#define FL_VMA_LOCKS	1
+#endif
+
 #define FL_ID_MONITOR	(FL_PROCESSES * FL_TASKS)
 #define FL_ID_KSMD	(FL_ID_MONITOR + 1)
 #define FL_ID_BOOT	(FL_ID_MONITOR + 2)
 #define FL_NTASKS	(FL_ID_MONITOR + 3)
 
 enum fl_lock_kind { FL_LOCK_SPIN, FL_LOCK_READ, FL_LOCK_WRITE, FL_LOCK_RWSEM_READ, FL_LOCK_RWSEM_WRITE, FL_LOCK_MUTEX,
-		    FL_LOCK_FOLIO };
+		    FL_LOCK_FOLIO, FL_LOCK_VMA };
 
 struct fl_held {
 	const void *lock;
@@ -139,6 +143,8 @@ void fl_page_free(struct page *page, unsigned int order);
 void fl_slab_init(void);
 void fl_slab_mark(void);
 void fl_slab_check(void);
+bool fl_slab_in_vma(const void *addr, unsigned long offset);
+const char *fl_slab_name(const void *addr);
 void fl_rcu_run(void);
 void fl_percpu_init(int cpus);
 void fl_files_init(void);
@@ -231,6 +237,8 @@ enum fl_canary_number {
 	FL_CANARY_KEEP_SPIN,
 	FL_CANARY_KEEP_MMAP_LOCK,
 	FL_CANARY_DOUBLE_UNLOCK,
+	FL_CANARY_KEEP_VMA_LOCK,
+	FL_CANARY_DOUBLE_VMA_UNLOCK,
 	FL_CANARY_WRONG_BYTE,
 	FL_CANARY_DROP_EVENT,
 	FL_CANARY_LOSE_UFFD_BIT,

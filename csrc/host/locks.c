@@ -265,6 +265,37 @@ void __sched mutex_unlock(struct mutex *lock)
 	wake_waiters(lock);
 }
 
+#if defined(FL_HAVE_VMA_REFCNT) && defined(CONFIG_PER_VMA_LOCK)
+/* The read lock of a vma, which is a reference (asm/atomic.h); waited for by the tree's own code. */
+static bool is_vma_lock(atomic_t *count)
+{
+	return fl_slab_in_vma(count, offsetof(struct vm_area_struct, vm_refcnt));
+}
+
+void fl_refcount_taken(atomic_t *count)
+{
+	if (is_vma_lock(count))
+		fl_held_add(count, FL_LOCK_VMA, IP);
+}
+
+/* A task that took no reference may drop the last one, the vma's own, under mmap_lock: it is being unmapped. */
+void fl_refcount_dropped(atomic_t *count, int was)
+{
+	struct vm_area_struct *vma;
+	struct fl_held *held;
+
+	if (!is_vma_lock(count))
+		return;
+	if (!fl_held_find(fl.cur, count)) {
+		vma = container_of((refcount_t *)count, struct vm_area_struct, vm_refcnt);
+		held = fl_held_find(fl.cur, &vma->vm_mm->mmap_lock);
+		if (held && held->kind == FL_LOCK_RWSEM_WRITE)
+			return;
+	}
+	fl_held_del(count, FL_LOCK_VMA, IP);
+}
+#endif
+
 /* The folio lock: taken and released by bit operations (asm/fl_bitlock.h), waited for by the tree's own code. */
 void fl_folio_locked(volatile unsigned long *flags, void *ip)
 {

@@ -58,7 +58,14 @@ static bool vma_allows(struct vm_area_struct *vma, bool write)
 	return vma->vm_flags & (write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC);
 }
 
-#ifdef CONFIG_PER_VMA_LOCK
+/* The fault was handled, and the lock it came with is given back. */
+#ifdef FL_HAVE_FAULT_COMPLETED
+#define FL_FAULT_UNLOCKED	(VM_FAULT_RETRY | VM_FAULT_COMPLETED)
+#else
+#define FL_FAULT_UNLOCKED	VM_FAULT_RETRY
+#endif
+
+#ifdef FL_VMA_LOCKS
 /* The fault under the vma's own lock.  False: to be done again under mmap_lock. */
 static bool fault_under_vma_lock(unsigned long addr, unsigned int *flags, vm_fault_t *fault)
 {
@@ -71,7 +78,9 @@ static bool fault_under_vma_lock(unsigned long addr, unsigned int *flags, vm_fau
 		return false;
 	}
 	*fault = handle_mm_fault(vma, addr, *flags | FAULT_FLAG_VMA_LOCK, NULL);
-	if (!(*fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+	if (!(*fault & FL_FAULT_UNLOCKED) && !fl_canary_is(KEEP_VMA_LOCK))
+		vma_end_read(vma);
+	if (fl_canary_is(DOUBLE_VMA_UNLOCK))
 		vma_end_read(vma);
 	if (*fault & VM_FAULT_RETRY) {
 		if (*fault & VM_FAULT_MAJOR)
@@ -80,12 +89,6 @@ static bool fault_under_vma_lock(unsigned long addr, unsigned int *flags, vm_fau
 	}
 	return true;
 }
-#endif
-
-#ifndef VM_FAULT_COMPLETED
-#define FL_FAULT_UNLOCKED	VM_FAULT_RETRY
-#else
-#define FL_FAULT_UNLOCKED	(VM_FAULT_RETRY | VM_FAULT_COMPLETED)
 #endif
 
 static int fault_under_mmap_lock(unsigned long addr, unsigned int flags, vm_fault_t *fault)
@@ -120,7 +123,7 @@ static int page_fault(unsigned long addr, bool write)
 	int sig = 0;
 
 	fl_counts.faults++;
-#ifdef CONFIG_PER_VMA_LOCK
+#ifdef FL_VMA_LOCKS
 	if (!fault_under_vma_lock(addr, &flags, &fault))
 #endif
 		sig = fault_under_mmap_lock(addr, flags, &fault);

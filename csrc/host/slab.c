@@ -38,6 +38,7 @@ static struct chunk *chunk_of[FL_ARENA_PAGES];
 static struct chunk *unused;
 static unsigned char large_order[FL_ARENA_PAGES];	/* order + 1 of a big kmalloc */
 static long large_live, large_at_mark;
+static struct kmem_cache *vma_cache;
 
 #ifdef FL_HAVE_KMEM_BUCKETS
 kmem_buckets kmalloc_caches[NR_KMALLOC_TYPES];
@@ -71,6 +72,8 @@ static struct kmem_cache *cache_create(const char *name, unsigned int size, unsi
 	cache->ctor = ctor;
 	cache->keep_state = ctor || (flags & SLAB_TYPESAFE_BY_RCU);
 	cache->last = &cache->chunks;
+	if (!strcmp(name, "vm_area_struct"))
+		vma_cache = cache;
 	return cache;
 }
 
@@ -267,6 +270,22 @@ void fl_slab_check(void)
 	if (unlikely(large_live != large_at_mark))
 		fl_report(FL_KIND_REFERENCE_LEAK, NULL, "%ld big allocations left over after teardown",
 			  large_live - large_at_mark);
+}
+
+/* Whether the address is `offset` bytes into a struct vm_area_struct. */
+bool fl_slab_in_vma(const void *addr, unsigned long offset)
+{
+	struct chunk *chunk = chunk_at(addr);
+
+	return chunk && chunk->cache == vma_cache && ((char *)addr - chunk->memory) % vma_cache->stride == offset;
+}
+
+/* The name of the cache that the address belongs to, empty if to none. */
+const char *fl_slab_name(const void *addr)
+{
+	struct chunk *chunk = chunk_at(addr);
+
+	return chunk ? chunk->cache->name : "";
 }
 
 /* The allocator's interface to the kernel, by version. */

@@ -9,6 +9,7 @@
 #include <linux/sched/debug.h>
 #include <linux/sched/wake_q.h>
 #include <linux/wait.h>
+#include <linux/rcuwait.h>
 #include <linux/rcupdate.h>
 #include <linux/user_namespace.h>
 
@@ -253,6 +254,22 @@ int default_wake_function(wait_queue_entry_t *entry, unsigned int mode, int flag
 {
 	return wake(entry->private, mode);
 }
+
+/* keeps: the one sleeper goes on; it looks at its condition itself. */
+int rcuwait_wake_up(struct rcuwait *wait)
+{
+	struct task_struct *ts = rcu_dereference_raw(wait->task);
+
+	return ts ? wake_up_process(ts) : 0;
+}
+
+#ifndef FL_HAVE_FINISH_RCUWAIT_INLINE
+void finish_rcuwait(struct rcuwait *wait)
+{
+	rcu_assign_pointer(wait->task, NULL);
+	__set_current_state(TASK_RUNNING);
+}
+#endif
 
 /* Sends the kill signal that exit_group() sends to the other tasks of the process. */
 void fl_task_kill(struct fl_task *task)

@@ -159,6 +159,8 @@ CANARIES = {
     "keep-spin": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 mprotect a0 r", FindingKind.SLEEP_IN_ATOMIC),
     "keep-mmap-lock": (KSM, FindingKind.LOCK_LEAK),
     "double-unlock": ("p0.0 mmap a0 rw\np0.0 munmap a0", FindingKind.UNLOCK_NOT_OWNER),
+    "keep-vma-lock": (STANDARD, FindingKind.LOCK_LEAK),
+    "double-vma-unlock": (STANDARD, FindingKind.UNLOCK_NOT_OWNER),
     "wrong-byte": (STANDARD, None),
     "drop-event": (STANDARD, None),
     "lose-uffd-bit": (PROTECT, None),

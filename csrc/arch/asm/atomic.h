@@ -49,6 +49,41 @@ FL_ATOMIC_ALL(atomic64, atomic64_t, s64)
 #define arch_atomic64_fetch_or arch_atomic64_fetch_or
 #define arch_atomic64_fetch_xor arch_atomic64_fetch_xor
 
+#if defined(FL_HAVE_VMA_REFCNT) && defined(CONFIG_PER_VMA_LOCK)
+/*
+ * The read lock of a vma is a reference on a counter in it.  The lock checker hears of every reference count here and
+ * knows those of vmas by their place.
+ */
+extern void fl_refcount_taken(atomic_t *count);
+extern void fl_refcount_dropped(atomic_t *count, int was);
+
+static __always_inline bool arch_atomic_try_cmpxchg_acquire(atomic_t *v, int *old, int new)
+{
+	int was = *(volatile int *)&v->counter;
+
+	if (was != *old) {
+		*old = was;
+		return false;
+	}
+	*(volatile int *)&v->counter = new;
+	if (new == was + 1)
+		fl_refcount_taken(v);
+	return true;
+}
+
+static __always_inline int arch_atomic_fetch_sub_release(int i, atomic_t *v)
+{
+	int was = *(volatile int *)&v->counter;
+
+	if (i == 1)
+		fl_refcount_dropped(v, was);
+	*(volatile int *)&v->counter = was - i;
+	return was;
+}
+#define arch_atomic_try_cmpxchg_acquire arch_atomic_try_cmpxchg_acquire
+#define arch_atomic_fetch_sub_release arch_atomic_fetch_sub_release
+#endif
+
 #if FL_KVER < 603
 #define arch_atomic_xchg(v, new)		arch_xchg(&(v)->counter, new)
 #define arch_atomic_cmpxchg(v, old, new)	arch_cmpxchg(&(v)->counter, old, new)

@@ -38,5 +38,6 @@ extern long strncpy_from_user(char *to, const char __user *from, long len);
 extern long strnlen_user(const char __user *s, long len);
 #define INLINE_COPY_FROM_USER
 #define INLINE_COPY_TO_USER
+#define INLINE_COPY_USER
 
 #endif
