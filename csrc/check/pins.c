@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What a device holds stays: references are there, no page is freed under it; a migration leaves no entry behind. */
 #include "host/pins.h"
+#include "host/tree.h"
 #include <linux/pgtable.h>
 #include <linux/swap.h>
-#include <linux/swapops.h>
 
 /* References that the handles hold on the page; a pin of a small page is GUP_PIN_COUNTING_BIAS of them. */
 static long held(const struct page *page)
@@ -45,7 +45,7 @@ void fl_check_migrated(void)
 		for (unsigned int slot = 0; fl.process[p].mm && slot < FL_SLOTS; slot++) {
 			pte_t pte = __pte(fl_pte_value(fl.process[p].mm, FL_REGION + slot * PAGE_SIZE));
 
-			if (!pte_none(pte) && !pte_present(pte) && unlikely(is_migration_entry(pte_to_swp_entry(pte))))
+			if (!pte_none(pte) && !pte_present(pte) && unlikely(fl_pte_is_migration(pte)))
 				fl_report(FL_KIND_KERNEL_BUG, NULL, "p%d a%u: a migration entry is left over", p, slot);
 		}
 }

@@ -4,6 +4,7 @@
  * it right, or reclaim and migration will miss a page later.
  */
 #include "host/host.h"
+#include "host/tree.h"
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
@@ -69,7 +70,7 @@ static bool rmap_finds(struct page *page, struct vm_area_struct *vma)
 
 static void check_page(int process, struct vm_area_struct *vma, unsigned long addr, struct page *page)
 {
-	if (!PageAnon(page) || PageKsm(page))
+	if (!PageAnon(page) || fl_page_is_ksm(page))
 		return;
 	if (unlikely(index_of(page) != linear_page_index(vma, addr)))
 		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the reverse map looks for the page %ld pages away", process,

@@ -5,6 +5,7 @@
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include <linux/slab.h>
+#include "internal.h"
 
 FL_KEEP int fl_canary_on;
 FL_KEEP bool fl_uffd_wp_keeps_write;
@@ -16,8 +17,6 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_KEEP_SPIN] = "keep-spin",
 	[FL_CANARY_KEEP_MMAP_LOCK] = "keep-mmap-lock",
 	[FL_CANARY_DOUBLE_UNLOCK] = "double-unlock",
-	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",
-	[FL_CANARY_DOUBLE_VMA_UNLOCK] = "double-vma-unlock",
 	[FL_CANARY_WRONG_BYTE] = "wrong-byte",
 	[FL_CANARY_DROP_EVENT] = "drop-event",
 	[FL_CANARY_LOSE_UFFD_BIT] = "lose-uffd-bit",
@@ -39,6 +38,10 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_PAGE_INDEX] = "page-index",
 	[FL_CANARY_ANON_VMA] = "anon-vma",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
+#ifdef FL_VMA_LOCKS
+	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",
+	[FL_CANARY_DOUBLE_VMA_UNLOCK] = "double-vma-unlock",
+#endif
 };
 
 int fl_canary(int number)

@@ -237,8 +237,6 @@ enum fl_canary_number {
 	FL_CANARY_KEEP_SPIN,
 	FL_CANARY_KEEP_MMAP_LOCK,
 	FL_CANARY_DOUBLE_UNLOCK,
-	FL_CANARY_KEEP_VMA_LOCK,
-	FL_CANARY_DOUBLE_VMA_UNLOCK,
 	FL_CANARY_WRONG_BYTE,
 	FL_CANARY_DROP_EVENT,
 	FL_CANARY_LOSE_UFFD_BIT,
@@ -260,6 +258,8 @@ enum fl_canary_number {
 	FL_CANARY_PAGE_INDEX,
 	FL_CANARY_ANON_VMA,
 	FL_CANARY_USE_AFTER_FREE,	/* seen by the asan variant alone */
+	FL_CANARY_KEEP_VMA_LOCK,	/* these two where the tree has such locks */
+	FL_CANARY_DOUBLE_VMA_UNLOCK,
 	FL_NR_CANARIES
 };
 extern int fl_canary_on;

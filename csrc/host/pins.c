@@ -6,6 +6,7 @@
  */
 #include "host/pins.h"
 #include <linux/migrate.h>
+#include <linux/mm_inline.h>
 #include <linux/ptrace.h>
 #include <linux/swap.h>
 #include <linux/xxhash.h>
@@ -113,12 +114,14 @@ static void isolate(struct mm_struct *mm, unsigned long addr, struct list_head *
 	page = compound_head(page);
 	get_page(page);
 #ifdef FL_HAVE_NEW_FOLIO_T
+#define PAGE_IS_FILE_LRU(page)	folio_is_file_lru(page_folio(page))
 	if (folio_isolate_lru(page_folio(page))) {
 #else
+#define PAGE_IS_FILE_LRU(page)	page_is_file_lru(page)
 	if (!isolate_lru_page(page)) {
 #endif
 		list_add_tail(&page->lru, list);
-		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + !!page_is_file_lru(page), thp_nr_pages(page));
+		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + !!PAGE_IS_FILE_LRU(page), compound_nr(page));
 	}
 	put_page(page);
 }

@@ -8,25 +8,12 @@
 #include <linux/swapops.h>
 #include <linux/userfaultfd_k.h>
 #include "host/trace.h"
+#include "host/tree.h"
 
 /* The byte that fills the page, or its first one with FL_BIT_MIXED. */
 static unsigned int content(const unsigned char *page)
 {
 	return page[0] | (fl_posix_is_uniform(page) ? 0 : FL_BIT_MIXED);
-}
-
-/* A write-protected page that is not there: a swap entry's bit or, where trees have them, a marker. */
-static bool absent_uffd_wp(pte_t pte)
-{
-	if (pte_swp_uffd_wp(pte))
-		return true;
-#if defined(FL_HAVE_SOFTLEAF)
-	return pte_is_uffd_wp_marker(pte);
-#elif defined(FL_HAVE_PTE_MARKER)
-	return is_pte_marker_entry(pte_to_swp_entry(pte)) && pte_marker_uffd_wp(pte);
-#else
-	return false;
-#endif
 }
 
 static unsigned int vma_bits(struct vm_area_struct *vma)
@@ -73,7 +60,7 @@ static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
 		return 0;
 	if (!pte_present(pte)) {
 		bits = FL_BIT_SWAP;
-		if (absent_uffd_wp(pte))
+		if (pte_swp_uffd_wp(pte) || fl_pte_is_uffd_wp_marker(pte))
 			bits |= FL_BIT_UFFD_WP;
 		if (is_guard(pte))
 			bits |= FL_BIT_GUARD;
@@ -173,19 +160,10 @@ void fl_put_sharing(struct fl_trace *trace)
 		first[seen[--nseen]] = 0;
 }
 
-static bool is_ksm(struct page *page)
-{
-#ifdef FL_HAVE_FOLIO_TEST_KSM
-	return folio_test_ksm(page_folio(page));
-#else
-	return PageKsm(page);
-#endif
-}
-
 static bool is_anon_exclusive(struct page *page)
 {
 #ifdef FL_HAVE_ANON_EXCLUSIVE
-	return PageAnon(page) && !is_ksm(page) && PageAnonExclusive(page);
+	return PageAnon(page) && !fl_page_is_ksm(page) && PageAnonExclusive(page);
 #else
 	return false;
 #endif
@@ -204,7 +182,7 @@ void fl_put_internals(struct fl_trace *trace)
 
 				word |= (atomic_read(&page->_mapcount) + 1) << 12 | (page_ref_count(page) & 0xff) << 20;
 				word |= is_anon_exclusive(page) ? 1U << 28 : 0;
-				word |= is_ksm(page) ? 1U << 29 : 0;
+				word |= fl_page_is_ksm(page) ? 1U << 29 : 0;
 			}
 			fl_put32(trace, word);
 		}
