@@ -744,12 +744,13 @@ class Memory:
     def _duplicate_zero(self, parent: Process, child: Process, slot: int, open_bits: list[OpenBits]) -> None:
         """The parent's zero page may or may not be in the child: kernels copy mappings with anonymous pages only."""
         child.pages[slot] = ZERO
-        if child.row[slot] & REG_WP:
+        if child.row[slot] & REG_WP and self._holds[versions.FORK_COPIES_WP]:
             return
+        bits = PRESENT | child.row[slot] & UFFD_WP
         if not self._extent(parent, slot) & parent.touched:
-            child.row[slot] &= ~PRESENT
+            child.row[slot] &= ~bits
             child.pages[slot] = None
-        open_bits.append((child.number << SLOT_SHIFT | slot, PRESENT, -1, rules.FORK_ZERO_PAGE))
+        open_bits.append((child.number << SLOT_SHIFT | slot, bits, -1, rules.FORK_ZERO_PAGE))
 
     @staticmethod
     def _extent(process: Process, slot: int) -> int:
@@ -842,9 +843,13 @@ class Memory:
             return
         waiter.queue[0][0].events.remove(waiter)
         for context, _ in waiter.queue:
-            context.changing -= 1
+            self._changed(context)
         if isinstance(waiter, ForkWaiter):
             self._discard(waiter.child)
+
+    def _changed(self, context: Context) -> None:
+        """One of the forks that the userfaultfd's page operations wait for is over."""
+        context.changing = context.changing - 1 if self._holds[versions.CHANGING_COUNTED] else 0
 
 
 assert PAGE_BITS & VMA_BITS == 0

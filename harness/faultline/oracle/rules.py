@@ -559,6 +559,22 @@ m uffd-register u0 a0 wp
 p0.0 write a0 =3
 """,
 )
+UNREGISTER_BIT: Final = _deviation(
+    "wp-survives-unregister",
+    "pagemap bit 57 means that the page is write-protected by userfaultfd.",
+    _BIT_57,
+    "Unregistering leaves the protection's bit on the pages.  Writes then pass, and go on passing without a message "
+    "after the range is registered for WP again.",
+    "5.10 (source: userfaultfd_unregister())",
+    """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 uffd-open u0
+m uffd-register u0 a0 wp
+m uffd-wp u0 a0
+m uffd-unregister u0 a0
+""",
+)
 FLUSHED_BIT: Final = _deviation(
     "wp-survives-flushed-fork",
     "pagemap bit 57 means that the page is write-protected by userfaultfd; the child's userfaultfd is gone with the "

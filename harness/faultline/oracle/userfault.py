@@ -32,6 +32,7 @@ from faultline.oracle.state import (
     SWAP,
     UFFD_WP,
     VMA_BITS,
+    WRITE,
     ZERO,
     Context,
     EventWaiter,
@@ -125,7 +126,7 @@ class Userfault(Memory):
         queue = waiter.queue
         context, _ = queue.pop(0)
         context.events.remove(waiter)
-        context.changing -= 1
+        self._changed(context)
         while queue:
             context, _ = queue[0]
             if self._is_left_out(waiter):
@@ -238,8 +239,11 @@ class Userfault(Memory):
     def _unregister_slot(self, process: Process, slot: int) -> None:
         row = process.row
         if row[slot] & REG_WP:
-            self._clear_wp(process, row, slot)
-            self._stale.pop(process.number << SLOT_SHIFT | slot, None)
+            if self._holds[versions.UNREGISTER_CLEARS]:
+                self._clear_wp(process, row, slot)
+                self._stale.pop(process.number << SLOT_SHIFT | slot, None)
+            else:
+                self._leave_stale(process, slot, rules.UNREGISTER_BIT)
         row[slot] &= ~REGISTERED
         process.contexts[slot] = None
         process.packed = None
@@ -340,7 +344,8 @@ class Userfault(Memory):
                 self._rule = rules.COPY_WP_MODE
                 return failed(errno.EINVAL, -errno.EINVAL)
             self._rule = rules.COPY_WP
-            bits |= UFFD_WP
+            if row[start] & WRITE or self._holds[versions.COPY_WP_READ_ONLY]:
+                bits |= UFFD_WP
         slot = start
         while slot < start + pages and not row[slot] & PRESENT and slot not in process.swapped:
             if row[slot] & GUARD and not self._fills_guard(slot - start):

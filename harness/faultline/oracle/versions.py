@@ -51,6 +51,26 @@ WP_ASYNC: Final = _difference(
     "feature-wp-async", (6, 7), "UFFD_FEATURE_WP_ASYNC is offered.",
     "UFFD_FEATURE_WP_ASYNC in " + _UAPI + " of 6.7, absent in 6.6",
 )
+CHANGING_COUNTED: Final = _difference(
+    "changing-counted", (5, 15),
+    "Page operations are EAGAIN until the last of several forks has had its event read, not only the first.",
+    "observed: tree 5.10 (mmap_changing is a flag), tree 6.1",
+)
+COPY_WP_READ_ONLY: Final = _difference(
+    "copy-wp-read-only", (5, 19),
+    "COPY_MODE_WP write-protects also in a mapping that is not writable.",
+    "ioctl_userfaultfd(2), UFFDIO_COPY_MODE_WP; observed: tree 5.10 (mcopy_atomic_pte()), tree 6.1",
+)
+FORK_COPIES_WP: Final = _difference(
+    "fork-copies-wp", (5, 19),
+    "The child has the zero pages of a range that is registered for write protection, with their protection.",
+    "observed: tree 5.10 (copy_page_range() leaves mappings without anonymous pages out), tree 6.1",
+)
+UNREGISTER_CLEARS: Final = _difference(
+    "unregister-clears", (6, 0),
+    "Unregistering clears the write protection of the pages.",
+    "ioctl_userfaultfd(2), UFFDIO_UNREGISTER; observed: tree 5.10 (userfaultfd_unregister()), tree 6.1",
+)
 EMPTY_RANGE: Final = _difference(
     "uffd-empty-range", (6, 3),
     "(Un)registering a range without a mapping is EINVAL also if no mapping lies above it, not ENOMEM.",
