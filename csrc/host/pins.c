@@ -102,11 +102,11 @@ static struct page *new_frame(struct page *page, unsigned long private)
 /* Takes the page that is mapped there off the LRU, as who migrates does; not if it is none of the LRU's. */
 static void isolate(struct mm_struct *mm, unsigned long addr, struct list_head *list)
 {
-	struct vm_area_struct *vma = vma_lookup(mm, addr);
+	struct vm_area_struct *vma = find_vma(mm, addr);
 	pte_t pte = __pte(fl_pte_value(mm, addr));
 	struct page *page;
 
-	if (!vma || !pte_present(pte))
+	if (!vma || vma->vm_start > addr || !pte_present(pte))
 		return;
 	page = vm_normal_page(vma, addr, pte);
 	if (!page)

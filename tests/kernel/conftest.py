@@ -1,4 +1,4 @@
-"""The base machine of the default tree, built once for all tests here."""
+"""The base machines: of the default tree, and of each tree that is supported and at hand."""
 
 from __future__ import annotations
 
@@ -11,17 +11,42 @@ import pytest
 from faultline.backend.machine import Machine
 from faultline.build import build
 from faultline.program.cheader import c_header
-from faultline.tree import DEFAULT_TREE, find_tree
+from faultline.tree import DEFAULT_TREE, SUPPORTED, find_tree
+from faultline.tree.cache import cache_dir
+
+_SPECS = [f"debian:{major}.{minor}" for major, minor in SUPPORTED]
+
+
+def library_of(spec: str) -> Path:
+    """The built base machine of a tree."""
+    return build(find_tree(spec), extra_headers={"ops.h": c_header()}).path
 
 
 @pytest.fixture(scope="session")
 def base_library() -> Path:
-    tree = find_tree(os.environ.get("FAULTLINE_TREE", DEFAULT_TREE))
-    return build(tree, extra_headers={"ops.h": c_header()}).path
+    return library_of(os.environ.get("FAULTLINE_TREE", DEFAULT_TREE))
 
 
 @pytest.fixture(scope="session")
 def machine(base_library: Path) -> Iterator[Machine]:
     made = Machine(base_library)
+    yield made
+    made.close()
+
+
+@pytest.fixture(
+    scope="session", params=[pytest.param(spec, marks=pytest.mark.xdist_group(spec)) for spec in _SPECS], ids=_SPECS
+)
+def any_library(request: pytest.FixtureRequest) -> Path:
+    """Of each supported tree that setup could fetch."""
+    spec: str = request.param
+    if not (cache_dir() / "trees" / f"linux-{spec.removeprefix('debian:')}").is_dir():
+        pytest.skip(f"{spec} was not fetched")
+    return library_of(spec)
+
+
+@pytest.fixture(scope="session")
+def any_machine(any_library: Path) -> Iterator[Machine]:
+    made = Machine(any_library)
     yield made
     made.close()

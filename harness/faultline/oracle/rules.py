@@ -546,7 +546,7 @@ REREGISTER_BIT: Final = _deviation(
     _BIT_57,
     "Registering a range again without WP leaves the bit on its pages.  Writes then pass, and go on passing without a "
     "message after the range is registered for WP again, with the bit still shown.",
-    "6.12 (source), 6.18 (live)",
+    "5.10, 6.1, 6.12 (source), 6.18 (live)",
     """\
 p0.0 mmap a0 rw
 p0.0 write a0 =1
@@ -581,7 +581,7 @@ FLUSHED_BIT: Final = _deviation(
     "flushed event.",
     _BIT_57 + "; userfaultfd(2), DESCRIPTION",
     "If the userfaultfd is closed while a fork event waits, the child is not registered but keeps the bit.",
-    "6.12 (source), 6.18 (live)",
+    "5.10, 6.1, 6.12 (source), 6.18 (live)",
     """\
 p0.0 mmap a0 rw
 p0.0 write a0 =1
@@ -597,7 +597,7 @@ KSM_BIT: Final = _deviation(
     "Writing to a write-protected page registered for that queues a message; KSM is transparent.",
     "userfaultfd(2), UFFDIO_REGISTER_MODE_WP; " + _ADMIN + "ksm.rst, Overview",
     "Replacing a page by a KSM page drops its write protection: bit 57 is gone and the next write passes unnoticed.",
-    "6.12 (source: replace_page()), 6.18 (live)",
+    "5.10, 6.1, 6.12 (source: replace_page()), 6.18 (live)",
     """\
 p0.0 mmap a0+2 rw
 p0.0 write a0 =7
