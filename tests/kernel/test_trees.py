@@ -73,7 +73,7 @@ def test_a_known_deviation_shows_on_the_trees_that_it_names(any_machine: Machine
     assert (deviation.id in expected.deviations) == ("{}.{}".format(*any_machine.version) in seen_in)
 
 
-@pytest.mark.parametrize("canary", CANARIES)
+@pytest.mark.parametrize("canary", sorted(CANARIES.keys() - {"endless-loop"}))  # that one is the watchdog's alone
 def test_a_canary_is_found(any_machine: Machine, canary: str) -> None:
     if canary in UNREACHED.get(any_machine.version, ()):
         pytest.skip("the tree does not walk into it")

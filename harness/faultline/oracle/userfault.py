@@ -130,7 +130,7 @@ class Userfault(Memory):
         while queue:
             context, _ = queue[0]
             if self._is_left_out(waiter):
-                context.changing -= 1
+                self._changed(context)
             elif not context.closed:
                 context.events.append(waiter)
                 return
