@@ -188,6 +188,14 @@ CANARIES = {
 }  # fmt: skip
 
 
+#: Where the tree has per-VMA locks.
+VMA_LOCK_CANARIES = {
+    "keep-vma-lock": (STANDARD, FindingKind.LOCK_LEAK),
+    "double-vma-unlock": (STANDARD, FindingKind.UNLOCK_NOT_OWNER),
+}
+CANARIES |= VMA_LOCK_CANARIES
+
+
 def test_every_canary_has_a_test(machine: Machine) -> None:
     assert set(CANARIES) | {"use-after-free"} >= set(machine.canaries()) - {"none"}
     assert set(CANARIES) - set(machine.canaries()) <= set(VMA_LOCK_CANARIES)
