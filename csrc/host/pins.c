@@ -88,11 +88,31 @@ bool ptrace_may_access(struct task_struct *task, unsigned int mode)
 
 /* A frame of the target's, as compaction takes one from its free list. */
 #ifdef FL_HAVE_NEW_FOLIO_T
+static bool take_off_lru(struct page *page)
+{
+	return folio_isolate_lru(page_folio(page));
+}
+
+static int is_file_lru(struct page *page)
+{
+	return folio_is_file_lru(page_folio(page));
+}
+
 static struct folio *new_frame(struct folio *folio, unsigned long private)
 {
 	return (struct folio *)fl_page_alloc(GFP_HIGHUSER_MOVABLE | __GFP_COMP, folio_order(folio));
 }
 #else
+static bool take_off_lru(struct page *page)
+{
+	return !isolate_lru_page(page);
+}
+
+static int is_file_lru(struct page *page)
+{
+	return page_is_file_lru(page);
+}
+
 static struct page *new_frame(struct page *page, unsigned long private)
 {
 	return fl_page_alloc(GFP_HIGHUSER_MOVABLE | __GFP_COMP, compound_order(page));
@@ -113,6 +133,7 @@ static void isolate(struct mm_struct *mm, unsigned long addr, struct list_head *
 		return;
 	page = compound_head(page);
 	get_page(page);
+<<<<<<< HEAD
 #ifdef FL_HAVE_NEW_FOLIO_T
 #define PAGE_IS_FILE_LRU(page)	folio_is_file_lru(page_folio(page))
 	if (folio_isolate_lru(page_folio(page))) {
@@ -122,6 +143,11 @@ static void isolate(struct mm_struct *mm, unsigned long addr, struct list_head *
 #endif
 		list_add_tail(&page->lru, list);
 		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + !!PAGE_IS_FILE_LRU(page), compound_nr(page));
+=======
+	if (take_off_lru(page)) {
+		list_add_tail(&page->lru, list);
+		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + is_file_lru(page), compound_nr(page));
+>>>>>>> f41efb4 (corpora: bugs 01, 04 and 05 put back)
 	}
 	put_page(page);
 }
