@@ -4,13 +4,6 @@
 #include "host/tree.h"
 #include <linux/pgtable.h>
 #include <linux/swap.h>
-<<<<<<< HEAD
-=======
-#include <linux/swapops.h>
-#ifdef FL_HAVE_SOFTLEAF
-#include <linux/leafops.h>
-#endif
->>>>>>> f41efb4 (corpora: bugs 01, 04 and 05 put back)
 
 /* References that the handles hold on the page; a pin of a small page is GUP_PIN_COUNTING_BIAS of them. */
 static long held(const struct page *page)
@@ -45,15 +38,6 @@ void fl_check_held_freed(const struct page *page)
 				fl_report(FL_KIND_USE_AFTER_FREE, NULL, "a page is freed while k%d holds it", k);
 }
 
-static bool is_migration(pte_t pte)
-{
-#ifdef FL_HAVE_SOFTLEAF
-	return softleaf_is_migration(softleaf_from_pte(pte));
-#else
-	return is_migration_entry(pte_to_swp_entry(pte));
-#endif
-}
-
 /* Documentation/mm/page_migration.rst: at the end every migration entry is a mapping again. */
 void fl_check_migrated(void)
 {
@@ -61,11 +45,7 @@ void fl_check_migrated(void)
 		for (unsigned int slot = 0; fl.process[p].mm && slot < FL_SLOTS; slot++) {
 			pte_t pte = __pte(fl_pte_value(fl.process[p].mm, FL_REGION + slot * PAGE_SIZE));
 
-<<<<<<< HEAD
 			if (!pte_none(pte) && !pte_present(pte) && unlikely(fl_pte_is_migration(pte)))
-=======
-			if (!pte_none(pte) && !pte_present(pte) && unlikely(is_migration(pte)))
->>>>>>> f41efb4 (corpora: bugs 01, 04 and 05 put back)
 				fl_report(FL_KIND_KERNEL_BUG, NULL, "p%d a%u: a migration entry is left over", p, slot);
 		}
 }

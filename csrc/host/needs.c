@@ -23,7 +23,9 @@ unsigned int fl_has(void)
 #ifdef FL_HAVE_GUARD_REGIONS
 	has |= 1 << FL_NEED_GUARD;
 #endif
+#ifdef FL_HAVE_ANON_EXCLUSIVE
 	has |= 1 << FL_NEED_DRIVER;
+#endif
 #ifdef MADV_POPULATE_READ
 	has |= 1 << FL_NEED_POPULATE;
 #endif

@@ -28,6 +28,10 @@ static long pin_pages(unsigned long addr, unsigned long n, unsigned int flags, s
 		mmap_read_unlock(current->mm);
 		return ret;
 	}
+#ifndef FL_HAVE_GUP_UNLOCKABLE
+	if (flags & FL_PIN_FLAGS_LONGTERM)	/* the other call must not be given FOLL_LONGTERM */
+		flags |= FL_PIN_FLAGS_FAST;
+#endif
 	if (flags & FL_PIN_FLAGS_FAST)
 		return pin_user_pages_fast(addr, n, gup, pages);
 	return pin_user_pages_unlocked(addr, n, pages, gup);

@@ -93,7 +93,7 @@ static bool take_off_lru(struct page *page)
 	return folio_isolate_lru(page_folio(page));
 }
 
-static int is_file_lru(struct page *page)
+static int is_of_file(struct page *page)
 {
 	return folio_is_file_lru(page_folio(page));
 }
@@ -108,7 +108,7 @@ static bool take_off_lru(struct page *page)
 	return !isolate_lru_page(page);
 }
 
-static int is_file_lru(struct page *page)
+static int is_of_file(struct page *page)
 {
 	return page_is_file_lru(page);
 }
@@ -133,21 +133,9 @@ static void isolate(struct mm_struct *mm, unsigned long addr, struct list_head *
 		return;
 	page = compound_head(page);
 	get_page(page);
-<<<<<<< HEAD
-#ifdef FL_HAVE_NEW_FOLIO_T
-#define PAGE_IS_FILE_LRU(page)	folio_is_file_lru(page_folio(page))
-	if (folio_isolate_lru(page_folio(page))) {
-#else
-#define PAGE_IS_FILE_LRU(page)	page_is_file_lru(page)
-	if (!isolate_lru_page(page)) {
-#endif
-		list_add_tail(&page->lru, list);
-		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + !!PAGE_IS_FILE_LRU(page), compound_nr(page));
-=======
 	if (take_off_lru(page)) {
 		list_add_tail(&page->lru, list);
-		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + is_file_lru(page), compound_nr(page));
->>>>>>> f41efb4 (corpora: bugs 01, 04 and 05 put back)
+		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + is_of_file(page), compound_nr(page));
 	}
 	put_page(page);
 }

@@ -176,7 +176,7 @@ class Pins(Memory):
         pin = self._pins[op[2]]
         assert pin is not None
         flags = op[5] if op[0] == _PIN else 0
-        self._waits = not flags & _LOCKED
+        self._waits = not flags & _LOCKED and (not flags & _LONGTERM or self._holds[versions.PIN_WAITS])
         while len(pin.holds) < op[4]:
             outcome = self._hold_next(op, index, process, pin, flags)
             if outcome is not None and outcome[0] == _BLOCKED:
@@ -369,6 +369,8 @@ class Pins(Memory):
         fault_in = self._fault_in if reads else self._fault_in_for_write
         for slot in range(start, op[2] + op[3]):
             word = process.row[slot]
+            if not word and not self._holds[versions.POPULATE_HOLE]:
+                continue
             if not word & need:
                 self._rule = rules.POPULATE_ERROR
                 return _EINVAL if word else _ENOMEM
@@ -377,6 +379,9 @@ class Pins(Memory):
                 self._also(rules.POPULATE_ERROR)
                 return outcome if outcome[0] == _BLOCKED else _EFAULT
         self._rule = rules.POPULATE_READ if reads else rules.POPULATE_WRITE
+        if not all(process.row[op[2] : op[2] + op[3]]):
+            self._rule = rules.POPULATE_ERROR
+            return _ENOMEM
         return DONE
 
     # --- migration ---

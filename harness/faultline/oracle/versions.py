@@ -90,6 +90,14 @@ PIN_EXCLUSIVE: Final = _difference(
     "pin-exclusive", (5, 19), "A page is exclusive to its process before it is pinned, also for reading.",
     "observed: live kernel 6.18; FAULT_FLAG_UNSHARE in include/linux/mm_types.h of 5.19",
 )
+PIN_WAITS: Final = _difference(
+    "pin-waits", (6, 3), "A long-term pin waits for a userfaultfd, and is not EFAULT.",
+    "observed: tree 6.1 (pin_user_pages_unlocked() warns of FOLL_LONGTERM), tree 6.12",
+)
+POPULATE_HOLE: Final = _difference(
+    "populate-hole", (6, 9), "Populating stops at a page that is not mapped, and does not pass over it.",
+    "madvise(2), MADV_POPULATE_READ; observed: tree 6.1 (madvise_populate()), tree 6.12",
+)
 PIN_ZERO: Final = _difference(
     "pin-zero", (6, 2), "A long-term pin for reading does not pin the zero page.",
     "Documentation/core-api/mm-api.rst, pin_user_pages(); mm/gup.c of 6.2",

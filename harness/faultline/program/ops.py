@@ -151,7 +151,7 @@ NEEDS: Final = (
     Need("fail", "failure injection (the built machine)"),
     Need("guest", "mmu notifiers (CONFIG_MMU_NOTIFIER)"),
     Need("guard", "guard regions (MADV_GUARD_INSTALL, Linux 6.13)"),
-    Need("driver", "a driver that pins pages"),
+    Need("driver", "a driver that pins pages, on a kernel on which pins are reliable (Linux 5.19)"),
     Need("populate", "MADV_POPULATE_READ and _WRITE (Linux 5.14)"),
     Need("process-vm", "process_vm_readv(2) and process_vm_writev(2) (CONFIG_CROSS_MEMORY_ATTACH)"),
     Need("migration", "page migration (CONFIG_MIGRATION)"),

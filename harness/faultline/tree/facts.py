@@ -71,6 +71,8 @@ FACTS: Final = (
     Fact("folio", ("include/linux/mm_types.h",), r"^struct folio \{"),
     Fact("guard-regions", ("include/uapi/asm-generic/mman-common.h",), r"^#define MADV_GUARD_INSTALL\b"),
     # pin_user_pages() also gave the vmas
+    # a long-term pin may give mmap_lock up and wait
+    Fact("gup-unlockable", ("mm/internal.h",), r"\bFOLL_UNLOCKABLE\b"),
     Fact("gup-vmas", ("include/linux/mm.h",), r"^long pin_user_pages\([^;]*\*\*vmas"),
     Fact("new-folio-t", ("include/linux/migrate.h",), r"new_folio_t\("),
     Fact("migrate-succeeded", ("include/linux/migrate.h",), r"migrate_pages\([^;]*int \*ret\w*"),
