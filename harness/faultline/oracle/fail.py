@@ -12,9 +12,10 @@ from typing import Final
 
 from faultline.oracle import rules
 from faultline.oracle.memory import Memory, Outcome
+from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import MERGEABLE
 from faultline.program.codec import Operation
-from faultline.program.ops import BY_NAME, OPS, PAGES, WAKE_MODE
+from faultline.program.ops import BY_NAME, OPS, PAGES, POPULATE, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
@@ -25,6 +26,16 @@ _NO_MEMORY: Final = frozenset((errno.ENOMEM,))
 _MAY_SAY_AGAIN: Final = frozenset(
     BY_NAME[name].code for name in ("madvise", "uffd-copy", "uffd-zeropage", "uffd-wp", "uffd-resolve")
 )
+#: What an operation says where others say that there is no memory.
+_SAYS: Final = {
+    BY_NAME[name].code: (error,)
+    for name, error in (
+        *(("mem-read", errno.EIO), ("mem-write", errno.EIO)),
+        *(("process-read", errno.EFAULT), ("process-write", errno.EFAULT)),
+    )
+}
+_POPULATE: Final = BY_NAME["populate"].code
+_READ: Final = POPULATE.lo + POPULATE.words.index("read")
 _MMAP, _MUNMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("mmap", "munmap", "madvise", "swapoff"))
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
@@ -42,17 +53,27 @@ class Fail(Memory):
         self._failing = True
         return _DONE
 
-    def _failed(self) -> Outcome | None:
+    def _failed(self, op: Operation) -> Outcome | None:
         """The backend's outcome of the present operation, if it says that there was no memory."""
         seen = self._saw(self._index)
-        if seen is None or seen[0] != _ERROR or seen[1] not in (errno.ENOMEM, errno.EAGAIN):
+        if seen is None:
             return None
-        return seen
+        if op[0] in HOLDING and seen[0] == _DONE[0] and 0 < seen[2] < op[4]:
+            return seen
+        says = _SAYS.get(op[0], (errno.ENOMEM, errno.EAGAIN))
+        return seen if seen[0] == _ERROR and seen[1] in says else None
 
     @staticmethod
     def _done_by_failed(op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
         """What a failed operation may have done: an operation that does the same, None for nothing; and whether the
         range stays mergeable as it was."""
+        if op[0] in HOLDING and seen[0] != _ERROR:
+            yield (*op[:4], seen[2], *op[5:]), False
+            return
+        if op[0] in HOLDING:
+            yield None, False
+            yield (_POPULATE, op[1], op[3], 1, _READ), False
+            return
         if seen[1] == errno.EAGAIN and op[0] not in _MAY_SAY_AGAIN:
             return
         yield None, False

@@ -179,7 +179,7 @@ class Oracle(Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
     def _record_of_failing(self, op: Operation, snapshots: bool) -> bytes:
         """The record of an operation in which a request for memory may fail: the one that the backend shows, of those
         that are allowed."""
-        seen = self._failed()
+        seen = self._failed(op)
         if seen is None:
             return self._record_of(op, self._outcome(op), snapshots)
         observed = self._observed
