@@ -68,8 +68,40 @@ static bool rmap_finds(struct page *page, struct vm_area_struct *vma)
 	return false;
 }
 
+/* As truncation walks: by the file's pages to each mapping of them. */
+static bool file_finds(struct address_space *mapping, unsigned long index, struct vm_area_struct *vma)
+{
+	struct vm_area_struct *other;
+
+	vma_interval_tree_foreach(other, &mapping->i_mmap, index, index)
+		if (other == vma)
+			return true;
+	return false;
+}
+
+static void check_file_page(int process, struct vm_area_struct *vma, unsigned long addr, struct page *page)
+{
+	struct address_space *mapping = vma->vm_file ? vma->vm_file->f_mapping : NULL;
+	unsigned long index = linear_page_index(vma, addr);
+
+	if (unlikely(!mapping || compound_head(page)->mapping != mapping || index_of(page) != index))
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the page is not, or no longer, page %lu of the file",
+			  process, slot_of(addr), index);
+	if (unlikely(xa_load(&mapping->i_pages, index) != compound_head(page)))
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the page cache does not hold the page", process,
+			  slot_of(addr));
+	if (unlikely(!file_finds(mapping, index, vma)))
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the file does not know of the mapping", process,
+			  slot_of(addr));
+	if (unlikely(page_ref_count(compound_head(page)) <= atomic_read(&page->_mapcount) + 1))
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the page cache has no reference to the page", process,
+			  slot_of(addr));
+}
+
 static void check_page(int process, struct vm_area_struct *vma, unsigned long addr, struct page *page)
 {
+	if (!PageAnon(page))
+		check_file_page(process, vma, addr, page);
 	if (!PageAnon(page) || fl_page_is_ksm(page))
 		return;
 	if (unlikely(index_of(page) != linear_page_index(vma, addr)))

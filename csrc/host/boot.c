@@ -5,12 +5,15 @@
 #include <linux/mmzone.h>
 #include <linux/radix-tree.h>
 #include <linux/rmap.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 #ifdef FL_HAVE_MAPLE_TREE
 #include <linux/maple_tree.h>
 #endif
+#include <linux/writeback.h>
 #include "internal.h"
 
 pgd_t swapper_pg_dir[PTRS_PER_PGD];
@@ -65,6 +68,9 @@ static void init_node(void)
 		struct zone *zone = &node->node_zones[i];
 
 		zone->zone_pgdat = node;
+		/* As much as nobody runs short of: no writer is throttled. */
+		if (!i)
+			zone_page_state_add(FL_ARENA_PAGES, zone, NR_FREE_PAGES);
 		spin_lock_init(&zone->lock);
 #if FL_KVER >= 514
 		zone->per_cpu_zonestats = alloc_percpu(struct per_cpu_zonestat);
@@ -103,6 +109,11 @@ static void init_kernel(void)
 	ptlock_cache_init();
 	anon_vma_init();
 	proc_caches_init();
+	wait_bit_init();
+	page_writeback_init();
+	fl_inode_boot();
+	shmem_init();
+	fl_store_boot();
 	fl_uffd_boot();
 	fl_ksm_boot();
 	fl_filemap_boot();

@@ -2,6 +2,7 @@
 /* Planted faults.  Each stands where the machine, or kernel code under it, could go wrong; tests see it found. */
 #include "host/host.h"
 #include <linux/mmap_lock.h>
+#include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include <linux/slab.h>
@@ -37,6 +38,10 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_VMA_ORDER] = "vma-order",
 	[FL_CANARY_PAGE_INDEX] = "page-index",
 	[FL_CANARY_ANON_VMA] = "anon-vma",
+	[FL_CANARY_FILE_PAGE] = "file-page",
+	[FL_CANARY_FILE_MAPPING] = "file-mapping",
+	[FL_CANARY_LEAK_INODE] = "leak-inode",
+	[FL_CANARY_LOSE_WRITEBACK] = "lose-writeback",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
 #ifdef FL_VMA_LOCKS
 	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",
@@ -97,6 +102,22 @@ static void spoil_vma(struct mm_struct *mm)
 	}
 }
 
+/* What a truncation or a split that goes wrong leaves behind: a page that is mapped but not cached, a lost mapping. */
+static void spoil_file(struct mm_struct *mm)
+{
+	struct vm_area_struct *vma;
+
+	fl_for_each_vma(vma, mm, FL_REGION, FL_REGION_END) {
+		struct address_space *mapping = vma->vm_file ? vma->vm_file->f_mapping : NULL;
+
+		if (mapping && fl_canary_is(FILE_PAGE))
+			xa_erase_irq(&mapping->i_pages, vma->vm_pgoff);
+		else if (mapping)
+			vma_interval_tree_remove(vma, &mapping->i_mmap);
+		break;
+	}
+}
+
 static void use_after_free(void)
 {
 	long *object = kmalloc(64, GFP_KERNEL);
@@ -113,6 +134,10 @@ void fl_canary_before(struct fl_task *task)
 	if (likely(!fl_canary_on) || task->what.code != FL_OP_READ)
 		return;
 	switch (fl_canary_on) {
+	case FL_CANARY_FILE_PAGE:
+	case FL_CANARY_FILE_MAPPING:
+		spoil_file(mm);
+		break;
 	case FL_CANARY_LEAK_PAGE:
 		fl_page_alloc(GFP_KERNEL, 0);
 		break;

@@ -4,6 +4,7 @@
 #include <linux/backing-dev.h>
 #include <linux/bio.h>
 #include <linux/cred.h>
+#include <linux/highuid.h>
 #include <linux/pid.h>
 #include <linux/pipe_fs_i.h>
 #include <linux/sched/task.h>
@@ -17,15 +18,18 @@
 /* Read by code that runs here: no memory is held back. */
 unsigned long totalreserve_pages;
 
+/* No block device, no namespace of users: nothing is equal to these. */
+struct super_block *blockdev_superblock;
+int overflowuid = DEFAULT_OVERFLOWUID, overflowgid = DEFAULT_OVERFLOWGID;
+
 /* Named by code that needs a service that is not built, so that a trap comes first. */
 struct workqueue_struct *bdi_wq, *system_wq, *system_percpu_wq;
 struct bio_set fs_bio_set;
 struct task_struct init_task;
 struct pid init_struct_pid;
 struct user_struct root_user;
-struct super_block *blockdev_superblock;
-struct backing_dev_info noop_backing_dev_info;
 const struct pipe_buf_operations page_cache_pipe_buf_ops, default_pipe_buf_ops;
 const struct file_operations simple_offset_dir_operations, simple_dir_operations;
+const struct file_operations def_blk_fops, def_chr_fops, pipefifo_fops;
 /* An opaque type: the address alone is used. */
 struct mnt_idmap { int unused; } nop_mnt_idmap;

@@ -86,6 +86,7 @@ struct fl_machine {
 	struct fl_task *cur;
 	struct fl_process process[FL_PROCESSES];
 	struct file *uffd[FL_UFFDS];
+	struct file *file[FL_FILES];
 	unsigned long runnable;		/* bit per task id: blocked, and woken since */
 	int lock_waiters;		/* tasks that wait for a sleeping lock */
 	bool ksm_used;
@@ -149,7 +150,14 @@ void fl_rcu_run(void);
 void fl_percpu_init(int cpus);
 void fl_files_init(void);
 struct file *fl_file_take(int fd);
+int fl_file_lend(struct file *file);
+void fl_files_release(void);
 struct file *fl_file_alloc(const struct file_operations *fops, void *private_data);
+struct dentry *fl_dentry_alloc(struct inode *inode);
+
+/* store.c */
+void fl_store_boot(void);
+struct file *fl_store_open(void);
 
 /* mmu.c */
 #define FL_MMU_WRITE	1
@@ -227,7 +235,7 @@ static inline void fl_uffd_boot(void) { }
 void fl_filemap_boot(void);
 void fl_swapfile_boot(void);
 void fl_workingset_boot(void);
-
+void fl_inode_boot(void);
 
 /* canary.c: a planted fault, for tests that a checker sees what it is there for */
 enum fl_canary_number {
@@ -257,6 +265,10 @@ enum fl_canary_number {
 	FL_CANARY_VMA_ORDER,
 	FL_CANARY_PAGE_INDEX,
 	FL_CANARY_ANON_VMA,
+	FL_CANARY_FILE_PAGE,
+	FL_CANARY_FILE_MAPPING,
+	FL_CANARY_LEAK_INODE,
+	FL_CANARY_LOSE_WRITEBACK,
 	FL_CANARY_USE_AFTER_FREE,	/* seen by the asan variant alone */
 	FL_CANARY_KEEP_VMA_LOCK,	/* these two where the tree has such locks */
 	FL_CANARY_DOUBLE_VMA_UNLOCK,

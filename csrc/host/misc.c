@@ -11,7 +11,11 @@
 #include <linux/security.h>
 #include <linux/smp.h>
 #include <linux/sysctl.h>
+#include <linux/timekeeping.h>
+#include <linux/timer.h>
+#include <linux/uaccess.h>
 #include <linux/user_namespace.h>
+#include <linux/uuid.h>
 #include <linux/workqueue.h>
 
 /* keeps: a process allowed everything, as root is.  leaves out: user namespaces. */
@@ -28,6 +32,7 @@ void exit_creds(struct task_struct *ts) { }
 
 /* leaves out: the passing of time. */
 unsigned long volatile jiffies = INITIAL_JIFFIES;
+void ktime_get_coarse_real_ts64(struct timespec64 *ts) { *ts = (struct timespec64){ .tv_sec = 1 }; }
 
 /* keeps: rounding up. */
 unsigned long __msecs_to_jiffies(const unsigned int msecs) { return DIV_ROUND_UP((unsigned long)msecs * HZ, 1000); }
@@ -36,6 +41,11 @@ unsigned long __msecs_to_jiffies(const unsigned int msecs) { return DIV_ROUND_UP
 u32 __get_random_u32_below(u32 ceil) { return 0; }
 u32 get_random_u32(void) { return 0x5eed; }
 u32 prandom_u32(void) { return 0x5eed; }
+
+void uuid_gen(uuid_t *uuid) { memset(uuid, 0x5e, sizeof(*uuid)); }
+
+/* leaves out: capabilities of files. */
+int cap_inode_need_killpriv(struct dentry *dentry) { return 0; }
 
 /* keeps: registration succeeds, and CPUs that are there are announced.  leaves out: device nodes, sysctls, hotplug. */
 int misc_register(struct miscdevice *misc) { return 0; }
@@ -65,7 +75,34 @@ bool queue_work_on(int cpu, struct workqueue_struct *wq, struct work_struct *wor
 	return true;
 }
 
+/* leaves out: timers, and work that waits for one: nothing is ever late. */
+void init_timer_key(struct timer_list *timer, void (*func)(struct timer_list *), unsigned int flags, const char *name,
+		    struct lock_class_key *key)
+{
+	timer->entry.pprev = NULL;
+	timer->function = func;
+	timer->flags = flags;
+}
+
+int mod_timer(struct timer_list *timer, unsigned long expires) { return 0; }
+
+bool queue_delayed_work_on(int cpu, struct workqueue_struct *wq, struct delayed_work *work, unsigned long delay)
+{
+	return true;
+}
+
 bool flush_work(struct work_struct *work) { return true; }
+
+long strnlen_user(const char __user *s, long len)
+{
+	char c = 1;
+	long n;
+
+	for (n = 0; n < len && c; n++)
+		if (fl_copy_from_user(&c, (unsigned long)s + n, 1))
+			return 0;
+	return n + !!c;
+}
 
 /* leaves out: buffer heads; there is no block device yet. */
 void invalidate_bh_lrus(void) { }

@@ -2,6 +2,7 @@
 /* What the kernel that was built has, of the needs that operations name. */
 #include "host/host.h"
 #include <linux/mman.h>
+#include <linux/userfaultfd.h>
 
 unsigned int fl_version(void)
 {
@@ -36,5 +37,11 @@ unsigned int fl_has(void)
 	has |= 1 << FL_NEED_FAIL;
 	if (IS_ENABLED(CONFIG_SWAP))
 		has |= 1 << FL_NEED_SWAP;
+	if (IS_ENABLED(CONFIG_SHMEM) && IS_ENABLED(CONFIG_TMPFS))
+		has |= 1 << FL_NEED_SHMEM;
+#ifdef UFFDIO_CONTINUE
+	if (IS_ENABLED(CONFIG_USERFAULTFD) && IS_ENABLED(CONFIG_HAVE_ARCH_USERFAULTFD_MINOR))
+		has |= 1 << FL_NEED_UFFD_MINOR;
+#endif
 	return has;
 }

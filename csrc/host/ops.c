@@ -9,7 +9,7 @@
 #include <linux/file.h>
 
 
-static const unsigned long prots[] = {
+const unsigned long fl_prots[] = {
 	[FL_PROT_NONE] = PROT_NONE, [FL_PROT_R] = PROT_READ, [FL_PROT_RW] = PROT_READ | PROT_WRITE,
 };
 
@@ -19,6 +19,7 @@ static const int advices[] = {
 	[FL_ADVICE_DOFORK] = MADV_DOFORK, [FL_ADVICE_WIPEONFORK] = MADV_WIPEONFORK,
 	[FL_ADVICE_KEEPONFORK] = MADV_KEEPONFORK,
 	[FL_ADVICE_FREE] = MADV_FREE, [FL_ADVICE_COLD] = MADV_COLD, [FL_ADVICE_PAGEOUT] = MADV_PAGEOUT,
+	[FL_ADVICE_REMOVE] = MADV_REMOVE,
 };
 
 void fl_signalled(struct fl_task *task, int sig)
@@ -29,7 +30,7 @@ void fl_signalled(struct fl_task *task, int sig)
 
 void fl_op_mmap(struct fl_task *task, const unsigned char *v)
 {
-	long ret = sys_mmap_pgoff(fl_slot_addr(v[0]), fl_pages_len(v[1]), prots[v[2]],
+	long ret = sys_mmap_pgoff(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_prots[v[2]],
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
 	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
@@ -42,7 +43,7 @@ void fl_op_munmap(struct fl_task *task, const unsigned char *v)
 
 void fl_op_mprotect(struct fl_task *task, const unsigned char *v)
 {
-	fl_result(task, sys_mprotect(fl_slot_addr(v[0]), fl_pages_len(v[1]), prots[v[2]]));
+	fl_result(task, sys_mprotect(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_prots[v[2]]));
 }
 
 void fl_op_madvise(struct fl_task *task, const unsigned char *v)
@@ -178,7 +179,8 @@ void fl_op_uffd_register(struct fl_task *task, const unsigned char *v)
 	reg->range.start = fl_slot_addr(v[1]);
 	reg->range.len = fl_pages_len(v[2]);
 	reg->mode = (v[3] & FL_REGISTER_MODE_MISSING ? UFFDIO_REGISTER_MODE_MISSING : 0) |
-		    (v[3] & FL_REGISTER_MODE_WP ? UFFDIO_REGISTER_MODE_WP : 0);
+		    (v[3] & FL_REGISTER_MODE_WP ? UFFDIO_REGISTER_MODE_WP : 0) |
+		    (v[3] & FL_REGISTER_MODE_MINOR ? 1ULL << 2 : 0);	/* UFFDIO_REGISTER_MODE_MINOR, which 5.10 lacks */
 	fl_result(task, fl_ioctl(fl.uffd[v[0]], UFFDIO_REGISTER));
 }
 

@@ -82,6 +82,18 @@ static int missing_operand(const struct fl_operation *op)
 		return fl.process[v[0]].mm || fl.process[v[0]].forking ? FL_SKIP_EXISTS : 0;
 	case FL_OP_UFFD_OPEN:
 		return fl.uffd[v[0]] ? FL_SKIP_HANDLE_USED : 0;
+	case FL_OP_FILE_OPEN:
+		return fl.file[v[0]] ? FL_SKIP_HANDLE_USED : 0;
+	case FL_OP_MMAP_FILE:
+		return fl.file[v[3]] ? 0 : FL_SKIP_NO_HANDLE;
+	case FL_OP_FILE_CLOSE:
+	case FL_OP_FILE_READ:
+	case FL_OP_FILE_WRITE:
+	case FL_OP_FILE_TRUNCATE:
+	case FL_OP_FILE_ALLOCATE:
+	case FL_OP_FILE_SYNC:
+	case FL_OP_FILE_DROP:
+		return fl.file[v[0]] ? 0 : FL_SKIP_NO_HANDLE;
 	case FL_OP_UFFD_READ:
 		if (!fl.uffd[v[0]])
 			return FL_SKIP_NO_HANDLE;
@@ -323,6 +335,12 @@ static void teardown(void)
 			fput(fl.uffd[u]);
 			fl.uffd[u] = NULL;
 		}
+	for (int f = 0; f < FL_FILES; f++)
+		if (fl.file[f]) {
+			fput(fl.file[f]);
+			fl.file[f] = NULL;
+		}
+	fl_files_release();
 	if (fl.ksm_used)
 		fl_ksm_cleanup();
 	fl.ksm_used = false;

@@ -348,6 +348,10 @@ CACHE_ALLOC_NODE(kmem_cache_alloc_node_noprof)
 CACHE_ALLOC_BULK(kmem_cache_alloc_bulk_noprof)
 void *__kmalloc_noprof(size_t size, gfp_t gfp) { return memory_alloc(size, gfp); }
 void *__kmalloc_large_noprof(size_t size, gfp_t gfp) { return big_alloc(size, gfp); }
+void *__kmalloc_cache_node_noprof(struct kmem_cache *cache, gfp_t gfp, int node, size_t size)
+{
+	return object_alloc(cache, gfp);
+}
 void *__kmalloc_cache_noprof(struct kmem_cache *cache, gfp_t gfp, size_t size) { return object_alloc(cache, gfp); }
 #else
 CACHE_ALLOC(kmem_cache_alloc)
@@ -357,6 +361,8 @@ CACHE_ALLOC_NODE(kmem_cache_alloc_node)
 #endif
 CACHE_ALLOC_BULK(kmem_cache_alloc_bulk)
 void *__kmalloc(size_t size, gfp_t gfp) { return memory_alloc(size, gfp); }
+void *__kmalloc_node(size_t size, gfp_t gfp, int node) { return memory_alloc(size, gfp); }
+void *kmalloc_node_trace(struct kmem_cache *cache, gfp_t gfp, int node, size_t size) { return object_alloc(cache, gfp); }
 void *kmalloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size) { return object_alloc(cache, gfp); }
 #endif
 

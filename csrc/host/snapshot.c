@@ -28,6 +28,10 @@ static unsigned int vma_bits(struct vm_area_struct *vma)
 		bits |= FL_BIT_REG_MISSING;
 	if (vma->vm_flags & VM_UFFD_WP)
 		bits |= FL_BIT_REG_WP;
+#ifdef VM_UFFD_MINOR
+	if (vma->vm_flags & VM_UFFD_MINOR)
+		bits |= FL_BIT_REG_MINOR;
+#endif
 	if (vma->vm_flags & VM_MERGEABLE)
 		bits |= FL_BIT_MERGEABLE;
 	if (vma->vm_flags & VM_DONTCOPY)

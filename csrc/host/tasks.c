@@ -97,6 +97,7 @@ static void task_loop(void *arg)
 		} else {
 			task->state = FL_TASK_IDLE;
 		}
+		fl_files_release();
 		fl_check_idle(task);
 		leave();
 	}
@@ -116,6 +117,7 @@ static void task_start(struct fl_task *task, int id, struct mm_struct *mm)
 	ts->pid = ts->tgid = 1000 + id;
 	refcount_set(&ts->usage, 1);
 	spin_lock_init(&ts->alloc_lock);
+	ts->nr_dirtied_pause = INT_MAX;
 	rcu_assign_pointer(ts->cred, &the_cred);
 	rcu_assign_pointer(ts->real_cred, &the_cred);
 	INIT_LIST_HEAD(&ts->pending.list);

@@ -151,8 +151,26 @@ def test_a_trace_is_the_same_in_another_process(machine: Machine, base_library: 
     assert done.stdout == machine.run(wire, internals=True)
 
 
+#: A file with a store is written through a mapping, written back, dropped from the cache, and read in again.
+STORED = """
+p0.0 file-open f0 tmpfile @2
+p0.0 mmap-file a0+2 rw f0 @0 shared
+p0.0 write a0 =5
+p0.0 file-sync f0
+p0.0 munmap a0+2
+p0.0 file-drop f0
+p0.0 file-read f0 @0
+"""
+
+#: Memory that is shared with a child.
+SHARED = "p0.0 mmap-shared a0+2 rw\np0.0 write a0 =1\np0.0 fork p1\np1.0 read a0"
+
 #: Each planted fault: the program that walks into it and the kind of the machine's finding; None: the oracle sees it.
 CANARIES = {
+    "file-page": (SHARED, FindingKind.COUNTER_DRIFT),
+    "file-mapping": (SHARED, FindingKind.COUNTER_DRIFT),
+    "leak-inode": (STORED, FindingKind.REFERENCE_LEAK),
+    "lose-writeback": (STORED, None),
     "skip-flush": (PROTECT, FindingKind.STALE_TLB),
     "leak-page": (STANDARD, FindingKind.REFERENCE_LEAK),
     "keep-spin": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 mprotect a0 r", FindingKind.SLEEP_IN_ATOMIC),

@@ -1136,6 +1136,237 @@ CASES = {
         m uffd-copy u0 a1 =7            -> done 1; 8: done 2
         m pin-read k1 a1                -> 7
     """,
+    "shared memory": """
+        p0.0 mmap-shared a1+2 rw        -> done
+        ? p0 a1 vma                     r w
+        ? p0 a1                         0
+        p0.0 write a1 =5                -> done
+        ? p0 a1                         5 present file exclusive
+        ? p0 anon                       0
+        ? p0 files                      1
+        p0.0 fork p1                    -> done
+        p1.0 write a1 =6                -> done
+        ? p0 a1                         6 present file
+        ? p1 a1                         6 present file
+        p0.0 read a1                    -> 6
+        p0.0 write a2 =7                -> done
+        p1.0 read a2                    -> 7
+        p0.0 exit                       -> done
+        ? p1 a1                         6 present file exclusive
+    """,
+    "a file, shared and private": """
+        p0.0 mmap-file a0+2 rw f0 @0 shared     -> skipped no_handle
+        p0.0 file-open f0 memfd @2              -> done
+        p0.0 file-open f0 memfd @2              -> skipped handle_used
+        p0.0 mmap-file a0+2 rw f0 @0 shared     -> done
+        p0.0 mmap-file a20+3 rw f0 @0 private   -> done
+        p0.0 write a0 =1                        -> done
+        p0.0 read a20                           -> 1
+        ? p0 a20                                1 present file
+        p0.0 write a20 =2                       -> done
+        ? p0 a20                                2 present exclusive
+        ? p0 a0                                 1 present file exclusive
+        p0.0 file-read f0 @0                    -> 1
+        p0.0 file-write f0 @0 =3                -> done
+        ? p0 a0                                 3 present file exclusive
+        ? p0 a20                                2 present exclusive
+        p0.0 madvise a20 dontneed               -> done
+        p0.0 read a20                           -> 3
+        p0.0 read a22                           -> SIGBUS
+        p0.0 write a22 =1                       -> SIGBUS
+        p0.0 file-write f0 @2 =4                -> done
+        p0.0 read a22                           -> 4
+        p0.0 file-read f0 @3                    -> end
+        p0.0 file-close f0                      -> done
+        p0.0 file-read f0 @0                    -> skipped no_handle
+        p0.0 read a22                           -> 4
+    """,
+    "a file's end": """
+        p0.0 file-open f0 memfd @4
+        p0.0 mmap-file a0+4 rw f0 @0 shared
+        p0.0 mmap-file a20+4 rw f0 @0 private
+        p0.0 write a1 =1
+        p0.0 write a2 =2
+        p0.0 write a22 =3
+        p0.0 file-truncate f0 @2                -> done
+        ? p0 a1                                 1 present file exclusive
+        ? p0 a2                                 0
+        ? p0 a22                                0
+        ? p0 anon                               0
+        p0.0 read a2                            -> SIGBUS
+        p0.0 file-truncate f0 @4                -> done
+        p0.0 read a22                           -> 0
+        p0.0 read a2                            -> 0
+    """,
+    "holes": """
+        p0.0 file-open f0 memfd @4
+        p0.0 mmap-file a0+4 rw f0 @0 shared
+        p0.0 mmap-file a20+4 rw f0 @0 private
+        p0.0 write a0 =1
+        p0.0 write a1 =1
+        p0.0 write a20 =2
+        p0.0 read a21                           -> 1
+        p0.0 file-allocate f0 @0 @2 punch-hole  -> done
+        ? p0 a0                                 0
+        ? p0 a20                                2 present exclusive
+        ? p0 a21                                0
+        p0.0 file-read f0 @0                    -> 0
+        p0.0 read a21                           -> 0
+        p0.0 file-allocate f0 @2 @2 punch-hole  -> EINVAL
+        p0.0 file-allocate f0 @3 @6 keep-size   -> done
+        p0.0 file-read f0 @4                    -> end
+        p0.0 file-allocate f0 @3 @6 extend      -> done
+        p0.0 file-read f0 @5                    -> 0
+        p0.0 write a3 =4
+        p0.0 madvise a3 remove                  -> done
+        ? p0 a3                                 0
+        p0.0 read a3                            -> 0
+        p0.0 madvise a20 remove                 -> EACCES
+        p0.0 mmap a8 rw
+        p0.0 madvise a8 remove                  -> EINVAL
+    """,
+    "a file with a store": """
+        p0.0 file-open f0 tmpfile @3
+        p0.0 mmap-file a0+3 rw f0 @0 shared
+        p0.0 write a1 =1                        -> done
+        ? p0 a1                                 1 present file exclusive
+        p0.0 file-sync f0                       -> done
+        p0.0 write a1 =2                        -> done
+        p0.0 munmap a0+3
+        p0.0 file-drop f0                       -> done
+        p0.0 file-read f0 @1                    -> 2
+        p0.0 mmap-file a0+3 rw f0 @1 private
+        p0.0 write a0 =3
+        p0.0 file-read f0 @1                    -> 2
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+3 missing         -> EINVAL
+        m uffd-register u0 a0+3 wp              -> EINVAL
+        m uffd-unregister u0 a0+3               -> EINVAL
+        p0.0 uffd-open u1 wp-async
+        m uffd-register u1 a0+3 wp              -> done
+        m uffd-copy u1 a2 =1                    -> EINVAL -22
+        m uffd-continue u1 a2                   -> EINVAL -22
+        m uffd-wp u1 a0                         -> done
+        ? p0 a0                                 3 present wp exclusive
+        p0.0 write a0 =4                        -> done
+        ? p0 a0                                 4 present exclusive
+    """,
+    "files, and what others do with a mapping": """
+        p0.0 file-open f0 memfd @4
+        p0.0 mmap-file a0+2 r f0 @0 shared
+        p0.0 mmap-file a4+2 r f0 @0 private
+        m mem-write p0 a0 =1            -> EIO
+        m mem-write p0 a4 =2            -> done
+        p0.0 read a4                    -> 2
+        p0.0 read a0                    -> 0
+        p0.0 madvise a4+2 wipeonfork    -> EINVAL
+        p0.0 madvise a0+2 wipeonfork    -> EINVAL
+        p0.0 mremap a0+2 a8+3           -> done
+        ? p0 a8                         0 present file exclusive
+        p0.0 mprotect a8+3 rw
+        p0.0 write a9 =3                -> done
+        p0.0 write a10 =4               -> done
+        p0.0 file-read f0 @2            -> 4
+        p0.0 populate a4+2 read         -> done
+        p0.0 read a5                    -> 3
+        p0.0 madvise a4+2 free          -> EINVAL
+        p0.0 madvise a8+3 dontfork      -> done
+        p0.0 fork p1
+        ? p1 a8 vma                     unmapped
+        p1.0 read a5                    -> 3
+    """,
+    "pins of files": """
+        p0.0 file-open f0 memfd @4
+        p0.0 file-open f1 tmpfile @4
+        p0.0 mmap-file a0+2 rw f0 @0 shared
+        p0.0 mmap-file a4+2 rw f1 @0 shared
+        p0.0 mmap-file a8+2 rw f1 @0 private
+        p0.0 pin k0 a0 write,longterm   -> done 1
+        m pin-write k0 a0 =1
+        p0.0 read a0                    -> 1
+        p0.0 file-write f0 @0 =2
+        m pin-read k0 a0                -> 2
+        p0.0 pin k1 a4 write,longterm   -> EFAULT
+        p0.0 pin k1 a4 write            -> done 1
+        p0.0 pin k2 a8 longterm         -> done 1
+        ? p0 a8                         0 present exclusive
+        p0.0 write a8 =5
+        m pin-read k2 a8                -> 5
+        p0.0 file-truncate f0 @0
+        m pin-read k0 a0                -> 2
+        m unpin k0
+        m unpin k1
+        m unpin k2
+    """,
+    "missing pages of shared memory": """
+        p0.0 file-open f0 memfd @3
+        p0.0 mmap-file a0+4 rw f0 @0 shared
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+4 missing         -> done
+        p0.0 write a0 =1                        -> blocked fault
+        m uffd-read u0 u1                       -> fault write a0
+        m uffd-copy u0 a0 =7                    -> done 1; 4: done
+        ? p0 a0                                 1 present file exclusive
+        p0.0 file-write f0 @1 =2
+        p0.0 read a1                            -> 2
+        m uffd-copy u0 a1 =3                    -> EEXIST -17
+        m uffd-zeropage u0 a2+2                 -> EAGAIN 1
+        ? p0 a2                                 0 present file exclusive
+        p0.0 read a3                            -> SIGBUS
+        m uffd-copy u0 a3 =3                    -> EFAULT -14
+        p0.0 file-allocate f0 @0 @1 punch-hole
+        p0.0 read a0                            -> blocked fault
+    """,
+    "minor faults": """
+        p0.0 file-open f0 memfd @4
+        p0.0 mmap-file a0+6 rw f0 @0 shared
+        p0.0 mmap a8 rw
+        p0.0 uffd-open u0
+        m uffd-register u0 a8 minor             -> EINVAL
+        m uffd-register u0 a0+6 wp,minor        -> done
+        ? p0 a0 vma                             r w wp minor
+        p0.0 file-write f0 @0 =1
+        p0.0 file-write f0 @1 =2
+        p0.0 read a0                            -> blocked fault
+        p0.1 write a1 =3                        -> blocked fault
+        m uffd-read u0 u1                       -> fault minor a0
+        m uffd-read u0 u1                       -> fault write,minor a1
+        m uffd-continue u0 a0+2                 -> done 2; 8: 1; 9: done
+        ? p0 a0                                 1 present file exclusive
+        m uffd-continue u0 a0                   -> EEXIST -17
+        m uffd-continue u0 a2                   -> EFAULT -14
+        m uffd-continue u0 a5                   -> EINVAL -22
+        p0.0 write a2 =4                        -> done
+        p0.0 madvise a0 dontneed
+        m uffd-continue u0 a0 wp                -> done 1
+        ? p0 a0                                 1 present file wp exclusive
+        p0.0 write a0 =5                        -> blocked fault
+        m uffd-resolve u0 a0                    -> done; 19: done
+        m uffd-register u0 a8 missing           -> done
+        m uffd-continue u0 a8                   -> EINVAL -22
+        p0.0 file-open f1 memfd @4
+        p0.0 mmap-file a10+2 rw f1 @0 shared
+        m uffd-register u0 a10+2 missing,minor
+        m uffd-continue u0 a10 wp               -> EINVAL -22
+    """,
+    "write protection of shared memory": """
+        p0.0 file-open f0 memfd @4
+        p0.0 mmap-file a0+4 rw f0 @0 shared
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+4 wp              -> done
+        p0.0 write a0 =1
+        m uffd-wp u0 a0                         -> done
+        ? p0 a0                                 1 present file wp exclusive
+        p0.0 file-write f0 @0 =2
+        p0.0 write a0 =3                        -> blocked fault
+        m uffd-read u0 u1                       -> fault write,wp a0
+        m uffd-resolve u0 a0                    -> done; 7: done
+        p0.0 read a0                            -> 3
+        p0.0 mprotect a0+4 r
+        m uffd-wp u0 a0
+        p0.0 mprotect a0+4 rw
+        p0.0 write a0 =4                        -> blocked fault
+    """,
 }
 
 CHOICES = {
@@ -1346,5 +1577,36 @@ CHOICES = {
         p0.0 read a1                    -> 5
         p0.0 read a2                    -> 0
         p0.0 madvise a3+2 free          -> ENOMEM
+    """,
+    "what is mapped around": """
+        p0.0 file-open f0 memfd @4
+        p0.0 file-write f0 @1 =1
+        p0.0 mmap-file a0+4 rw f0 @0 shared
+        p0.0 read a0                            -> 0
+        p0.0 fork p1
+        p1.0 write a1 =2                        -> done
+        p0.0 read a1                            -> 2
+    """,
+    "write protection outlives a page of shared memory": """
+        p0.0 file-open f0 memfd @4
+        p0.0 mmap-file a0+4 rw f0 @0 shared
+        p0.0 uffd-open u0
+        m uffd-register u0 a0+4 wp
+        p0.0 write a0 =1
+        m uffd-wp u0 a0+2                       -> done
+        p0.0 madvise a0 dontneed                -> done
+        p0.0 read a0                            -> 1
+        ? p0 a0                                 1 present file wp exclusive
+        p0.0 write a0 =2                        -> blocked fault
+        p0.1 write a1 =2                        -> blocked fault
+    """,
+    "KSM passes shared memory by": """
+        p0.0 mmap-shared a0+2 rw
+        p0.0 write a0 =1
+        p0.0 write a1 =1
+        p0.0 madvise a0+2 mergeable             -> done
+        ? p0 a0 vma                             r w
+        m ksm-merge p0 a0+2
+        ? p0 a0                                 1 present file exclusive
     """,
 }

@@ -35,14 +35,15 @@ from faultline.program.trace import (
 )
 
 _PAGE_NAMES = {
-    Bit.PRESENT: "present", Bit.SWAP: "swap", Bit.UFFD_WP: "wp", Bit.EXCLUSIVE: "exclusive", Bit.GUARD: "guard"
+    Bit.PRESENT: "present", Bit.FILE: "file", Bit.SWAP: "swap", Bit.UFFD_WP: "wp", Bit.EXCLUSIVE: "exclusive",
+    Bit.GUARD: "guard",
 }
 _VMA_NAMES = {
-    Bit.READ: "r", Bit.WRITE: "w", Bit.REG_MISSING: "missing", Bit.REG_WP: "wp", Bit.MERGEABLE: "mergeable",
-    Bit.DONTFORK: "dontfork", Bit.WIPEONFORK: "wipeonfork",
+    Bit.READ: "r", Bit.WRITE: "w", Bit.REG_MISSING: "missing", Bit.REG_WP: "wp", Bit.REG_MINOR: "minor",
+    Bit.MERGEABLE: "mergeable", Bit.DONTFORK: "dontfork", Bit.WIPEONFORK: "wipeonfork",
 }
 _EVENTS = {0x12: "fault", 0x13: "fork", 0x14: "remap", 0x15: "remove", 0x16: "unmap"}
-_FAULT_FLAGS = {1: "write", 2: "wp"}
+_FAULT_FLAGS = {1: "write", 2: "wp", 4: "minor"}
 
 
 @dataclass
@@ -71,8 +72,8 @@ class Record:
             return " ".join(f"p{p}" for p in sorted(self.counters)) or "nobody"
         process, thing, *rest = what.split()
         p = int(process[1:])
-        if thing in ("anon", "swap"):
-            return str(self.counters[p][0 if thing == "anon" else 2])
+        if thing in ("anon", "files", "swap"):
+            return str(self.counters[p][("anon", "files", "swap").index(thing)])
         word = self.words[p, int(thing[1:])]
         if rest == ["shares"]:
             other = self.sharing[sorted(self.counters).index(p) * SLOTS + int(thing[1:])]
@@ -122,7 +123,9 @@ def _outcome(op: Operation, status: int, value: int, aux: int) -> str:
             text += f"+{aux >> 8} to a{aux & 0xFF}"
         elif event in ("remove", "unmap"):
             text += f"+{aux}"
-    if name in ("uffd-copy", "uffd-zeropage", "pin", "ref", "migrate") and aux:
+    if name == "file-read" and not aux and status == Status.DONE:
+        text = "end"
+    if name in ("uffd-copy", "uffd-zeropage", "uffd-continue", "pin", "ref", "migrate") and aux:
         text += f" {aux}"
     return text
 

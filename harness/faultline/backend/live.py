@@ -23,7 +23,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +34,10 @@ from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program import cheader
 from faultline.program.codec import Operation, process_of, task_of
 from faultline.program.ops import (
+    ALLOCATE,
     BY_NAME,
     COPY_MODE,
+    FILE_TYPE,
     NEED_NAMES,
     OP_SIZE,
     OPS,
@@ -97,7 +99,7 @@ _PAGEMAP_BITS: Final = (
     *((63, Bit.PRESENT), (62, Bit.SWAP), (61, Bit.FILE), (58, Bit.GUARD), (57, Bit.UFFD_WP), (56, Bit.EXCLUSIVE)),
 )
 _VM_FLAGS: Final = (
-    *(("um", Bit.REG_MISSING), ("uw", Bit.REG_WP), ("mg", Bit.MERGEABLE)),
+    *(("um", Bit.REG_MISSING), ("uw", Bit.REG_WP), ("ui", Bit.REG_MINOR), ("mg", Bit.MERGEABLE)),
     *(("dc", Bit.DONTFORK), ("wf", Bit.WIPEONFORK)),
 )
 
@@ -120,6 +122,11 @@ _WAKE: Final = _ioctl(2, 0x02, 16)
 _COPY: Final = _ioctl(3, 0x03, 40)
 _ZEROPAGE: Final = _ioctl(3, 0x04, 32)
 _WRITEPROTECT: Final = _ioctl(3, 0x06, 24)
+_CONTINUE: Final = _ioctl(3, 0x07, 32)
+
+#: A worker opens file n of a program as descriptor _FILE_FD + n of the monitor.
+_FILE_FD: Final = 700
+_FALLOCATE_MODES: Final = tuple({"extend": 0, "keep-size": 1, "punch-hole": 3}[word] for word in ALLOCATE.words)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_PIDFD_GETFD: Final = 438
@@ -168,6 +175,7 @@ def _build_worker(folder: Path) -> Path:
     (folder / "ops.h").write_text(cheader.c_header())
     worker = folder / "live_worker"
     command = ["gcc", "-O2", "-static", "-fno-stack-protector", f"-DREGION={_REGION}UL", f"-DPAGE_SIZE={_PAGE}"]
+    command.append(f"-DFILE_FD={_FILE_FD}")
     done = subprocess.run(
         [*command, f"-I{folder}", "-o", worker, _WORKER], stderr=subprocess.PIPE, text=True, check=False
     )
@@ -399,6 +407,7 @@ class _Run:
         self._uffds: dict[int, int] = {}
         self._pins: dict[int, tuple[int, int]] = {}
         """The first slot and the pages by handle."""
+        self._files: set[int] = set()
         self._blocked: dict[int, _Outstanding] = {}
 
     def trace(self) -> bytes:
@@ -417,7 +426,7 @@ class _Run:
             for process in self._live.values():
                 process.wait()
                 process.close()
-            for fd in self._uffds.values():
+            for fd in (*self._uffds.values(), *(_FILE_FD + file for file in self._files)):
                 os.close(fd)
             for pin in range(PINS):
                 self._backend.unreference(pin)
@@ -430,7 +439,9 @@ class _Run:
         before = dict(self._blocked)
         outcome = self._skip(op)
         if outcome is None:
-            if task == TASK_MONITOR:
+            if name.startswith("file-"):
+                outcome = self._file_operation(name, *op[2:])
+            elif task == TASK_MONITOR:
                 outcome = getattr(self, "_" + name.replace("-", "_"))(*op[2:])
             else:
                 outcome = self._by_task(index, op)
@@ -451,6 +462,7 @@ class _Run:
     def _skip(self, op: Operation) -> Outcome | None:
         name, task = OPS[op[0]].name, op[1]
         operands = dict(zip((n for n, _ in OPS[op[0]].operands), op[2:], strict=True))
+        handles: tuple[tuple[str, Container[int]], ...] = (("uffd", self._uffds), ("file", self._files))
         skip: Skip | None = None
         if task != TASK_MONITOR and process_of(task) not in self._live:
             skip = Skip.NO_PROCESS
@@ -466,7 +478,9 @@ class _Run:
             skip = self._pin_skip(name, operands)
         elif name == "uffd-open":
             skip = Skip.HANDLE_USED if operands["uffd"] in self._uffds else None
-        elif "uffd" in operands and operands["uffd"] not in self._uffds:
+        elif name == "file-open":
+            skip = Skip.HANDLE_USED if operands["file"] in self._files else None
+        elif any(kind in operands and operands[kind] not in there for kind, there in handles):
             skip = Skip.NO_HANDLE
         elif name == "uffd-read" and operands["child"] in self._uffds:
             skip = Skip.HANDLE_USED
@@ -592,6 +606,57 @@ class _Run:
     def _adopt(self, p: int) -> None:
         self._live[p] = _Process.of(self._alive.pop(p))
 
+    # --- files: it does not matter which process works on them ---
+
+    def _file_operation(self, name: str, file: int, *values: int) -> Outcome:
+        try:
+            return getattr(self, "_do_" + name.replace("-", "_"))(file, *values) or (Status.DONE, 0, 0)
+        except OSError as error:
+            return Status.ERROR, error.errno or errno.EIO, 0
+
+    def _do_file_open(self, file: int, kind: int, end: int) -> None:
+        if FILE_TYPE.words[kind] == "memfd":
+            fd = os.memfd_create("faultline", os.MFD_CLOEXEC)
+        else:
+            fd = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        os.dup2(fd, _FILE_FD + file, inheritable=False)
+        os.close(fd)
+        self._files.add(file)
+        os.ftruncate(_FILE_FD + file, end * _PAGE)
+
+    def _do_file_close(self, file: int) -> None:
+        os.close(_FILE_FD + file)
+        self._files.remove(file)
+
+    @staticmethod
+    def _do_file_read(file: int, page: int) -> Outcome:
+        data = os.pread(_FILE_FD + file, _PAGE, page * _PAGE)
+        if not data:
+            return Status.DONE, 0, 0
+        return Status.DONE, data[0] if data == data[:1] * _PAGE else VALUE_MIXED, 1
+
+    @staticmethod
+    def _do_file_write(file: int, page: int, value: int) -> None:
+        os.pwrite(_FILE_FD + file, bytes((value,)) * _PAGE, page * _PAGE)
+
+    @staticmethod
+    def _do_file_truncate(file: int, end: int) -> None:
+        os.ftruncate(_FILE_FD + file, end * _PAGE)
+
+    @staticmethod
+    def _do_file_allocate(file: int, page: int, end: int, mode: int) -> None:
+        offset, length = (ctypes.c_long(pages * _PAGE) for pages in (page, end - page))
+        if _libc.fallocate(_FILE_FD + file, _FALLOCATE_MODES[mode], offset, length):
+            raise OSError(ctypes.get_errno(), "fallocate")
+
+    @staticmethod
+    def _do_file_sync(file: int) -> None:
+        os.fsync(_FILE_FD + file)
+
+    @staticmethod
+    def _do_file_drop(file: int) -> None:
+        os.posix_fadvise(_FILE_FD + file, 0, 0, os.POSIX_FADV_DONTNEED)
+
     # --- the monitor's operations ---
 
     def _call(self, uffd: int, request: int, data: bytes) -> tuple[int, bytes]:
@@ -608,9 +673,8 @@ class _Run:
         return (Status.ERROR, error, 0) if error else (Status.DONE, 0, 0)
 
     def _uffd_register(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
-        modes = sum(1 << i for i in range(2) if mode >> i & 1)
-        assert REGISTER_MODE.words == ("missing", "wp")
-        return self._simple(uffd, _REGISTER, struct.pack("<QQQQ", _address(start), pages * _PAGE, modes, 0))
+        assert REGISTER_MODE.words == ("missing", "wp", "minor")
+        return self._simple(uffd, _REGISTER, struct.pack("<QQQQ", _address(start), pages * _PAGE, mode, 0))
 
     def _uffd_unregister(self, uffd: int, start: int, pages: int) -> Outcome:
         return self._simple(uffd, _UNREGISTER, struct.pack("<QQ", _address(start), pages * _PAGE))
@@ -645,6 +709,12 @@ class _Run:
     def _uffd_zeropage(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
         bits = 1 if mode & _flag(WAKE_MODE.words, "dontwake") else 0
         return self._fill(uffd, _ZEROPAGE, struct.pack("<QQQq", _address(start), pages * _PAGE, bits, 0))
+
+    def _uffd_continue(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
+        bits = (1 if mode & _flag(COPY_MODE.words, "dontwake") else 0) | (
+            2 if mode & _flag(COPY_MODE.words, "wp") else 0
+        )
+        return self._fill(uffd, _CONTINUE, struct.pack("<QQQq", _address(start), pages * _PAGE, bits, 0))
 
     def _uffd_read(self, uffd: int, child: int) -> Outcome:
         try:

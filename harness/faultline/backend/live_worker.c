@@ -55,7 +55,7 @@ struct result {
 	int process, task, kind, value;
 };
 
-static int result_fd;
+static int result_fd, monitor;
 static int command_fd[FL_PROCESSES][FL_TASKS + 1];
 static int pin_fd[FL_PINS];	/* pipes whose buffers hold the references of a handle */
 static int this_process;
@@ -120,8 +120,31 @@ static const int advices[] = {
 	[FL_ADVICE_DONTNEED] = MADV_DONTNEED, [FL_ADVICE_MERGEABLE] = MADV_MERGEABLE,
 	[FL_ADVICE_UNMERGEABLE] = MADV_UNMERGEABLE, [FL_ADVICE_DONTFORK] = MADV_DONTFORK,
 	[FL_ADVICE_DOFORK] = MADV_DOFORK, [FL_ADVICE_WIPEONFORK] = MADV_WIPEONFORK,
-	[FL_ADVICE_KEEPONFORK] = MADV_KEEPONFORK,
+	[FL_ADVICE_KEEPONFORK] = MADV_KEEPONFORK, [FL_ADVICE_REMOVE] = MADV_REMOVE,
 };
+
+static long map(const unsigned char *c, int flags, int fd, long offset)
+{
+	void *start = mmap(slot(c[1]), c[2] * PAGE_SIZE, protection(c[3]), flags | MAP_FIXED, fd, offset);
+
+	return start == MAP_FAILED ? -1 : 0;
+}
+
+/* The file is the monitor's, which every process can open by its number there. */
+static long map_file(const unsigned char *c)
+{
+	char path[64];
+	long r;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", monitor, FILE_FD + c[4]);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		die(path);
+	r = map(c, c[6] == FL_MAP_TYPE_SHARED ? MAP_SHARED : MAP_PRIVATE, fd, c[5] * PAGE_SIZE);
+	close(fd);
+	return r;
+}
 
 static int open_uffd(int features)
 {
@@ -229,8 +252,13 @@ static void run(int task, const unsigned char *c)
 	}
 	switch (c[0]) {
 	case FL_OP_MMAP:
-		r = mmap(slot(c[1]), length, protection(c[3]), MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-		    MAP_FAILED ? -1 : 0;
+		r = map(c, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		break;
+	case FL_OP_MMAP_SHARED:
+		r = map(c, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		break;
+	case FL_OP_MMAP_FILE:
+		r = map_file(c);
 		break;
 	case FL_OP_MUNMAP:
 		r = munmap(slot(c[1]), length);
@@ -323,6 +351,7 @@ int main(int argc, char **argv)
 	if (argc != 3 + FL_PROCESSES * (FL_TASKS + 1) + FL_PINS)
 		_exit(2);
 	result_fd = atoi(argv[2]);
+	monitor = getppid();
 	for (int i = 0; i < FL_PINS; i++)
 		pin_fd[i] = atoi(argv[argc - FL_PINS + i]);
 	for (int i = 3; i < argc - FL_PINS; i++)

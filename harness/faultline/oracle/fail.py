@@ -24,19 +24,23 @@ _NO_MEMORY: Final = frozenset((errno.ENOMEM,))
 #: madvise(2): EAGAIN, a kernel resource was temporarily unavailable.
 #: UFFDIO_COPY(2const): EAGAIN, only some pages were copied.
 _MAY_SAY_AGAIN: Final = frozenset(
-    BY_NAME[name].code for name in ("madvise", "uffd-copy", "uffd-zeropage", "uffd-wp", "uffd-resolve")
+    BY_NAME[name].code
+    for name in ("madvise", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-wp", "uffd-resolve")
 )
 #: What an operation says where others say that there is no memory.
 _SAYS: Final = {
-    BY_NAME[name].code: (error,)
-    for name, error in (
-        *(("mem-read", errno.EIO), ("mem-write", errno.EIO)),
-        *(("process-read", errno.EFAULT), ("process-write", errno.EFAULT)),
+    BY_NAME[name].code: errors
+    for name, errors in (
+        *(("mem-read", (errno.EIO,)), ("mem-write", (errno.EIO,))),
+        *(("process-read", (errno.EFAULT,)), ("process-write", (errno.EFAULT,))),
+        # memfd_create(2) knows ENOMEM; tmpfs, which has no room for an inode then, says ENOSPC.
+        *(("file-open", (errno.ENOMEM, errno.ENOSPC)), ("mmap-shared", (errno.ENOMEM, errno.ENOSPC))),
     )
 }
 _POPULATE: Final = BY_NAME["populate"].code
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
-_MMAP, _MUNMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("mmap", "munmap", "madvise", "swapoff"))
+_MUNMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "madvise", "swapoff"))
+_MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
 _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
@@ -79,10 +83,10 @@ class Fail(Memory):
         yield None, False
         if op[0] == _SWAPOFF:
             yield op, False
-        if op[0] == _MMAP:
+        if op[0] in _MAPS:
             yield (_MUNMAP, *op[1:4]), False
         at = _PAGES_AT.get(op[0])
-        if at is None or op[0] == _MMAP:
+        if at is None or op[0] in _MAPS:
             return
         wake = _WAKE_AT.get(op[0])
         for pages in range(1, op[at] + 1):

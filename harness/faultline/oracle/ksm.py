@@ -14,10 +14,12 @@ from faultline.oracle.memory import DONE, Memory
 from faultline.oracle.state import (
     CONTENT,
     EXCLUSIVE,
+    FILE,
     MERGEABLE,
     SLOT_MASK,
     SLOT_SHIFT,
     UFFD_WP,
+    FilePage,
     ForkWaiter,
     KsmPage,
     OpenBits,
@@ -69,7 +71,7 @@ class Ksm(Memory):
 
     @staticmethod
     def _scanned(process: Process, slot: int) -> bool:
-        return bool(process.pages[slot]) and bool(process.row[slot] & MERGEABLE)
+        return bool(process.pages[slot]) and process.row[slot] & (MERGEABLE | FILE) == MERGEABLE
 
     def _protected(self, process: Process) -> Iterator[OpenBits]:
         """The bits that merging with a page that the sharing map cannot name may drop."""
@@ -151,7 +153,7 @@ class Ksm(Memory):
         open_groups: list[int] = []
         for group in groups:
             pages = {id(page): page for page in map(self._page, group)}
-            bound = {id(self._page(key)) for key in group if not self._word(key) & MERGEABLE}
+            bound = {id(self._page(key)) for key in group if self._word(key) & (MERGEABLE | FILE) != MERGEABLE}
             if len(pages) == 1:
                 bound = set(pages)
             elif len(bound) > 1:
@@ -175,6 +177,8 @@ class Ksm(Memory):
                 self._tainted = True
         for group, page in zip(groups, kept, strict=True):
             mine = [key for key in group if self._page(key) is page]
+            if isinstance(page, FilePage) and len(mine) < len(group):
+                return None
             offered = isinstance(page, KsmPage) or any(self._word(key) & MERGEABLE for key in mine)
             if len(mine) < len(group) and not offered and page:
                 return None
@@ -189,6 +193,9 @@ class Ksm(Memory):
         old = {key: self._page(key) for group in groups for key in group}
         unseen = {id(page): [key for key in page if key not in old] for page in old.values()}
         for group, page in zip(groups, kept, strict=True):
+            if isinstance(page, FilePage):
+                unseen.pop(id(page))
+                continue
             merged = any(old[key] is not page for key in group)
             if merged:
                 self._lose_protection(group)

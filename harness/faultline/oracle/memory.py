@@ -14,6 +14,8 @@ from faultline.oracle.state import (
     CONTENT,
     DONTFORK,
     EXCLUSIVE,
+    FILE,
+    FILES,
     GUARD,
     MAPPED,
     MERGEABLE,
@@ -32,8 +34,10 @@ from faultline.oracle.state import (
     WIPEONFORK,
     WRITE,
     ZERO,
+    Backing,
     Context,
     EventWaiter,
+    FilePage,
     ForkWaiter,
     Frame,
     KsmPage,
@@ -64,6 +68,7 @@ _EVENT_UNMAP: Final = int(Event.UNMAP)
 #: Plain numbers: flags are put together on the hot path.
 MESSAGE_WRITE: Final = int(FaultFlag.WRITE)
 MESSAGE_WP: Final = int(FaultFlag.WP)
+MESSAGE_MINOR: Final = int(FaultFlag.MINOR)
 
 DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
 BLOCKED: Final[Outcome] = (int(Status.BLOCKED), int(Wait.FAULT), 0)
@@ -83,10 +88,13 @@ def failed(error: int, aux: int = 0) -> Outcome:
 
 _EINVAL: Final = failed(errno.EINVAL)
 ENOMEM: Final = failed(errno.ENOMEM)
-_PROT_BITS: Final = tuple({"none": MAPPED, "r": MAPPED | READ, "rw": MAPPED | READ | WRITE}[w] for w in PROT.words)
-_DONTNEED, _MERGEABLE, _UNMERGEABLE = (ADVICE.words.index(w) for w in ("dontneed", "mergeable", "unmergeable"))
+PROT_BITS: Final = tuple({"none": MAPPED, "r": MAPPED | READ, "rw": MAPPED | READ | WRITE}[w] for w in PROT.words)
+_DONTNEED, _MERGEABLE, _UNMERGEABLE, _REMOVE = (
+    ADVICE.words.index(w) for w in ("dontneed", "mergeable", "unmergeable", "remove")
+)
 #: Advice that drops pages, now or later.
-_DROPS: Final = (_DONTNEED, ADVICE.words.index("free"))
+_FREE: Final = ADVICE.words.index("free")
+_DROPS: Final = (_DONTNEED, _FREE)
 #: What the kernel must have to know an advice; other advices are always known.
 _ADVICE_NEEDS: Final = {_MERGEABLE: "ksm", _UNMERGEABLE: "ksm"}
 #: Advice about fork: the bits that it sets and clears, and its rule.
@@ -170,6 +178,52 @@ class Memory:
     _swap: list[SwapEntry]
     """The pages in swap that slots refer to."""
 
+    # --- files: see files.py ---
+
+    def _load_file(self, op: Operation, index: int, process: Process, slot: int) -> Outcome:
+        """A load from a slot of a file mapping that holds no page."""
+        raise NotImplementedError
+
+    def _prepare_store(self, op: Operation, index: int, process: Process, slot: int) -> Outcome | None:
+        """Puts a page into a slot of a file mapping for a store; None: the store goes on."""
+        raise NotImplementedError
+
+    def _store_file(self, process: Process, slot: int, value: int | None) -> Outcome:
+        """A store to a page of a file; without a value only what a store needs is done."""
+        raise NotImplementedError
+
+    def _duplicate_file(self, parent: Process, child: Process, slot: int, page: FilePage) -> None:
+        """The parent's page of a file may or may not be in the child."""
+        raise NotImplementedError
+
+    def _not_removable(self, process: Process, slot: int) -> Outcome | None:
+        """Why MADV_REMOVE cannot work on the slot."""
+        raise NotImplementedError
+
+    def _punch_backing(self, shown: list[Backing | None]) -> None:
+        """The file has holes where mappings showed it."""
+        raise NotImplementedError
+
+    def _punch_slots(self, process: Process, slots: list[int]) -> None:
+        """The file has holes where the slots show it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _maps_shared(process: Process, slot: int) -> bool:
+        backing = process.backing[slot] if process.backing is not None else None
+        return backing is not None and backing[2]
+
+    @staticmethod
+    def _continues(process: Process, slot: int) -> bool:
+        """Whether the slot and the next one may belong to one mapping, as far as files go."""
+        backing = process.backing
+        if backing is None:
+            return True
+        this, following = backing[slot], backing[slot + 1]
+        if this is None or following is None:
+            return this is following
+        return this[0] is following[0] and this[1] + 1 == following[1] and this[2] == following[2]
+
     # --- choices ---
 
     def _also(self, rule: int) -> None:
@@ -202,7 +256,7 @@ class Memory:
             self._let_go(process, slot)
         process.pages[slot] = None
         if page:
-            process.row[ANON] -= 1
+            process.row[FILES if isinstance(page, FilePage) else ANON] -= 1
             assert isinstance(page, list)
             self._leave(page, process.number << SLOT_SHIFT | slot)
 
@@ -260,6 +314,8 @@ class Memory:
                     self._drop_swapped(process, slot)
                 process.contexts[slot] = None
                 row[slot] = 0
+        if process.backing is not None:
+            process.backing[start:end] = [None] * (end - start)
         if self._stale:
             self._forget(process, start, end)
         process.touched &= ~self._mask(start, end)
@@ -329,7 +385,7 @@ class Memory:
         end = start + pages
         events = self._unmap_events(process, start, end)
         self._unmap(process, start, end)
-        process.row[start:end] = array("I", (_PROT_BITS[prot],)) * pages
+        process.row[start:end] = array("I", (PROT_BITS[prot],)) * pages
         process.edges &= ~self._mask(start + 1, end)
         self._rule = rules.MMAP
         return self._after_events(task, events) if events else DONE
@@ -358,7 +414,7 @@ class Memory:
                     self._also(rules.MPROTECT_BEFORE_HOLE)
                     self._cut(process, start, slot)
                 return ENOMEM
-            row[slot] = word & ~(READ | WRITE) | _PROT_BITS[prot]
+            row[slot] = word & ~(READ | WRITE) | PROT_BITS[prot]
         return DONE
 
     def _op_madvise(self, op: Operation) -> Outcome:
@@ -368,7 +424,11 @@ class Memory:
             return _EINVAL
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
-        if advice in _DROPS and self._events_asked & FEATURE_EVENT_REMOVE:
+        if advice == _REMOVE or (advice in _DROPS and self._events_asked & FEATURE_EVENT_REMOVE):
+            waiter = RemoveWaiter(task, self._index, process, start, start + pages, advice)
+            waiter.punches = advice == _REMOVE
+            return self._remove(waiter)
+        if advice == _FREE and process.backing is not None:
             return self._remove(RemoveWaiter(task, self._index, process, start, start + pages, advice))
         slots = [slot for slot in range(start, start + pages) if process.row[slot]]
         process.packed = None
@@ -376,7 +436,9 @@ class Memory:
             self._dontneed(process, slots)
         elif advice in _FORK_ADVICE:
             self._cut(process, start, start + pages)
-            self._advise_fork(process, slots, advice)
+            if not self._advise_fork(process, slots, advice):
+                self._also(rules.WIPEONFORK_KIND)
+                return _EINVAL
         elif not self._advise_pages(process, slots, advice):
             self._cut(process, start, start + pages)
             self._advise_ksm(process, slots, advice)
@@ -385,11 +447,15 @@ class Memory:
             return ENOMEM
         return DONE
 
-    def _advise_fork(self, process: Process, slots: list[int], advice: int) -> None:
+    def _advise_fork(self, process: Process, slots: list[int], advice: int) -> bool:
+        """False: a mapping does not allow the advice."""
         set_bits, clear_bits, self._rule = _FORK_ADVICE[advice]
         process.advised |= bool(set_bits)
         for slot in slots:
+            if set_bits & WIPEONFORK and process.backing is not None and process.backing[slot] is not None:
+                return False
             process.row[slot] = process.row[slot] & ~clear_bits | set_bits
+        return True
 
     def _dontneed(self, process: Process, slots: list[int]) -> None:
         row = process.row
@@ -399,16 +465,27 @@ class Memory:
                 self._also(rules.DONTNEED_GUARD)
                 continue
             if row[slot] & UFFD_WP:
-                self._also(rules.DONTNEED_WP)
-            page = process.pages[slot]
-            if page is not None:
-                self._drop_page(process, slot, page)
-            elif slot in process.swapped:
-                self._drop_swapped(process, slot)
-            row[slot] &= VMA_BITS
-            process.lazy &= ~(1 << slot)
-            if self._stale:
-                self._forget(process, slot, slot + 1)
+                self._also(rules.DONTNEED_FILE_WP if process.backing and process.backing[slot] else rules.DONTNEED_WP)
+            self._zap(process, slot)
+
+    def _zap(self, process: Process, slot: int) -> None:
+        """The slot's page is dropped, the mapping stays; that of a file keeps its protection."""
+        row = process.row
+        word = row[slot]
+        page = process.pages[slot]
+        if page is not None:
+            self._drop_page(process, slot, page)
+        elif slot in process.swapped:
+            self._drop_swapped(process, slot)
+        row[slot] = word & VMA_BITS
+        process.lazy &= ~(1 << slot)
+        of_file = process.backing is not None and process.backing[slot] is not None
+        if self._stale and (word & PRESENT or not of_file):
+            self._forget(process, slot, slot + 1)
+        if of_file and word & UFFD_WP and word & REG_WP:
+            row[slot] |= UFFD_WP
+            self._once.append((process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1))
+        process.packed = None
 
     # --- dropping pages, with the events of it ---
 
@@ -417,7 +494,7 @@ class Memory:
         process = waiter.process
         row, contexts = process.row, process.contexts
         process.packed = None
-        self._rule = rules.DONTNEED
+        self._rule = rules.REMOVE if waiter.punches else rules.DONTNEED
         while waiter.at < waiter.end:
             at = waiter.at
             if not row[at]:
@@ -425,28 +502,48 @@ class Memory:
                 waiter.at += 1
                 continue
             waiter.stop = min(waiter.end, self._mapping_end(process, at))
+            wrong = self._not_removable(process, at) if waiter.punches else None
+            if wrong is not None:
+                return wrong
             context = contexts[at]
             if context is not None and context.features & FEATURE_EVENT_REMOVE:
                 message = (_DONE, _EVENT_REMOVE | at << 16, waiter.stop - at)
                 waiter.queue = [(context, message)]
                 waiter.edges = process.edges
+                waiter.backing = list(process.backing) if waiter.punches and process.backing is not None else []
                 context.changing += 1
                 context.events.append(waiter)
                 self._blocked[waiter.task] = waiter
                 self._also(rules.EVENT_REMOVE)
                 return BLOCKED_EVENT
-            self._give_way(waiter, list(range(at, waiter.stop)))
+            if self._frees_file(waiter):
+                return _EINVAL
+            if waiter.punches:
+                self._punch_slots(process, list(range(at, waiter.stop)))
+            else:
+                self._give_way(waiter, list(range(at, waiter.stop)))
             waiter.at = waiter.stop
         if waiter.hole:
             self._also(rules.MADVISE_HOLE)
         return ENOMEM if waiter.hole else DONE
+
+    def _frees_file(self, waiter: RemoveWaiter) -> bool:
+        """MADV_FREE of a file mapping fails."""
+        backing = waiter.process.backing
+        if waiter.advice != _FREE or backing is None or backing[waiter.at] is None:
+            return False
+        self._rule = rules.LAZY_FREE_KIND
+        return True
 
     @staticmethod
     def _mapping_end(process: Process, at: int) -> int:
         """Where the mapping of slot ``at`` ends, if equal ones side by side are one."""
         row, contexts = process.row, process.contexts
         vma, context = row[at] & VMA_BITS, contexts[at]
+        at += 1
         while at < SLOTS and row[at] & VMA_BITS == vma and contexts[at] is context:
+            if not Memory._continues(process, at - 1):
+                break
             at += 1
         return at
 
@@ -454,6 +551,12 @@ class Memory:
         """The event was read or flushed: the pages go now, if they are still mapped."""
         process = waiter.process
         process.packed = None
+        if self._frees_file(waiter):
+            return _EINVAL
+        if waiter.punches:
+            self._punch_backing(waiter.backing[waiter.at : waiter.stop])
+            waiter.at = waiter.stop
+            return self._remove(waiter)
         if not process.row[waiter.at]:
             self._rule = rules.REMOVE_GONE
             return ENOMEM
@@ -491,6 +594,10 @@ class Memory:
         row = process.row
         self._rule = rules.MERGEABLE if advice == _MERGEABLE else rules.UNMERGEABLE
         for slot in slots:
+            backing = process.backing[slot] if process.backing is not None else None
+            if backing is not None and backing[2]:
+                self._also(rules.MERGEABLE_SHARED)
+                continue
             if advice == _MERGEABLE:
                 row[slot] |= MERGEABLE
                 continue
@@ -545,6 +652,8 @@ class Memory:
         if word & GUARD:
             self._rule = rules.GUARD_ACCESS
             return _SEGV
+        if process.backing is not None and process.backing[slot] is not None:
+            return self._load_file(op, index, process, slot)
         if word & REG_MISSING:
             self._rule = rules.FAULT_MISSING
             return self._fault(op, index, process, slot, 0)
@@ -575,16 +684,25 @@ class Memory:
         if not word & need:
             self._rule = rules.SEGV_WRITE
             return _SEGV
+        if not word & WRITE and process.backing is not None and self._maps_shared(process, slot):
+            self._rule = rules.SEGV_WRITE
+            self._also(rules.FORCE_SHARED)
+            return _SEGV
         key = process.number << SLOT_SHIFT | slot
         process.packed = None
         if slot in process.swapped:
             word = self._swap_in(process, slot)
         if process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = row[slot]
-        if not word & PRESENT:
-            if word & GUARD:
-                self._rule = rules.GUARD_ACCESS
-                return _SEGV
+        if not word & PRESENT and word & GUARD:
+            self._rule = rules.GUARD_ACCESS
+            return _SEGV
+        if not word & PRESENT and process.backing is not None and process.backing[slot] is not None:
+            outcome = self._prepare_store(op, index, process, slot)
+            if outcome is not None:
+                return outcome
+            word = row[slot]
+        elif not word & PRESENT:
             process.touched |= 1 << slot
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING
@@ -600,6 +718,8 @@ class Memory:
             if outcome is not None:
                 return outcome
             word = row[slot]
+        if word & FILE:
+            return self._store_file(process, slot, value)
         process.lazy &= ~(1 << slot)
         page = process.pages[slot]
         if not page or len(page) > 1 or isinstance(page, KsmPage) or (self._swap and self._is_cached(page)):
@@ -689,6 +809,8 @@ class Memory:
         child.row[:] = parent.row
         child.edges = parent.edges
         parent.packed = None
+        if parent.backing is not None:
+            child.backing = list(parent.backing)
         if parent.advised:
             self._follow_advice(parent, child)
         queue = self._duplicate_contexts(parent, child) if any(parent.contexts) else []
@@ -697,7 +819,9 @@ class Memory:
         for slot, page in enumerate(parent.pages):
             if parent.advised and (not child_row[slot] or child_row[slot] & WIPEONFORK):
                 continue
-            if page:
+            if isinstance(page, FilePage):
+                self._duplicate_file(parent, child, slot, page)
+            elif page:
                 assert isinstance(page, list)
                 if self._frames and self._pinned(parent, slot):
                     self._also(rules.FORK_PINNED)
@@ -725,8 +849,10 @@ class Memory:
                 continue
             self._also(rules.DONTFORK if row[slot] & DONTFORK else rules.WIPEONFORK)
             row[slot] = 0 if row[slot] & DONTFORK else row[slot] & VMA_BITS
-            row[ANON] -= bool(page)
+            row[FILES if isinstance(page, FilePage) else ANON] -= bool(page)
             row[SWAP_ENTRIES] -= slot in parent.swapped
+            if child.backing is not None and not row[slot]:
+                child.backing[slot] = None
         child.advised = True
 
     def _inherit_stale(self, parent: Process, child: Process) -> None:
@@ -766,6 +892,8 @@ class Memory:
                 if not 0 <= at < SLOTS or process.edges >> edge & 1:
                     break
                 if row[at] & VMA_BITS != vma or contexts[at] is not context:
+                    break
+                if not Memory._continues(process, at if step < 0 else at - 1):
                     break
                 mask |= 1 << at
         return mask

@@ -9,6 +9,7 @@ from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.fail import Fail
+from faultline.oracle.files import Files
 from faultline.oracle.guest import Guest
 from faultline.oracle.ksm import Ksm
 from faultline.oracle.memory import PROCESS_MASK, unknown_advice
@@ -30,7 +31,7 @@ from faultline.oracle.state import (
 from faultline.oracle.swap import Swap
 from faultline.oracle.userfault import Userfault
 from faultline.program.codec import Operation, process_of, task_of
-from faultline.program.ops import BY_NAME, NEED_NAMES, OPS, PROCESSES, SLOTS, TASK_MONITOR, UFFDS
+from faultline.program.ops import BY_NAME, FILES, NEED_NAMES, OPS, PROCESSES, SLOTS, TASK_MONITOR, UFFDS
 from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD, Skip, Status
 
 _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
@@ -48,6 +49,7 @@ _STATE: Final = (
     "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted",
     *PIN_STATE,
     "_swap",
+    "_files", "_perhaps",
 )
 
 Handler = Callable[[Operation], Outcome]
@@ -87,7 +89,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
+class Oracle(Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -223,6 +225,8 @@ class Oracle(Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
         self._reset_pins()
         self._failing = False
         self._swap = []
+        self._files = [None] * FILES
+        self._perhaps = []
 
     # --- a record ---
 
@@ -239,11 +243,14 @@ class Oracle(Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
         if snapshots:
             if op[0] in _KSM:
                 record += self._map(len(self._out) + len(record), outcome)
+            if self._perhaps:
+                self._adopt_files(len(self._out) + len(record))
             if self._once or self._stale or self._tainted:
                 self._adopt_bits(len(self._out) + len(record))
             record += SNAPSHOT_HEAD.pack(self._live) + b"".join([process.pack() for process in self._living])
-        elif self._once:
+        elif self._once or self._perhaps:
             self._once.clear()
+            self._perhaps.clear()
         return record
 
     def _map(self, at: int, outcome: Outcome) -> bytes:

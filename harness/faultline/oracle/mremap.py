@@ -227,6 +227,7 @@ class Mremap(Memory):
                 row[target + i] &= ~REGISTERED
                 self._clear_wp(process, row, target + i)
                 self._stale.pop(process.number << SLOT_SHIFT | target + i, None)
+        self._carry_backing(process, start, target, new)
         for slot in range(target, target + new):
             row[slot] = row[slot] or vma
             contexts[slot] = context if follows else None
@@ -238,6 +239,14 @@ class Mremap(Memory):
             if move.late and beside:
                 move.doubt = rules.MREMAP_MERGED
         self._cut(process, target, target + new)
+
+    @staticmethod
+    def _carry_backing(process: Process, start: int, target: int, pages: int) -> None:
+        """The slots from the target on show what those from ``start`` on do, and what follows there."""
+        backing = process.backing[start] if process.backing is not None else None
+        if backing is not None and process.backing is not None:
+            file, first, shared = backing
+            process.backing[target : target + pages] = [(file, first + i, shared) for i in range(pages)]
 
     def _is_beside(self, process: Process, start: int, target: int, end: int) -> bool:
         """Whether the target touches the mapping that moves, or equal ones beside that."""
@@ -339,6 +348,7 @@ class Mremap(Memory):
         if any(row[end:new_end]):
             self._rule = rules.MREMAP_NO_ROOM
             return ENOMEM
+        self._carry_backing(process, start, start, new_end - start)
         for slot in range(end, new_end):
             row[slot] = row[start] & VMA_BITS
             contexts[slot] = contexts[start]

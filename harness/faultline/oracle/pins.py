@@ -21,6 +21,7 @@ from faultline.oracle.state import (
     SLOT_MASK,
     SLOT_SHIFT,
     WRITE,
+    FilePage,
     Frame,
     Hold,
     KsmPage,
@@ -77,9 +78,12 @@ class Pins(Memory):
         return process.row[slot] & CONTENT if swapped is None else swapped.content
 
     def _hold(self, pin: Pin, process: Process, slot: int, strict: bool) -> None:
-        key = process.number << SLOT_SHIFT | slot
-        frame = self._frames.get(key)
-        if frame is None:
+        key, page = process.number << SLOT_SHIFT | slot, process.pages[slot]
+        frame = page.frame if isinstance(page, FilePage) else self._frames.get(key)
+        if frame is None and isinstance(page, FilePage):
+            frame = page.frame = Frame(-1)
+            frame.content, frame.page = page.content, page
+        elif frame is None:
             frame = self._frames[key] = Frame(key)
         hold = Hold(frame, strict, self._content(process, slot))
         frame.holds.append(hold)
@@ -143,6 +147,8 @@ class Pins(Memory):
         :param zero_page: the zero page is not to be pinned.
         """
         page = process.pages[slot]
+        if isinstance(page, FilePage):
+            return self._follow_file(process, slot, page, zero_page)
         if not page and not (zero_page and self._holds[versions.PIN_ZERO]):
             return False
         if not self._holds[versions.PIN_EXCLUSIVE]:
@@ -153,6 +159,16 @@ class Pins(Memory):
             process.packed = None
             self._also(rules.PIN_EXCLUSIVE if page else rules.PIN_ZERO)
         return True
+
+    def _follow_file(self, process: Process, slot: int, page: FilePage, longterm: bool) -> bool:
+        """Whether the pin follows a file's page; a long-term one is of the private copy that a write would make."""
+        if self._maps_shared(process, slot):
+            return True
+        if longterm and self._holds[versions.PIN_FILE_COPY]:
+            self._also(rules.PIN_FILE_COPY)
+            self._store_file(process, slot, None)
+            return True
+        return False
 
     # --- pins and references ---
 
@@ -197,6 +213,9 @@ class Pins(Memory):
         need = MAPPED if flags & _FORCE else WRITE if flags & _WRITE else READ
         if not process.row[slot] & need:
             return _EFAULT
+        if flags & _WRITE and flags & _LONGTERM and self._tracks_dirty(process, slot):
+            self._also(rules.PIN_DIRTY)
+            return _EFAULT
         fault_in = self._fault_in_for_write if flags & _WRITE else self._fault_in
         outcome = fault_in(op, index, process, slot, need)
         if outcome is not None:
@@ -206,6 +225,15 @@ class Pins(Memory):
             strict = self._make_exclusive(process, slot, bool(flags & _LONGTERM))
         self._hold(pin, process, slot, strict)
         return None
+
+    def _tracks_dirty(self, process: Process, slot: int) -> bool:
+        """Whether a long-term pin for writing would pass the file system by."""
+        backing = process.backing[slot] if process.backing is not None else None
+        return backing is not None and backing[2] and not backing[0].shmem and self._holds[versions.PIN_DIRTY]
+
+    def _set(self, page: FilePage, content: int) -> None:
+        """All who map the page of a file see its new content."""
+        raise NotImplementedError
 
     def _held(self, op: Operation) -> Hold | None:
         """The hold that a device's access names."""
@@ -255,6 +283,8 @@ class Pins(Memory):
             else:
                 process.row[slot] = process.row[slot] & ~CONTENT | value
             process.packed = None
+        if frame.page is not None:
+            self._set(frame.page, value)
         for other in frame.holds:
             other.allowed.add(value)
         return DONE

@@ -516,6 +516,117 @@ KSM_UNBORN: Final = _rule(
     _ADMIN + "ksm.rst (the child has its part in it, but the sharing map cannot name it)",
 )
 
+# --- shared memory and files ---
+MMAP_SHARED: Final = _rule(
+    "mmap-shared", "The range holds fresh memory of zeroes that a fork shares.", "mmap(2), MAP_SHARED, MAP_ANONYMOUS"
+)
+MMAP_FILE: Final = _rule(
+    "mmap-file", "The range shows the file from the given page on; the mapping keeps the file after a close.", "mmap(2)"
+)
+BUS_BEYOND: Final = _rule("bus-beyond", "An access to a page beyond the end of the file is SIGBUS.", "mmap(2), SIGBUS")
+READ_FILE: Final = _rule(
+    "read-file", "A load sees what was last stored in the file's page; it counts as a resident page of a file.",
+    "mmap(2), MAP_SHARED; Documentation/filesystems/proc.rst, RssFile and RssShmem",
+)
+MAP_AROUND: Final = _rule(
+    "map-around", "Which pages in the page cache a process maps without an access of its own is the kernel's choice.",
+    "mmap(2), fork(2), " + _ADMIN + "pagemap.rst (say nothing of it)",
+)
+WRITE_SHARED: Final = _rule(
+    "write-shared", "A store through a shared mapping changes the file; all who map the page see it.",
+    "mmap(2), MAP_SHARED",
+)
+WRITE_FILE_COPY: Final = _rule(
+    "write-file-copy", "The first store through a private mapping makes a private copy of the file's page.",
+    "mmap(2), MAP_PRIVATE",
+)
+DONTNEED_FILE_WP: Final = _rule(
+    "dontneed-file-wp", "Dropping a page of a file mapping keeps its userfaultfd write protection.",
+    _ADMIN + "userfaultfd.rst, Write Protect Notifications (information is not lost when an entry is dropped)",
+)
+WP_UNPOPULATED_FILE: Final = _rule(
+    "wp-unpopulated-file", "In mappings of files missing pages are write-protected like present ones.",
+    _ADMIN + "userfaultfd.rst, Write Protect Notifications",
+)
+MERGEABLE_SHARED: Final = _rule(
+    "mergeable-shared", "Only private mappings are registered with KSM.",
+    "madvise(2), MADV_MERGEABLE (private anonymous pages)",
+)
+REGISTER_KIND: Final = _rule(
+    "register-kind",
+    "Memory that does not fit the mode is EINVAL: a file other than shared memory (but for asynchronous write "
+    "protection), minor faults of anything but shared memory.",
+    _IOCTL + "UFFDIO_REGISTER, EINVAL",
+)
+UNREGISTER_KIND: Final = _rule(
+    "unregister-kind", "Memory that could not be registered as it is cannot be unregistered: EINVAL.",
+    _IOCTL + "UFFDIO_UNREGISTER, EINVAL",
+)
+FAULT_MISSING_FILE: Final = _rule(
+    "fault-missing-file", "Accessing a hole of shared memory registered for missing pages stops the task.",
+    _UFFD + ", UFFDIO_REGISTER_MODE_MISSING",
+)
+FAULT_MINOR: Final = _rule(
+    "fault-minor", "Accessing a page that is in the page cache but not mapped stops the task, if registered for that.",
+    _UFFD + ", UFFDIO_REGISTER_MODE_MINOR; " + _ADMIN + "userfaultfd.rst",
+)
+FILL_KIND: Final = _rule("fill-kind", "Only memory that the ioctl supports can be filled: else EINVAL.", OBSERVED)
+FILL_BEYOND: Final = _rule("fill-beyond", "Filling a page beyond the end of the file is EFAULT.", OBSERVED)
+CONTINUE: Final = _rule(
+    "continue", "Pages that are in the page cache are mapped, and waiters go on unless DONTWAKE is given.",
+    _IOCTL + "UFFDIO_CONTINUE",
+)
+CONTINUE_MISSING: Final = _rule(
+    "continue-missing", "A page that is not in the page cache is EFAULT.", _IOCTL + "UFFDIO_CONTINUE, EFAULT"
+)
+CONTINUE_BEYOND: Final = _rule("continue-beyond", "A page beyond the end of the file is EINVAL.", OBSERVED)
+REMOVE: Final = _rule(
+    "remove", "The pages and what the file holds there are freed; later accesses see zeroes.", "madvise(2), MADV_REMOVE"
+)
+REMOVE_ANON: Final = _rule("remove-anon", "Memory without a file is EINVAL.", "madvise(2), MADV_REMOVE")
+REMOVE_PRIVATE: Final = _rule(
+    "remove-private", "A mapping that is not shared and writable is EACCES.", "madvise(2), EACCES, MADV_REMOVE"
+)
+LAZY_FREE_KIND: Final = _rule(
+    "lazy-free-kind", "Memory that is not private and anonymous is EINVAL.", "madvise(2), MADV_FREE"
+)
+FORCE_SHARED: Final = _rule(
+    "force-shared", "Writing by force does not go through a shared mapping that is not writable.", OBSERVED
+)
+WIPEONFORK_KIND: Final = _rule(
+    "wipeonfork-kind", "Memory that is not private and anonymous is EINVAL.", "madvise(2), EINVAL, MADV_WIPEONFORK"
+)
+PIN_FILE_COPY: Final = _rule(
+    "pin-file-copy", "A long-term pin of a private mapping of a file is of a copy that no write can take away.",
+    "Documentation/core-api/pin_user_pages.rst",
+)
+PIN_DIRTY: Final = _rule(
+    "pin-dirty", "Pages of a file with a store cannot be pinned for long for writing: EFAULT.",
+    "Documentation/core-api/pin_user_pages.rst",
+)
+FILE_OPEN: Final = _rule(
+    "file-open", "The file holds zeroes up to its end.", "memfd_create(2); open(2), O_TMPFILE; truncate(2)"
+)
+FILE_CLOSE: Final = _rule("file-close", "The handle is gone, mappings stay.", "close(2); mmap(2)")
+FILE_READ: Final = _rule("file-read", "Reads what the file holds; nothing at its end.", "pread(2)")
+FILE_WRITE: Final = _rule("file-write", "Changes the file, which grows if need be.", "pwrite(2)")
+FILE_TRUNCATE: Final = _rule(
+    "file-truncate",
+    "What lies beyond the new end is lost, for private copies too; a file that grows holds zeroes there.",
+    "truncate(2); mmap(2), SIGBUS",
+)
+FILE_ALLOCATE: Final = _rule(
+    "file-allocate", "The range is allocated, as zeroes where there was nothing; without KEEP_SIZE the file may grow.",
+    "fallocate(2), Allocating disk space",
+)
+FILE_ALLOCATE_EMPTY: Final = _rule("file-allocate-empty", "An empty range is EINVAL.", "fallocate(2), EINVAL")
+FILE_PUNCH: Final = _rule(
+    "file-punch", "The range reads as zeroes afterwards; private copies and the file's size stay.",
+    "fallocate(2), Deallocating file space",
+)
+FILE_SYNC: Final = _rule("file-sync", "Nothing that a process sees changes.", "fsync(2)")
+FILE_DROP: Final = _rule("file-drop", "Nothing that a process sees changes.", "posix_fadvise(2), POSIX_FADV_DONTNEED")
+
 # --- deviations ---
 DEVIATIONS: Final[list[KnownDeviation]] = []
 

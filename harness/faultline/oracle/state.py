@@ -19,24 +19,28 @@ READ: Final = int(trace.Bit.READ)
 WRITE: Final = int(trace.Bit.WRITE)
 PRESENT: Final = int(trace.Bit.PRESENT)
 SWAP: Final = int(trace.Bit.SWAP)
+FILE: Final = int(trace.Bit.FILE)
 UFFD_WP: Final = int(trace.Bit.UFFD_WP)
 EXCLUSIVE: Final = int(trace.Bit.EXCLUSIVE)
 REG_MISSING: Final = int(trace.Bit.REG_MISSING)
 REG_WP: Final = int(trace.Bit.REG_WP)
+REG_MINOR: Final = int(trace.Bit.REG_MINOR)
 MERGEABLE: Final = int(trace.Bit.MERGEABLE)
 DONTFORK: Final = int(trace.Bit.DONTFORK)
 WIPEONFORK: Final = int(trace.Bit.WIPEONFORK)
 GUARD: Final = int(trace.Bit.GUARD)
 
-REGISTERED: Final = REG_MISSING | REG_WP
+REGISTERED: Final = REG_MISSING | REG_WP | REG_MINOR
 #: The bits that describe the mapping, not the page.
 VMA_BITS: Final = MAPPED | READ | WRITE | REGISTERED | MERGEABLE | DONTFORK | WIPEONFORK
 #: The bits of a page without a mapping's.
-PAGE_BITS: Final = CONTENT | PRESENT | SWAP | UFFD_WP | EXCLUSIVE | GUARD
+PAGE_BITS: Final = CONTENT | PRESENT | SWAP | FILE | UFFD_WP | EXCLUSIVE | GUARD
 
 #: Where the counts of resident anonymous pages and of swap entries stand in a row, after the slots' words.
 ANON: Final = SLOTS
 SWAP_ENTRIES: Final = SLOTS + 2
+#: And that of resident pages of files and shared memory.
+FILES: Final = SLOTS + 1
 _ROW: Final = bytes(SLOTS * 4 + trace.COUNTERS.size)
 #: A slot of all processes is ``process << SLOT_SHIFT | slot``: what the sharing map calls a slot.
 SLOT_SHIFT: Final = SLOTS.bit_length() - 1
@@ -70,12 +74,40 @@ class SwapEntry:
         """The slots that refer to the page in swap."""
 
 
+class File:
+    """A file, or the object behind a shared anonymous mapping.  It lives for as long as something refers to it."""
+
+    __slots__ = ("pages", "shmem", "size")
+
+    def __init__(self, size: int, *, shmem: bool) -> None:
+        self.size = size
+        """In pages."""
+        self.shmem = shmem
+        """Its page cache is all there is of it, so that a hole can be told from a page of zeroes."""
+        self.pages: dict[int, FilePage] = {}
+        """Those that are no holes; of a file with a store, those that were looked at."""
+
+
+class FilePage(list[int]):
+    """The slots that map a page of a file."""
+
+    def __init__(self, content: int = 0) -> None:
+        super().__init__()
+        self.content = content
+        self.frame: Frame | None = None
+        """Whoever holds the page."""
+
+
+Backing: TypeAlias = "tuple[File, int, bool]"
+"""What a slot of a file mapping shows: the file, its page, whether the mapping is shared."""
+
+
 class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
     __slots__ = (
-        "advised", "alive", "contexts", "edges", "lazy", "number", "packed", "pages", "row", "swapped", "touched",
-        "unseen",
+        "advised", "alive", "backing", "contexts", "edges", "lazy", "number", "packed", "pages", "row", "swapped",
+        "touched", "unseen",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -85,6 +117,8 @@ class Process:
         self.packed: bytes | None = None
         """The row as bytes; None after a change."""
         self.pages: list[Page] = [None] * SLOTS
+        self.backing: list[Backing | None] | None = None
+        """By slot, once the process maps a file."""
         self.contexts: list[Context | None] = [None] * SLOTS
         self.edges = 0
         """Bit i: a mapping may begin at slot i although it equals the one before."""
@@ -169,7 +203,7 @@ class ForkWaiter(EventWaiter):
 class RemoveWaiter(EventWaiter):
     """A task that drops the pages of [at, stop) when the event is read, then goes on with what is left of its range."""
 
-    __slots__ = ("advice", "at", "edges", "end", "hole", "process", "stop")
+    __slots__ = ("advice", "at", "backing", "edges", "end", "hole", "process", "punches", "stop")
 
     def __init__(self, task: int, index: int, process: Process, at: int, end: int, advice: int) -> None:
         super().__init__(task, index, [])
@@ -180,6 +214,10 @@ class RemoveWaiter(EventWaiter):
         self.edges = 0
         """Of the process, when the event was sent: it may tell less than up to ``stop``."""
         self.end = end
+        self.punches = False
+        """The pages go from the file too."""
+        self.backing: list[Backing | None] = []
+        """By slot, when the event was sent."""
         self.hole = False
         """Part of the range before was not mapped."""
 
@@ -187,13 +225,15 @@ class RemoveWaiter(EventWaiter):
 class Frame:
     """A page that somebody holds: a device by a pin, or another by a plain reference."""
 
-    __slots__ = ("content", "holds", "key")
+    __slots__ = ("content", "holds", "key", "page")
 
     def __init__(self, key: int) -> None:
         self.key = key
         """The slot of all processes that maps it, -1 if that does no longer."""
         self.content = 0
         """Its byte, if no slot maps it."""
+        self.page: FilePage | None = None
+        """If it is the page of a file; then ``key`` is -1."""
         self.holds: list[Hold] = []
 
 

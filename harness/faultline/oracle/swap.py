@@ -25,6 +25,7 @@ from faultline.oracle.state import (
     SWAP_ENTRIES,
     UFFD_WP,
     VMA_BITS,
+    FilePage,
     Process,
     SwapEntry,
 )
@@ -42,6 +43,7 @@ _BLOCKED: Final = int(Status.BLOCKED)
 class Swap(Memory):
     """The operations of reclaim, and the way into swap and back."""
 
+    _perhaps: list[int]
     _snapshots: bool
     """The backend's trace, if there is one, has snapshots."""
 
@@ -103,7 +105,21 @@ class Swap(Memory):
         pages = {id(page): page for slot in slots if (page := process.pages[slot])}
         for page in pages.values():
             assert isinstance(page, list)
-            self._reclaim_page(page)
+            if isinstance(page, FilePage):
+                self._reclaim_file_page(page)
+            else:
+                self._reclaim_page(page)
+
+    def _reclaim_file_page(self, page: FilePage) -> None:
+        """The page of a file may be mapped no longer; the file, or what is behind it, keeps its content."""
+        for key in list(page):
+            process, slot = self._slot_of(key)
+            seen = self._seen_word(process, slot)
+            if seen is None:
+                self._perhaps.append(key)
+            elif not seen & PRESENT:
+                self._also(rules.MAP_AROUND)
+                self._zap(process, slot)
 
     def _reclaim_page(self, page: list[int]) -> None:
         entry: SwapEntry | None = None

@@ -25,6 +25,7 @@ from faultline.oracle.state import (
     EXCLUSIVE,
     GUARD,
     PRESENT,
+    REG_MINOR,
     REG_MISSING,
     REG_WP,
     REGISTERED,
@@ -55,7 +56,7 @@ _ENOENT: Final = failed(errno.ENOENT)
 _ENOMEM: Final = failed(errno.ENOMEM)
 _ESRCH: Final = failed(errno.ESRCH)
 
-_MODE_BITS: Final = {"missing": REG_MISSING, "wp": REG_WP}
+_MODE_BITS: Final = {"missing": REG_MISSING, "wp": REG_WP, "minor": REG_MINOR}
 _REGISTER_BITS: Final = tuple(
     sum(_MODE_BITS[word] for i, word in enumerate(REGISTER_MODE.words) if mode >> i & 1)
     for mode in range(REGISTER_MODE.lo + REGISTER_MODE.count)
@@ -180,11 +181,16 @@ class Userfault(Memory):
         if not any(row[start:end]):
             self._rule = rules.REGISTER_EMPTY
             return self._empty_range(process, end)
-        for owner in contexts[start:end]:
+        bits = _REGISTER_BITS[mode]
+        files = process.backing is not None or bits & REG_MINOR
+        for slot in range(start, end):
+            owner = contexts[slot]
+            if files and row[slot] and not self._can_register(process, slot, bits, context):
+                self._rule = rules.REGISTER_KIND
+                return _EINVAL
             if owner is not None and owner is not context:
                 self._rule = rules.REGISTER_BUSY
                 return _EBUSY
-        bits = _REGISTER_BITS[mode]
         self._rule = rules.REGISTER
         for slot in range(start, end):
             word = row[slot]
@@ -207,6 +213,14 @@ class Userfault(Memory):
         above = any(process.row[end:SLOTS])
         return _EINVAL if above or self._holds[versions.EMPTY_RANGE] else _ENOMEM
 
+    def _can_register(self, process: Process, slot: int, bits: int, context: Context) -> bool:
+        backing = process.backing[slot] if process.backing is not None else None
+        if backing is None:
+            return not bits & REG_MINOR
+        if not backing[0].shmem:
+            return bits == REG_WP and bool(context.features & FEATURE_WP_ASYNC)
+        return not bits & REG_WP or self._holds[versions.WP_SHMEM]
+
     def _op_uffd_unregister(self, op: Operation) -> Outcome:
         _, _, handle, start, pages = op
         context = self._handles[handle]
@@ -220,6 +234,9 @@ class Userfault(Memory):
         if not any(process.row[start:end]):
             self._rule = rules.UNREGISTER_EMPTY
             return self._empty_range(process, end)
+        if process.backing is not None and not self._can_unregister(process, start, end, context):
+            self._rule = rules.UNREGISTER_KIND
+            return _EINVAL
         self._rule = rules.UNREGISTER
         owners = {owner for owner in process.contexts[start:end] if owner is not None}
         if owners - {context}:
@@ -235,6 +252,13 @@ class Userfault(Memory):
                 self._unregister_slot(process, slot)
         self._cut(process, start, end)
         return DONE
+
+    @staticmethod
+    def _can_unregister(process: Process, start: int, end: int, context: Context) -> bool:
+        assert process.backing is not None
+        stored = [slot for slot in range(start, end) if (at := process.backing[slot]) is not None and not at[0].shmem]
+        asynchronous = bool(context.features & FEATURE_WP_ASYNC)
+        return all(asynchronous and process.row[slot] & REGISTERED == REG_WP for slot in stored)
 
     def _unregister_slot(self, process: Process, slot: int) -> None:
         row = process.row
@@ -320,8 +344,9 @@ class Userfault(Memory):
             return
         owner = process.contexts[slot]
         assert owner is not None
-        if owner.features & FEATURE_WP_UNPOPULATED and not word & UFFD_WP:
-            self._also(rules.WP_UNPOPULATED)
+        of_file = process.backing is not None and process.backing[slot] is not None
+        if (owner.features & FEATURE_WP_UNPOPULATED or of_file) and not word & UFFD_WP:
+            self._also(rules.WP_UNPOPULATED_FILE if of_file else rules.WP_UNPOPULATED)
             process.row[slot] = word | UFFD_WP
             self._once.append((process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1))
 
@@ -346,6 +371,8 @@ class Userfault(Memory):
             self._rule = rules.COPY_WP
             if row[start] & WRITE or self._holds[versions.COPY_WP_READ_ONLY]:
                 bits |= UFFD_WP
+        if process.backing is not None and process.backing[start] is not None:
+            return self._fill_file(context, op, value, bits & UFFD_WP, bool(mode & _COPY_DONTWAKE))
         slot = start
         while slot < start + pages and not row[slot] & PRESENT and slot not in process.swapped:
             if row[slot] & GUARD and not self._fills_guard(slot - start):
@@ -374,6 +401,8 @@ class Userfault(Memory):
         process = context.mm
         row = process.row
         self._rule = rules.ZEROPAGE
+        if process.backing is not None and process.backing[start] is not None:
+            return self._fill_file(context, op, -1, 0, bool(mode & _DONTWAKE))
         slot = start
         while slot < start + pages and not row[slot] & (PRESENT | GUARD) and slot not in process.swapped:
             if row[slot] & UFFD_WP and self._stops_at_marker(slot - start):
@@ -412,7 +441,7 @@ class Userfault(Memory):
         owner, vma = contexts[start], row[start] & VMA_BITS
         whole = owner is not None
         for slot in range(start + 1, end):
-            if row[slot] & VMA_BITS != vma or contexts[slot] is not owner:
+            if row[slot] & VMA_BITS != vma or contexts[slot] is not owner or not self._continues(process, slot - 1):
                 whole = False
         if whole and process.edges & self._mask(start + 1, end):
             self._also(rules.FILL_MAPPINGS)
@@ -420,14 +449,21 @@ class Userfault(Memory):
             whole = seen is None or seen[1] != Status.ERROR or seen[3] != errno.ENOENT
         return whole
 
-    def _filled(self, context: Context, start: int, filled: int, pages: int, dontwake: bool) -> Outcome:
+    def _fill_file(self, context: Context, op: Operation, value: int, wp: int, dontwake: bool) -> Outcome:
+        """Fills missing pages of a file mapping with the byte, or, if it is negative, with zeroes."""
+        raise NotImplementedError
+
+    def _filled(
+        self, context: Context, start: int, filled: int, pages: int, dontwake: bool, error: int = errno.EEXIST
+    ) -> Outcome:
         process = context.mm
         process.packed = None
         if self._stale:
             self._forget(process, start, start + filled)
         if not filled:
-            self._rule = rules.FILL_EXISTS
-            return failed(errno.EEXIST, -errno.EEXIST)
+            if error == errno.EEXIST:
+                self._rule = rules.FILL_EXISTS
+            return failed(error, -error)
         if not dontwake:
             self._wake(context, start, start + filled)
         if filled == pages:

@@ -123,3 +123,19 @@ REMOVE_REPEATS: Final = _difference(
     "If the mapping was split while its remove event waited, the rest of the range has an event of its own.",
     "observed: live kernel 6.18, tree 6.12",
 )
+WP_SHMEM: Final = _difference(
+    "wp-shmem", (5, 19), "Shared memory can be registered for write protection.",
+    _MAN + "UFFD_FEATURE_WP_HUGETLBFS_SHMEM",
+)
+REMOVE_READONLY: Final = _difference(
+    "remove-readonly", (6, 7), "MADV_REMOVE works on a shared mapping that could be made writable.",
+    "observed: tree 6.1 and tree 6.12 (madvise_remove()); madvise(2) asks for a shared and writable mapping",
+)
+PIN_FILE_COPY: Final = _difference(
+    "pin-file-copy", (6, 2), "A long-term pin for reading of a private mapping of a file is of a private copy.",
+    "observed: tree 6.1 and tree 6.12 (gup_must_unshare(), do_wp_page())",
+)
+PIN_DIRTY: Final = _difference(
+    "pin-dirty", (6, 5), "Pages of a file system that tracks dirty pages cannot be pinned for long for writing.",
+    "observed: tree 6.1 and tree 6.12 (writable_file_mapping_allowed())",
+)

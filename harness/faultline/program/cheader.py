@@ -21,6 +21,8 @@ _LIMITS = (
     ("FL_TASKS", ops.TASKS, "of each process"),
     ("FL_UFFDS", ops.UFFDS, "userfaultfd handles"),
     ("FL_PINS", ops.PINS, "handles of pins and references"),
+    ("FL_FILES", ops.FILES, "file handles"),
+    ("FL_FILE_PAGES", ops.FILE_PAGES, "pages of a file that a program can name"),
     ("FL_OPS_MAX", ops.OPS_MAX, "operations of a program; longer input is cut"),
     ("FL_NR_FAULTS", len(ops.FAULT.words), "what can be made to fail"),
     ("FL_TASK_MONITOR", ops.TASK_MONITOR, "the task byte of the monitor"),

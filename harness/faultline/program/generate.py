@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from faultline.program.codec import Operation, decode, process_of, task_byte
 from faultline.program.model import (
+    ALLOCATE_FILE,
     CLOSE,
     COLD,
+    CONTINUE,
     COPY,
     COPY_DONTWAKE,
     COPY_WP,
@@ -32,6 +34,7 @@ from faultline.program.model import (
     DONTFORK,
     DONTNEED,
     DONTUNMAP,
+    DROP,
     DROP_SWAP_CACHE,
     EVENT,
     EVENT_FORK,
@@ -40,6 +43,10 @@ from faultline.program.model import (
     EVENT_UNMAP,
     EXIT,
     FAIL,
+    FILE_CLOSE,
+    FILE_OPEN,
+    FILE_READ,
+    FILE_WRITE,
     FORK,
     FREE,
     GUARD,
@@ -53,6 +60,9 @@ from faultline.program.model import (
     MERGEABLE,
     MIGRATE,
     MMAP,
+    MMAP_FILE,
+    MMAP_SHARED,
+    MODE_MINOR,
     MODE_MISSING,
     MODE_WP,
     MPROTECT,
@@ -74,6 +84,7 @@ from faultline.program.model import (
     READ,
     REF,
     REGISTER,
+    REMOVE,
     RESIZE,
     RESOLVE,
     RW,
@@ -81,6 +92,8 @@ from faultline.program.model import (
     SIGBUS,
     SWAP_OUT,
     SWAPOFF,
+    SYNC,
+    TRUNCATE,
     UNGUARD,
     UNMERGEABLE,
     UNPIN,
@@ -96,6 +109,9 @@ from faultline.program.model import (
     R,
 )
 from faultline.program.ops import (
+    ALLOCATE,
+    FILE_PAGES,
+    FILE_TYPE,
     NEED_NAMES,
     OP_SIZE,
     OPS,
@@ -190,6 +206,22 @@ def _needing(*needs: str) -> Callable[[_Move], _Move]:
     def note(move: _Move) -> _Move:
         _NEEDS[move] = frozenset(needs)
         return move
+
+    return note
+
+
+#: The family that a move belongs to; a move that is not named here is of the core.
+_FAMILY: Final[dict[_Move, str]] = {}
+#: How often a mix of some moves draws from a family beside the core.
+_FAMILY_SHARE: Final = 0.35
+
+
+def _of(family: str, *needs: str) -> Callable[[_Move], _Move]:
+    """As :func:`_needing`, and the move is made only in mixes that draw from the family."""
+
+    def note(move: _Move) -> _Move:
+        _FAMILY[move] = family
+        return _needing(*needs)(move)
 
     return note
 
@@ -717,6 +749,137 @@ def _attend(model: Model, gene: bytes) -> list[Operation]:
     return [*first, (COPY, TASK_MONITOR, handle, slot, 1, _value(gene), _COPY_MODES[gene[5] >> 5])]
 
 
+# --- files ---
+
+#: What the file moves map: at most this many pages more than the program has slots lie in a file.
+_FILE_SPARE: Final = 2
+_FILE_PROTS: Final = (RW, RW, RW, RW, RW, RW, RW, R)
+_FILE_TYPES: Final = tuple(map(FILE_TYPE.words.index, ("memfd", "memfd", "memfd", "tmpfile")))
+_PUNCH_HOLE: Final = ALLOCATE.words.index("punch-hole")
+_FILE_MODES: Final = (
+    *(MODE_WP, MODE_MINOR, MODE_MISSING, MODE_MINOR | MODE_WP, _BOTH, MODE_WP, _BOTH, _BOTH | MODE_MINOR),
+)
+
+
+def _file(model: Model, gene: bytes, task: int) -> tuple[list[Operation], int]:
+    """(operations that open a file if none is open, a handle)"""
+    if model.files and gene[7] < 224:
+        handles = list(model.files)
+        return [], handles[gene[2] % len(handles)]
+    handle = model.free_file()
+    end = max(1, model.width + (0, 0, 0, _FILE_SPARE, -1, 0, 0, 0)[gene[6] >> 5])
+    return [(FILE_OPEN, task, handle, _FILE_TYPES[gene[7] % len(_FILE_TYPES)], end)], handle
+
+
+def _page(model: Model, gene: bytes) -> int:
+    """A page of a file, one that the program's slots show mostly."""
+    return gene[3] % FILE_PAGES if gene[7] >= 248 else gene[3] % (model.width + (gene[7] >= 232))
+
+
+@_of("files", "shmem")
+def _map_file(model: Model, gene: bytes) -> list[Operation]:
+    """A file mapped over the program's slots; sometimes a second time beside them, or shared memory without a file."""
+    task = _task(model, gene)
+    prot = _FILE_PROTS[gene[5] % len(_FILE_PROTS)]
+    if gene[6] & 7 == 7:
+        return [(MMAP_SHARED, task, model.base, model.width, prot)]
+    ops, handle = _file(model, gene, task)
+    first = gene[4] & 1 if gene[4] >= 192 else 0
+    kind = int(gene[5] >= 160)
+    ops.append((MMAP_FILE, task, model.base, model.width, prot, handle, first, kind))
+    beside = model.base + model.width
+    if gene[6] & 24 == 24 and beside + model.width <= SLOTS:
+        ops.append((MMAP_FILE, task, beside, model.width, RW, handle, first, int(gene[5] & 64 > 0)))
+    return ops
+
+
+@_of("files", "shmem")
+def _file_io(model: Model, gene: bytes) -> list[Operation]:
+    task = _task(model, gene)
+    ops, handle = _file(model, gene, task)
+    if gene[6] & 1:
+        return [*ops, (FILE_WRITE, task, handle, _page(model, gene), _value(gene))]
+    return [*ops, (FILE_READ, task, handle, _page(model, gene))]
+
+
+@_of("files", "shmem")
+def _file_change(model: Model, gene: bytes) -> list[Operation]:
+    """A hole, another end, an allocation; often with a page there before, and a look at it afterwards."""
+    task = _task(model, gene)
+    ops, handle = _file(model, gene, task)
+    page, slot = _page(model, gene), _slot(model, gene)
+    if gene[6] & 1:
+        ops.append((WRITE, task, slot, _value(gene)))
+    end = min(page + 1 + (gene[4] >> 6), FILE_PAGES)
+    choice = gene[5] % 8
+    if choice < 3:
+        ops.append((ALLOCATE_FILE, task, handle, page, end, _PUNCH_HOLE))
+    elif choice < 5:
+        ops.append((TRUNCATE, task, handle, page))
+        if gene[6] & 8:
+            ops.append((TRUNCATE, task, handle, model.width))
+    elif choice == 5:
+        ops.append((MADVISE, task, *_range(model, gene), REMOVE))
+    elif choice == 6:
+        ops.append((ALLOCATE_FILE, task, handle, page, end, gene[4] & 1))
+    else:
+        ops += [(SYNC, task, handle), (DROP, task, handle)]
+    if gene[6] & 2:
+        ops.append((READ, task, slot) if gene[6] & 4 else (WRITE, task, slot, _other_value(gene)))
+    return ops
+
+
+@_of("files", "shmem")
+def _file_end(model: Model, gene: bytes) -> list[Operation]:
+    """What is seldom: a file closed, written back, dropped from the cache."""
+    task = _task(model, gene)
+    ops, handle = _file(model, gene, task)
+    return [*ops, ((FILE_CLOSE, SYNC, DROP)[gene[5] % 3], task, handle)]
+
+
+@_of("files", "shmem", "uffd", "uffd-minor")
+def _minor(model: Model, gene: bytes) -> list[Operation]:
+    """A page that is in the cache but not mapped, met by an access, then mapped by the monitor."""
+    ops: list[Operation] = []
+    if not any(uffd.minor for uffd in model.uffds.values()):
+        task = _task(model, gene)
+        ops, file = _file(model, gene, task)
+        handle, mode = model.free_handle(), _FILE_MODES[gene[4] % len(_FILE_MODES)] | MODE_MINOR
+        ops += [
+            (MMAP_FILE, task, model.base, model.width, RW, file, 0, int(gene[4] >= 224)),
+            (OPEN, task, handle, _FEATURES[gene[5] % len(_FEATURES)]),
+            (REGISTER, TASK_MONITOR, handle, model.base, model.width, mode),
+            (FILE_WRITE, task, file, _page(model, gene), _value(gene)),
+            (READ, task, _slot(model, gene)),
+            (CONTINUE, TASK_MONITOR, handle, model.base, model.width, 0),
+        ]
+        return ops
+    handle, uffd = next((handle, uffd) for handle, uffd in model.uffds.items() if uffd.minor)
+    task = model.free_task(uffd.owner)
+    target = _range_in(uffd.minor, model, gene)
+    if gene[6] & 1:
+        ops.append((MADVISE, task, *target, DONTNEED))
+    if gene[6] & 6:
+        ops.append((READ, task, target[0]) if gene[6] & 2 else (WRITE, task, target[0], _value(gene)))
+    if gene[6] & 8:
+        ops.append((EVENT, TASK_MONITOR, handle, model.free_handle()))
+    return [*ops, (CONTINUE, TASK_MONITOR, handle, *target, _COPY_MODES[gene[5] >> 5])]
+
+
+@_of("files", "shmem", "uffd")
+def _register_file(model: Model, gene: bytes) -> list[Operation]:
+    """The program's slots, with a file behind them, registered in any mode; then protected, sometimes."""
+    task, handle = _task(model, gene), model.free_handle()
+    mode = _FILE_MODES[gene[6] % len(_FILE_MODES)]
+    ops = _map_file(model, gene) if gene[6] & 0x30 else _map_first(model, task)
+    ops.append((OPEN, task, handle, _FEATURES[gene[5] % len(_FEATURES)]))
+    ops.append((REGISTER, TASK_MONITOR, handle, model.base, model.width, mode))
+    if mode & MODE_WP and gene[6] & 0x40:
+        ops.append((WRITE, task, _slot(model, gene), _value(gene)))
+        ops.append((WP, TASK_MONITOR, handle, *_range(model, gene)))
+    return ops
+
+
 def _noise(model: Model, gene: bytes) -> list[Operation]:
     """Any operation with any operands; if a task runs it, a live one every other time."""
     op = decode(bytes((gene[0], gene[6], *gene[2:])))[0]
@@ -763,6 +926,12 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_swap_shared, 2),
     (_lazy_free, 1),
     (_swapoff, 1),
+    (_map_file, 3),
+    (_file_io, 4),
+    (_file_change, 5),
+    (_file_end, 3),
+    (_minor, 6),
+    (_register_file, 3),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2
@@ -781,6 +950,10 @@ def _mix(number: int, has: frozenset[str] = NEED_NAMES) -> tuple[_Move, ...]:
     if number:
         for i in range(len(weights)):
             weights[i] *= (1, 1, 2, 3)[int(rng.random() * 4)] if i < _ALWAYS or rng.random() < 0.5 else 0
+        drawn = {family for family in sorted(set(_FAMILY.values())) if rng.random() < _FAMILY_SHARE}
+        for i, (move, _) in enumerate(_MOVES):
+            if _FAMILY.get(move, "core") not in drawn | {"core"}:
+                weights[i] = 0
     made = [has.issuperset(_NEEDS.get(move, ())) for move, _ in _MOVES]
     weights = [weight if there else 0 for weight, there in zip(weights, made, strict=True)]
     total = sum(weights)
@@ -816,7 +989,7 @@ def program_from(data: bytes, has: frozenset[str] = NEED_NAMES) -> list[Operatio
     model = Model(base, width, base + data[4] % width, has)
     moves = _mix((data[0] | data[1] << 8) % _MIXES, has)
     program: list[Operation] = []
-    plan: list[Operation] = []
+    plan = _map_file(model, data[:GENE_SIZE]) if data[7] & 1 and _map_file in moves else []
     for i in range(HEADER_SIZE, len(data) - GENE_SIZE + 1, GENE_SIZE):
         gene = data[i : i + GENE_SIZE]
         control = gene[1]

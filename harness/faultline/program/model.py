@@ -14,6 +14,7 @@ from faultline.program.ops import (
     BY_NAME,
     COPY_MODE,
     FEATURES,
+    FILES,
     NEED_NAMES,
     OPS,
     PIN_FLAGS,
@@ -54,12 +55,10 @@ SWAP_OUT, DROP_SWAP_CACHE, SWAPOFF = map(_code, ("swap-out", "drop-swap-cache", 
 
 NONE, R, RW = (PROT.words.index(word) for word in ("none", "r", "rw"))
 MREMAP, RESIZE, GUARD, UNGUARD = map(_code, ("mremap", "mremap-resize", "guard-install", "guard-remove"))
-DONTNEED, MERGEABLE, UNMERGEABLE = (ADVICE.words.index(word) for word in ("dontneed", "mergeable", "unmergeable"))
 DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK = (
     ADVICE.words.index(word) for word in ("dontfork", "dofork", "wipeonfork", "keeponfork")
 )
 FREE, COLD, PAGEOUT = (ADVICE.words.index(word) for word in ("free", "cold", "pageout"))
-MODE_MISSING, MODE_WP = (_bit(REGISTER_MODE.words, word) for word in ("missing", "wp"))
 EVENT_FORK, WP_ASYNC, WP_UNPOPULATED, SIGBUS, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = (
     _bit(FEATURES.words, word)
     for word in (
@@ -70,18 +69,26 @@ EVENT_FORK, WP_ASYNC, WP_UNPOPULATED, SIGBUS, EVENT_REMAP, EVENT_REMOVE, EVENT_U
 DONTUNMAP: Final = _bit(REMAP_FLAGS.words, "dontunmap")
 PIN_FOR_WRITE, PIN_LONGTERM, PIN_FORCE, PIN_FAST, PIN_LOCKED = (_bit(PIN_FLAGS.words, word) for word in PIN_FLAGS.words)
 POPULATE_READ, POPULATE_WRITE = (POPULATE.words.index(word) for word in ("read", "write"))
+DONTNEED, MERGEABLE, UNMERGEABLE, REMOVE = (
+    ADVICE.words.index(word) for word in ("dontneed", "mergeable", "unmergeable", "remove")
+)
+MODE_MISSING, MODE_WP, MODE_MINOR = (_bit(REGISTER_MODE.words, word) for word in ("missing", "wp", "minor"))
+MMAP_SHARED, MMAP_FILE, CONTINUE = map(_code, ("mmap-shared", "mmap-file", "uffd-continue"))
+FILE_OPEN, FILE_CLOSE, FILE_READ, FILE_WRITE = map(_code, ("file-open", "file-close", "file-read", "file-write"))
+TRUNCATE, ALLOCATE_FILE, SYNC, DROP = map(_code, ("file-truncate", "file-allocate", "file-sync", "file-drop"))
 COPY_WP, COPY_DONTWAKE = (_bit(COPY_MODE.words, word) for word in ("wp", "dontwake"))
 
 
 class Uffd:
     """What the model knows of an open userfaultfd; the masks have a bit for each slot."""
 
-    __slots__ = ("events", "features", "forks", "missing", "owner", "protected", "wp")
+    __slots__ = ("events", "features", "forks", "minor", "missing", "owner", "protected", "wp")
 
     def __init__(self, owner: int, features: int) -> None:
         self.owner = owner
         self.features = features
         self.missing = 0
+        self.minor = 0
         self.wp = 0
         self.protected = 0
         self.forks: list[tuple[int, int]] = []
@@ -98,7 +105,7 @@ class Model:
     """
 
     __slots__ = (
-        *("advised", "base", "blocked", "focus", "guarded", "has", "live"),
+        *("advised", "base", "blocked", "files", "focus", "guarded", "has", "live"),
         *("mapped", "mergeable", "pins", "present", "uffds", "width"),
     )
 
@@ -117,6 +124,8 @@ class Model:
         self.uffds: dict[int, Uffd] = {}
         self.pins: dict[int, tuple[int, int, int, bool]] = {}
         """(process, start, pages, for writing) by handle"""
+        self.files: dict[int, int] = {}
+        """The ends of open files by handle."""
         self.blocked: dict[int, tuple[int, int]] = {}
         """(handle, slot) that a blocked task waits for, by task byte; slot -1: an event"""
 
@@ -135,6 +144,10 @@ class Model:
     def free_pin(self) -> int:
         """A handle of pins that is not in use, the last one if all are."""
         return next((k for k in range(PINS) if k not in self.pins), PINS - 1)
+
+    def free_file(self) -> int:
+        """A file handle that is not open, the last one if all are."""
+        return next((f for f in range(FILES) if f not in self.files), FILES - 1)
 
     def free_process(self) -> int:
         """A process that does not live, the last one if all do."""
@@ -184,6 +197,7 @@ def _unmaps(model: Model, process: int, mask: int) -> None:
         if uffd.owner == process:
             uffd.wp &= ~mask
             uffd.missing &= ~mask
+            uffd.minor &= ~mask
             uffd.protected &= ~mask
             model.unblock(handle, mask)
 
@@ -253,7 +267,7 @@ def _access(model: Model, task: int, process: int, slot: int, write: bool) -> bo
     bit = 1 << slot
     for handle, uffd in model.uffds.items():
         if uffd.owner == process and not uffd.features & SIGBUS:
-            missing = uffd.missing & bit and not model.present[process] & bit
+            missing = (uffd.missing | uffd.minor) & bit and not model.present[process] & bit
             if missing or (write and uffd.protected & bit and not uffd.features & WP_ASYNC):
                 model.blocked[task] = (handle, slot)
                 return False
@@ -323,9 +337,10 @@ def _does_register(model: Model, op: Operation) -> None:
         mask = _mask(op, 3) & model.mapped[uffd.owner]
         for other in model.uffds.values():
             if other is not uffd and other.owner == uffd.owner:
-                mask &= ~(other.wp | other.missing)
+                mask &= ~(other.wp | other.missing | other.minor)
         uffd.wp |= mask if op[5] & MODE_WP else 0
         uffd.missing |= mask if op[5] & MODE_MISSING else 0
+        uffd.minor |= mask if op[5] & MODE_MINOR else 0
 
 
 def _does_unregister(model: Model, op: Operation) -> None:
@@ -333,6 +348,7 @@ def _does_unregister(model: Model, op: Operation) -> None:
     if uffd:
         uffd.wp &= ~mask
         uffd.missing &= ~mask
+        uffd.minor &= ~mask
         uffd.protected &= ~mask
         model.unblock(op[2], mask)
 
@@ -371,7 +387,7 @@ def _does_resolve(model: Model, op: Operation) -> None:
 def _does_fill(model: Model, op: Operation) -> None:
     uffd = model.uffds.get(op[2])
     if uffd:
-        filled = _mask(op, 3) & uffd.missing & ~model.present[uffd.owner]
+        filled = _mask(op, 3) & (uffd.missing | uffd.minor) & ~model.present[uffd.owner]
         model.present[uffd.owner] |= filled
         if op[0] == COPY and op[6] & COPY_WP:
             uffd.protected |= filled & uffd.wp
@@ -391,6 +407,20 @@ def _does_event(model: Model, op: Operation) -> None:
         _fork_goes_on(model, parent, child)
         inherited = model.uffds[op[3]] = Uffd(child, uffd.features)
         inherited.wp, inherited.missing, inherited.protected = uffd.wp, uffd.missing, uffd.protected
+        inherited.minor = uffd.minor
+
+
+def _does_file_open(model: Model, op: Operation) -> None:
+    model.files.setdefault(op[2], op[4])
+
+
+def _does_file_close(model: Model, op: Operation) -> None:
+    model.files.pop(op[2], None)
+
+
+def _does_truncate(model: Model, op: Operation) -> None:
+    if op[2] in model.files:
+        model.files[op[2]] = op[3]
 
 
 _Effect = Callable[[Model, Operation], None]
@@ -424,5 +454,11 @@ _EFFECT_BY_CODE: Final[dict[int, _Effect]] = {
     POPULATED: _does_populate,
     PROCESS_READ: _does_process_access,
     PROCESS_WRITE: _does_process_access,
+    MMAP_SHARED: _does_mmap,
+    MMAP_FILE: _does_mmap,
+    CONTINUE: _does_fill,
+    FILE_OPEN: _does_file_open,
+    FILE_CLOSE: _does_file_close,
+    TRUNCATE: _does_truncate,
 }
 _EFFECTS: Final = tuple(_EFFECT_BY_CODE.get(op.code) for op in OPS)

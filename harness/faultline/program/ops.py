@@ -31,6 +31,9 @@ TASKS: Final = 4
 UFFDS: Final = 8
 #: Handles ``k0`` .. ``k7`` of pins and references.
 PINS: Final = 8
+#: Files ``f0`` .. ``f7``; a program works on the first FILE_PAGES pages of each, ``@0`` .. ``@31``.
+FILES: Final = 8
+FILE_PAGES: Final = 32
 #: Operations that one program may have; longer input is cut.
 OPS_MAX: Final = 256
 #: The task byte of an operation that the monitor runs.
@@ -50,6 +53,9 @@ class Form(Enum):
     UFFD = "u{}"
     PIN = "k{}"
     NTH = "n{}"
+    FILE = "f{}"
+    OFFSET = "@{}"
+    """A page of a file, or where it ends, in pages."""
     CHOICE = "choice"
     """Exactly one of the kind's words."""
     FLAGS = "flags"
@@ -77,16 +83,29 @@ PAGES: Final = Kind("pages", Form.PAGES, SLOTS, lo=1, doc="a number of pages, cl
 VALUE: Final = Kind("value", Form.VALUE, 256, doc="the byte that fills the page")
 PROCESS: Final = Kind("process", Form.PROCESS, PROCESSES, doc="a process")
 UFFD: Final = Kind("uffd", Form.UFFD, UFFDS, doc="a userfaultfd handle")
+FILE: Final = Kind("file", Form.FILE, FILES, doc="a file")
+FILE_PAGE: Final = Kind("file-page", Form.OFFSET, FILE_PAGES, doc="a page of a file")
+FILE_END: Final = Kind("file-end", Form.OFFSET, FILE_PAGES + 1, doc="the page before which a range, or a file, ends")
+FILE_TYPE: Final = Kind(
+    "file-type", Form.CHOICE, 2, words=("memfd", "tmpfile"),
+    doc="memfd_create(), or a file without a name on a file system that has a store behind its page cache",
+)
+MAP_TYPE: Final = Kind("map-type", Form.CHOICE, 2, words=("shared", "private"), doc="MAP_SHARED, MAP_PRIVATE")
+ALLOCATE: Final = Kind(
+    "allocate", Form.CHOICE, 3, words=("extend", "keep-size", "punch-hole"),
+    doc="mode 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE",
+)
 PROT: Final = Kind("prot", Form.CHOICE, 3, words=("none", "r", "rw"), doc="PROT_NONE, PROT_READ, PROT_READ|PROT_WRITE")
 ADVICE: Final = Kind(
     "advice",
     Form.CHOICE,
-    10,
+    11,
     words=(
         "dontneed", "mergeable", "unmergeable", "dontfork", "dofork", "wipeonfork", "keeponfork",
-        "free", "cold", "pageout",
+        "free", "cold", "pageout", "remove",
     ),
-    doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE, _DONTFORK, _DOFORK, _WIPEONFORK, _KEEPONFORK, _FREE, _COLD, _PAGEOUT",
+    doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE, _DONTFORK, _DOFORK, _WIPEONFORK, _KEEPONFORK, _FREE, _COLD, "
+    "_PAGEOUT, _REMOVE",
 )
 FEATURES: Final = Kind(
     "features",
@@ -96,7 +115,8 @@ FEATURES: Final = Kind(
     doc="UFFD_FEATURE_* asked of UFFDIO_API",
 )
 REGISTER_MODE: Final = Kind(
-    "register-mode", Form.FLAGS, 3, lo=1, words=("missing", "wp"), doc="UFFDIO_REGISTER_MODE_MISSING, _WP"
+    "register-mode", Form.FLAGS, 7, lo=1, words=("missing", "wp", "minor"),
+    doc="UFFDIO_REGISTER_MODE_MISSING, _WP, _MINOR",
 )
 FAULT: Final = Kind(
     "fault", Form.CHOICE, 3, words=("page", "table", "slab"),
@@ -130,6 +150,7 @@ KINDS: Final = (
     *(PIN, PIN_FLAGS, UNPIN_MODE, POPULATE),
     *(FAULT, NTH),
     SWAP_DEVICE,
+    *(FILE, FILE_PAGE, FILE_END, FILE_TYPE, MAP_TYPE, ALLOCATE),
 )
 
 
@@ -156,6 +177,8 @@ NEEDS: Final = (
     Need("process-vm", "process_vm_readv(2) and process_vm_writev(2) (CONFIG_CROSS_MEMORY_ATTACH)"),
     Need("migration", "page migration (CONFIG_MIGRATION)"),
     Need("swap", "swap (CONFIG_SWAP)"),
+    Need("shmem", "shared memory (CONFIG_SHMEM, CONFIG_TMPFS)"),
+    Need("uffd-minor", "minor faults of shared memory by userfaultfd (Linux 5.14)"),
 )
 NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
 
@@ -359,6 +382,39 @@ _ROWS: Final = [
     ),
 
     # --- files: shared memory and files ---
+    *_family(
+        "files", ("shmem",),
+        ("mmap-shared", _T, (*_RANGE, ("prot", PROT)), "mmap(MAP_SHARED|MAP_ANONYMOUS|MAP_FIXED)",
+         "Maps fresh zero-filled memory that a fork shares; what was mapped there is unmapped first.", "", "mmap(2)"),
+        ("mmap-file", _T, (*_RANGE, ("prot", PROT), ("file", FILE), ("first", FILE_PAGE), ("type", MAP_TYPE)),
+         "mmap(MAP_FIXED) of a file",
+         "Maps the file from its page `first` on; what was mapped there is unmapped first. "
+         "Pages beyond the file's end can be mapped, not accessed.", "", "mmap(2)"),
+        ("file-open", _T, (("file", FILE), ("type", FILE_TYPE), ("end", FILE_END)),
+         "memfd_create(), or open(O_TMPFILE|O_RDWR); ftruncate()",
+         "Makes a file of that many pages that hold zeroes, for all processes; skipped if the handle is in use.", "",
+         "memfd_create(2), open(2)"),
+        ("file-close", _T, (("file", FILE),), "close()", "Gives the handle back; mappings of the file stay.", "",
+         "close(2)"),
+        ("file-read", _T, (("file", FILE), ("page", FILE_PAGE)), "pread() of a page",
+         "The outcome is the page's byte; aux is 1, or 0 at the end of the file.", "", "pread(2)"),
+        ("file-write", _T, (("file", FILE), ("page", FILE_PAGE), ("value", VALUE)), "pwrite() of a page",
+         "Fills the page with the byte; a file that ends before it grows.", "", "pwrite(2)"),
+        ("file-truncate", _T, (("file", FILE), ("end", FILE_END)), "ftruncate()",
+         "Sets the file's end; pages beyond it are gone from all mappings, private copies too.", "", "truncate(2)"),
+        ("file-allocate", _T, (("file", FILE), ("page", FILE_PAGE), ("end", FILE_END), ("mode", ALLOCATE)),
+         "fallocate() of the pages up to `end`", "Allocates the pages of the range, or makes a hole there.",
+         "EINVAL: the range is empty", "fallocate(2)"),
+        ("file-sync", _T, (("file", FILE),), "fsync()", "Writes what is dirty to the store.", "", "fsync(2)"),
+        ("file-drop", _T, (("file", FILE),), "posix_fadvise(POSIX_FADV_DONTNEED)",
+         "Drops clean pages that nobody maps from the page cache.", "", "posix_fadvise(2)"),
+    ),
+    *_family(
+        "files", ("shmem", "uffd", "uffd-minor"),
+        ("uffd-continue", _M, (*_UFFD_RANGE, ("mode", COPY_MODE)), "UFFDIO_CONTINUE",
+         "Maps pages that are in the page cache; aux is the pages mapped or the negated errno of `mapped`.",
+         "EEXIST, EFAULT, ENOENT, EINVAL, EAGAIN, ESRCH", "UFFDIO_CONTINUE(2const)"),
+    ),
 
     # --- huge: transparent huge pages ---
 
@@ -388,7 +444,9 @@ BY_NAME: Final = {op.name: op for op in OPS}
 assert len(BY_NAME) == len(OPS) <= 256
 
 #: Operations whose outcome is the byte of a page.
-LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "pin-read", "mem-read", "process-read"))
+LOADS: Final = frozenset(
+    BY_NAME[name].code for name in ("read", "guest-read", "pin-read", "mem-read", "process-read", "file-read")
+)
 
 
 def lacking(ops: Iterable[tuple[int, ...]], has: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -119,6 +119,8 @@ class Bit(IntFlag):
     """smaps VmFlags `uw`."""
     MERGEABLE = 1 << 20
     """smaps VmFlags `mg`."""
+    REG_MINOR = 1 << 21
+    """smaps VmFlags `ui`."""
     DONTFORK = 1 << 22
     """smaps VmFlags `dc`."""
     WIPEONFORK = 1 << 23

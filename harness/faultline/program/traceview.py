@@ -26,7 +26,8 @@ from faultline.program.trace import (
 )
 
 _ROW: Final = struct.Struct(f"<{SLOTS}I")
-_MESSAGE, _COPY, _ZEROPAGE = (BY_NAME[n].code for n in ("uffd-read", "uffd-copy", "uffd-zeropage"))
+_MESSAGE, _FILE_READ = (BY_NAME[n].code for n in ("uffd-read", "file-read"))
+_FILLS: Final = frozenset(BY_NAME[n].code for n in ("uffd-copy", "uffd-zeropage", "uffd-continue"))
 _COUNTING: Final = {
     BY_NAME[name].code: done for name, done in (("pin", "pinned"), ("ref", "referenced"), ("migrate", "moved"))
 }
@@ -182,6 +183,7 @@ _BITS: Final = (
     (Bit.SOFT_DIRTY, "soft-dirty"),
     (Bit.REG_MISSING, "reg-missing"),
     (Bit.REG_WP, "reg-wp"),
+    (Bit.REG_MINOR, "reg-minor"),
     (Bit.MERGEABLE, "mergeable"),
     (Bit.DONTFORK, "dontfork"),
     (Bit.WIPEONFORK, "wipeonfork"),
@@ -209,10 +211,12 @@ def describe_step(op: Operation, step: Step | Completion) -> str:
 
 
 def _outcome(op: Operation, step: Step | Completion) -> str:
-    if op[0] in (_COPY, _ZEROPAGE):
+    if op[0] in _FILLS:
         return _filling(op, step)
     if step.status != Status.DONE:
         return _failure(step)
+    if op[0] == _FILE_READ and not step.aux:
+        return "is at the end of the file"
     if op[0] in LOADS:
         return "reads unequal bytes" if step.value == VALUE_MIXED else f"reads {step.value}"
     if op[0] in _COUNTING:

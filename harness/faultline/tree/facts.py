@@ -43,7 +43,6 @@ FACTS: Final = (
     Fact("lock-vma-under-rcu", ("include/linux/mm.h", "include/linux/mmap_lock.h"), r"\block_vma_under_rcu\("),
     Fact("finish-rcuwait-inline", ("include/linux/rcuwait.h",), r"^static inline void finish_rcuwait\("),
     Fact("vma-refcnt", ("include/linux/mm_types.h",), r"^\s+refcount_t vm_refcnt\b"),
-    Fact("fault-completed", ("include/linux/mm_types.h",), r"\bVM_FAULT_COMPLETED\b"),
     Fact("softleaf", ("include/linux/leafops.h",)),
     Fact("generic-pgd-alloc", ("include/asm-generic/pgalloc.h",), r"\b__pgd_alloc\("),
     Fact("file-ref", ("include/linux/file_ref.h",)),
@@ -76,6 +75,11 @@ FACTS: Final = (
     Fact("gup-vmas", ("include/linux/mm.h",), r"^long pin_user_pages\([^;]*\*\*vmas"),
     Fact("new-folio-t", ("include/linux/migrate.h",), r"new_folio_t\("),
     Fact("migrate-succeeded", ("include/linux/migrate.h",), r"migrate_pages\([^;]*int \*ret\w*"),
+    Fact("fault-completed", ("include/linux/mm_types.h",), r"\bVM_FAULT_COMPLETED\b"),
+    Fact("fdget-function", ("include/linux/file.h",), r"^struct fd fdget\(unsigned int fd\);"),
+    Fact("mnt-idmap", ("include/linux/mount.h",), r"struct mnt_idmap \*mnt_idmap;"),
+    Fact("write-cache-pages", ("include/linux/writeback.h",), r"^int write_cache_pages\("),
+    Fact("writeback-page", ("include/linux/writeback.h",), r"\*writepage_t\)\(struct page"),
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ _BITS: Final = (
     *(
         (bit, FindingKind.LOST_BIT, FindingKind.STRAY_BIT)
         for bit in (
-            Bit.UFFD_WP, Bit.MAPPED, Bit.READ, Bit.WRITE, Bit.REG_MISSING, Bit.REG_WP, Bit.MERGEABLE,
+            Bit.UFFD_WP, Bit.MAPPED, Bit.READ, Bit.WRITE, Bit.REG_MISSING, Bit.REG_WP, Bit.REG_MINOR, Bit.MERGEABLE,
             Bit.DONTFORK, Bit.WIPEONFORK, Bit.GUARD, Bit.PRESENT, Bit.SWAP, Bit.FILE, Bit.EXCLUSIVE, Bit.SOFT_DIRTY,
         )
     ),

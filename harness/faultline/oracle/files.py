@@ -1,0 +1,512 @@
+"""The rules of shared memory and files.
+
+A file is an object with pages that processes map; what one stores through a shared mapping, all see.  Which pages that
+are in the page cache are mapped beside the one that a read asks for is the kernel's choice, as is whether a child has
+its parent's; the oracle takes over what the backend's snapshot says.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+from array import array
+from typing import Final
+
+from faultline.oracle import rules, versions
+from faultline.oracle.memory import (
+    DONE,
+    MESSAGE_MINOR,
+    MESSAGE_WRITE,
+    PROCESS_MASK,
+    PROT_BITS,
+    Memory,
+    Outcome,
+    failed,
+)
+from faultline.oracle.state import (
+    ANON,
+    CONTENT,
+    EXCLUSIVE,
+    FILE,
+    FILES,
+    GUARD,
+    PAGE_BITS,
+    PRESENT,
+    REG_MINOR,
+    REG_MISSING,
+    REG_WP,
+    SLOT_MASK,
+    SLOT_SHIFT,
+    SWAP,
+    UFFD_WP,
+    VMA_BITS,
+    WRITE,
+    ZERO,
+    Backing,
+    Context,
+    File,
+    FilePage,
+    Process,
+)
+from faultline.oracle.userfault import Userfault
+from faultline.program.codec import Operation
+from faultline.program.ops import ALLOCATE, COPY_MODE, FILE_TYPE, MAP_TYPE, SLOTS
+from faultline.program.trace import SNAPSHOT_HEAD, Skip, Status
+
+_BUS: Final[Outcome] = (int(Status.SIGNAL), int(signal.SIGBUS), 0)
+_NO_HANDLE: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_HANDLE), 0)
+_HANDLE_USED: Final[Outcome] = (int(Status.SKIPPED), int(Skip.HANDLE_USED), 0)
+_EINVAL: Final = failed(errno.EINVAL)
+_EACCES: Final = failed(errno.EACCES)
+_MEMFD: Final = FILE_TYPE.words.index("memfd")
+_SHARED: Final = MAP_TYPE.words.index("shared")
+_EXTEND, _PUNCH = ALLOCATE.words.index("extend"), ALLOCATE.words.index("punch-hole")
+_CONTINUE_WP, _CONTINUE_DONTWAKE = (1 << COPY_MODE.words.index(word) for word in ("wp", "dontwake"))
+_ROW_SIZE: Final = SLOTS * 4 + 12
+_MAPPED_PAGE: Final = PRESENT | FILE
+
+
+class Files(Userfault, Memory):
+    """The state of files, and the operations on them and their mappings."""
+
+    _files: list[File | None]
+    """By handle."""
+    _perhaps: list[int]
+    """Slots of all processes that may hold their file's page or not, as the next snapshot says."""
+
+    # --- mappings ---
+
+    def _op_mmap_shared(self, op: Operation) -> Outcome:
+        _, task, start, pages, prot = op
+        self._rule = rules.MMAP_SHARED
+        return self._map_file(task, start, pages, prot, File(pages, shmem=True), 0, shared=True)
+
+    def _op_mmap_file(self, op: Operation) -> Outcome:
+        _, task, start, pages, prot, handle, first, kind = op
+        file = self._files[handle]
+        if file is None:
+            return self._no_file()
+        self._rule = rules.MMAP_FILE
+        return self._map_file(task, start, pages, prot, file, first, shared=kind == _SHARED)
+
+    def _map_file(
+        self, task: int, start: int, pages: int, prot: int, file: File, first: int, *, shared: bool
+    ) -> Outcome:
+        process = self._processes[task & PROCESS_MASK]
+        assert process is not None
+        end = start + pages
+        events = self._unmap_events(process, start, end)
+        self._unmap(process, start, end)
+        process.row[start:end] = array("I", (PROT_BITS[prot],)) * pages
+        process.edges &= ~self._mask(start + 1, end)
+        if process.backing is None:
+            process.backing = [None] * SLOTS
+        process.backing[start:end] = [(file, first + i, shared) for i in range(pages)]
+        return self._after_events(task, events) if events else DONE
+
+    def _no_file(self) -> Outcome:
+        self._rule = rules.SKIP_NO_HANDLE
+        return _NO_HANDLE
+
+    # --- pages ---
+
+    def _page_of(self, file: File, number: int) -> FilePage:
+        """The file's page; a hole is filled with zeroes."""
+        page = file.pages.get(number)
+        if page is None:
+            page = file.pages[number] = FilePage()
+        return page
+
+    def _enter(self, process: Process, slot: int, page: FilePage) -> None:
+        """Maps the file's page; a protected slot stays protected."""
+        key = process.number << SLOT_SHIFT | slot
+        word = process.row[slot] & (VMA_BITS | UFFD_WP)
+        if not word & REG_WP:
+            word &= ~UFFD_WP
+        page.append(key)
+        process.pages[slot] = page
+        process.row[slot] = word | _MAPPED_PAGE | page.content
+        process.row[FILES] += 1
+        process.packed = None
+        if len(page) == 1:
+            process.row[slot] |= EXCLUSIVE
+        elif len(page) == 2:
+            other = self._processes[page[0] >> SLOT_SHIFT]
+            assert other is not None
+            other.row[page[0] & SLOT_MASK] &= ~EXCLUSIVE
+            other.packed = None
+
+    def _leave_file(self, process: Process, slot: int) -> None:
+        page = process.pages[slot]
+        assert isinstance(page, FilePage)
+        self._drop_page(process, slot, page)
+        process.row[slot] &= VMA_BITS
+        process.packed = None
+
+    def _resolve(self, op: Operation, index: int, process: Process, slot: int, flags: int) -> Outcome | FilePage:
+        """The file's page for an access, or what stops it."""
+        assert process.backing is not None
+        backing = process.backing[slot]
+        assert backing is not None
+        file, number, _ = backing
+        if number >= file.size:
+            self._rule = rules.BUS_BEYOND
+            return _BUS
+        word = process.row[slot]
+        if number not in file.pages:
+            if word & REG_MISSING:
+                self._rule = rules.FAULT_MISSING_FILE
+                return self._fault(op, index, process, slot, flags)
+        elif word & REG_MINOR:
+            self._rule = rules.FAULT_MINOR
+            return self._fault(op, index, process, slot, flags | MESSAGE_MINOR)
+        if word & UFFD_WP and word & REG_WP:
+            self._also(rules.WP_POPULATES)
+        return self._page_of(file, number)
+
+    # --- accesses ---
+
+    def _load_file(self, op: Operation, index: int, process: Process, slot: int) -> Outcome:
+        self._map_around(process, slot)
+        page = self._resolve(op, index, process, slot, 0)
+        if not isinstance(page, FilePage):
+            return page
+        self._enter(process, slot, page)
+        self._rule = rules.READ_FILE
+        return (int(Status.DONE), page.content, 0)
+
+    def _map_around(self, process: Process, slot: int) -> None:
+        """Pages of the file beside the one asked for may be mapped too."""
+        if process.row[slot] & (REG_WP | REG_MINOR):
+            return
+        assert process.backing is not None
+        backing = process.backing[slot]
+        assert backing is not None
+        base = process.number << SLOT_SHIFT
+        for other, beside in enumerate(process.backing):
+            if beside is not None and beside[0] is backing[0] and beside[1] - other == backing[1] - slot:
+                self._perhaps.append(base | other)
+
+    def _prepare_store(self, op: Operation, index: int, process: Process, slot: int) -> Outcome | None:
+        page = self._resolve(op, index, process, slot, MESSAGE_WRITE)
+        if not isinstance(page, FilePage):
+            return page
+        assert process.backing is not None
+        backing = process.backing[slot]
+        assert backing is not None
+        if backing[2]:
+            self._enter(process, slot, page)
+        else:
+            self._rule = rules.WRITE_FILE_COPY
+            self._copy_out(process, slot, page.content)
+        return None
+
+    def _copy_out(self, process: Process, slot: int, content: int) -> None:
+        """The slot gets an anonymous page of its own."""
+        word = process.row[slot]
+        process.row[slot] = word & VMA_BITS | PRESENT | EXCLUSIVE | content
+        if word & REG_WP:
+            process.row[slot] |= word & UFFD_WP
+        process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+        process.row[ANON] += 1
+        process.touched |= 1 << slot
+        process.packed = None
+
+    def _store_file(self, process: Process, slot: int, value: int | None) -> Outcome:
+        page = process.pages[slot]
+        assert isinstance(page, FilePage)
+        if self._maps_shared(process, slot):
+            self._rule = rules.WRITE_SHARED
+            self._set(page, page.content if value is None else value)
+            return DONE
+        self._rule = rules.WRITE_FILE_COPY
+        self._drop_page(process, slot, page)
+        self._copy_out(process, slot, page.content if value is None else value)
+        return DONE
+
+    def _set(self, page: FilePage, content: int) -> None:
+        """All who map the page see its new content."""
+        page.content = content
+        if page.frame is not None:
+            page.frame.content = content
+            for hold in page.frame.holds:
+                hold.allowed.add(content)
+        for key in page:
+            process = self._processes[key >> SLOT_SHIFT]
+            assert process is not None
+            slot = key & SLOT_MASK
+            process.row[slot] = process.row[slot] & ~CONTENT | content
+            process.packed = None
+
+    def _duplicate_file(self, parent: Process, child: Process, slot: int, page: FilePage) -> None:
+        key = child.number << SLOT_SHIFT | slot
+        self._perhaps.append(key)
+        if child.row[slot] & REG_WP or self._extent(parent, slot) & parent.touched:
+            child.pages[slot] = page
+            page.append(key)
+            for mapper in (parent, child):
+                mapper.row[slot] &= ~EXCLUSIVE
+            return
+        child.row[slot] &= ~PAGE_BITS
+        child.row[FILES] -= 1
+
+    # --- what the backend's snapshot decides ---
+
+    def _adopt_files(self, at: int) -> None:
+        """Takes over, from the snapshot at this place of the backend's trace, which slots hold their file's page."""
+        unborn: list[int] = []
+        for key in dict.fromkeys(self._perhaps):
+            process, slot = self._processes[key >> SLOT_SHIFT], key & SLOT_MASK
+            if process is None:
+                continue
+            seen = self._seen_at(at, key)
+            if seen is not None:
+                self._adopt_mapped(process, slot, seen)
+            elif process not in self._living:
+                unborn.append(key)
+                self._adopt_unborn(process, slot, at)
+        self._perhaps[:] = unborn
+
+    def _seen_at(self, at: int, key: int) -> int | None:
+        """The word of a slot in the backend's snapshot; None if its process is not in it."""
+        for row, process in enumerate(self._living if self._observed is not None else ()):
+            if process.number == key >> SLOT_SHIFT:
+                at += SNAPSHOT_HEAD.size + row * _ROW_SIZE + (key & SLOT_MASK) * 4
+                assert self._observed is not None
+                return int.from_bytes(self._observed[at : at + 4], "little")
+        return None
+
+    def _adopt_unborn(self, child: Process, slot: int, at: int) -> None:
+        """Whether the child of a fork under way maps the page shows in the one other mapping being exclusive."""
+        backing = child.backing[slot] if child.backing is not None else None
+        page = backing[0].pages.get(backing[1]) if backing is not None else None
+        if page is None or child.row[slot] & UFFD_WP:
+            return
+        key = child.number << SLOT_SHIFT | slot
+        others = [other for other in page if other != key]
+        seen = self._seen_at(at, others[0]) if len(others) == 1 else None
+        if seen is None or seen & _MAPPED_PAGE != _MAPPED_PAGE:
+            return
+        self._adopt_mapped(child, slot, 0 if seen & EXCLUSIVE else _MAPPED_PAGE)
+
+    def _adopt_mapped(self, process: Process, slot: int, seen: int) -> None:
+        backing = process.backing[slot] if process.backing is not None else None
+        word = process.row[slot]
+        if backing is None or word & UFFD_WP or slot in process.swapped:
+            return
+        file, number, _ = backing
+        if word & _MAPPED_PAGE == _MAPPED_PAGE and not seen & PRESENT:
+            self._leave_file(process, slot)
+        elif not word & PRESENT and seen & _MAPPED_PAGE == _MAPPED_PAGE and number < file.size:
+            if file.shmem and number not in file.pages:
+                return
+            self._also(rules.MAP_AROUND)
+            self._enter(process, slot, self._page_of(file, number))
+
+    # --- the file itself ---
+
+    def _op_file_open(self, op: Operation) -> Outcome:
+        _, _, handle, kind, end = op
+        if self._files[handle] is not None:
+            self._rule = rules.SKIP_USED
+            return _HANDLE_USED
+        self._files[handle] = File(end, shmem=kind == _MEMFD)
+        self._rule = rules.FILE_OPEN
+        return DONE
+
+    def _op_file_close(self, op: Operation) -> Outcome:
+        if self._files[op[2]] is None:
+            return self._no_file()
+        self._files[op[2]] = None
+        self._rule = rules.FILE_CLOSE
+        return DONE
+
+    def _op_file_read(self, op: Operation) -> Outcome:
+        file = self._files[op[2]]
+        if file is None:
+            return self._no_file()
+        self._rule = rules.FILE_READ
+        if op[3] >= file.size:
+            return DONE
+        page = file.pages.get(op[3])
+        return (int(Status.DONE), page.content if page is not None else 0, 1)
+
+    def _op_file_write(self, op: Operation) -> Outcome:
+        file = self._files[op[2]]
+        if file is None:
+            return self._no_file()
+        self._rule = rules.FILE_WRITE
+        file.size = max(file.size, op[3] + 1)
+        self._set(self._page_of(file, op[3]), op[4])
+        return DONE
+
+    def _op_file_truncate(self, op: Operation) -> Outcome:
+        file = self._files[op[2]]
+        if file is None:
+            return self._no_file()
+        self._rule = rules.FILE_TRUNCATE
+        end = op[3]
+        if end < file.size:
+            self._unmap_file(file, end, None)
+        if end <= file.size:
+            for number in [number for number in file.pages if number >= end]:
+                del file.pages[number]
+        file.size = end
+        return DONE
+
+    def _op_file_allocate(self, op: Operation) -> Outcome:
+        file = self._files[op[2]]
+        if file is None:
+            return self._no_file()
+        _, _, _, start, end, mode = op
+        if end <= start:
+            self._rule = rules.FILE_ALLOCATE_EMPTY
+            return _EINVAL
+        if mode == _PUNCH:
+            self._rule = rules.FILE_PUNCH
+            self._punch(file, start, end)
+            return DONE
+        self._rule = rules.FILE_ALLOCATE
+        if file.shmem:
+            for number in range(start, end):
+                self._page_of(file, number)
+        if mode == _EXTEND:
+            file.size = max(file.size, end)
+        return DONE
+
+    def _op_file_sync(self, op: Operation) -> Outcome:
+        if self._files[op[2]] is None:
+            return self._no_file()
+        self._rule = rules.FILE_SYNC
+        return DONE
+
+    def _op_file_drop(self, op: Operation) -> Outcome:
+        if self._files[op[2]] is None:
+            return self._no_file()
+        self._rule = rules.FILE_DROP
+        return DONE
+
+    def _punch(self, file: File, start: int, end: int) -> None:
+        self._unmap_file(file, start, end)
+        for number in range(start, end):
+            file.pages.pop(number, None)
+
+    def _unmap_file(self, file: File, start: int, end: int | None) -> None:
+        """No process maps the file's pages from ``start`` on; with no ``end`` private copies go too."""
+        for process in self._processes:
+            if process is None or process.backing is None:
+                continue
+            for slot, backing in enumerate(process.backing):
+                if backing is None or backing[0] is not file or backing[1] < start:
+                    continue
+                if process.row[slot] & GUARD:
+                    continue
+                copied = not process.row[slot] & FILE and bool(process.pages[slot] or slot in process.swapped)
+                if end is None or (backing[1] < end and not copied):
+                    self._zap(process, slot)
+
+    def _not_removable(self, process: Process, slot: int) -> Outcome | None:
+        backing = process.backing[slot] if process.backing is not None else None
+        if backing is None:
+            self._rule = rules.REMOVE_ANON
+            return _EINVAL
+        if not backing[2] or not (self._holds[versions.REMOVE_READONLY] or process.row[slot] & WRITE):
+            self._rule = rules.REMOVE_PRIVATE
+            return _EACCES
+        return None
+
+    def _punch_slots(self, process: Process, slots: list[int]) -> None:
+        assert process.backing is not None
+        self._punch_backing([process.backing[slot] for slot in slots])
+
+    def _punch_backing(self, shown: list[Backing | None]) -> None:
+        for backing in shown:
+            if backing is not None:
+                self._punch(backing[0], backing[1], backing[1] + 1)
+
+    # --- userfaultfd ---
+
+    def _fill_file(self, context: Context, op: Operation, value: int, wp: int, dontwake: bool) -> Outcome:
+        process, start, pages = context.mm, op[3], op[4]
+        assert process.backing is not None
+        first = process.backing[start]
+        assert first is not None
+        if not first[0].shmem:
+            self._rule = rules.FILL_KIND
+            return failed(errno.EINVAL, -errno.EINVAL)
+        slot, error = start, 0
+        while slot < start + pages and not error:
+            error = self._fill_slot(process, slot, value, wp, slot - start)
+            slot += not error
+        return self._filled(context, start, slot - start, pages, dontwake, error)
+
+    def _fill_slot(self, process: Process, slot: int, value: int, wp: int, filled: int) -> int:
+        """The errno, 0 if the page was filled.
+
+        :param filled: how many pages before it were.
+        """
+        assert process.backing is not None
+        backing = process.backing[slot]
+        assert backing is not None
+        file, number, shared = backing
+        row = process.row
+        if number >= file.size:
+            self._rule = rules.FILL_BEYOND
+            return errno.EFAULT
+        if row[slot] & PRESENT or slot in process.swapped or (shared and number in file.pages):
+            return errno.EEXIST
+        if not shared and value < 0:
+            if row[slot] & UFFD_WP and self._stops_at_marker(filled):
+                return errno.EEXIST
+            row[slot] = row[slot] & VMA_BITS | PRESENT
+            process.pages[slot] = ZERO
+            return 0
+        row[slot] = row[slot] & VMA_BITS | wp
+        if shared:
+            page = self._page_of(file, number)
+            page.content = max(value, 0)
+            self._enter(process, slot, page)
+        else:
+            self._copy_out(process, slot, value)
+        return 0
+
+    def _op_uffd_continue(self, op: Operation) -> Outcome:
+        _, _, handle, start, pages, mode = op
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        outcome = self._fill_error(context, start, start + pages)
+        if outcome is not None:
+            return outcome
+        process = context.mm
+        backing = process.backing[start] if process.backing is not None else None
+        if backing is None or not backing[0].shmem:
+            self._rule = rules.FILL_KIND
+            return failed(errno.EINVAL, -errno.EINVAL)
+        if mode & _CONTINUE_WP and not process.row[start] & REG_WP:
+            self._rule = rules.COPY_WP_MODE
+            return failed(errno.EINVAL, -errno.EINVAL)
+        self._rule = rules.CONTINUE
+        slot, error = start, 0
+        while slot < start + pages and not error:
+            error = self._continue_slot(process, slot, UFFD_WP if mode & _CONTINUE_WP else 0)
+            slot += not error
+        return self._filled(context, start, slot - start, pages, bool(mode & _CONTINUE_DONTWAKE), error)
+
+    def _continue_slot(self, process: Process, slot: int, wp: int) -> int:
+        """The errno, 0 if the page was mapped."""
+        assert process.backing is not None
+        backing = process.backing[slot]
+        assert backing is not None
+        file, number, _ = backing
+        if number >= file.size:
+            self._rule = rules.CONTINUE_BEYOND
+            return errno.EINVAL
+        if number not in file.pages:
+            self._rule = rules.CONTINUE_MISSING
+            return errno.EFAULT
+        if process.row[slot] & PRESENT or slot in process.swapped:
+            return errno.EEXIST
+        process.row[slot] = process.row[slot] & VMA_BITS & ~SWAP | wp
+        self._enter(process, slot, file.pages[number])
+        return 0
