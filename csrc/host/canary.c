@@ -89,6 +89,7 @@ static void write_unlocked(struct mm_struct *mm)
 /* What a move that goes wrong leaves behind: the mapping's end, its offset, or its page's place in the reverse map. */
 static void spoil_vma(struct mm_struct *mm)
 {
+	struct anon_vma_chain *avc;
 	struct vm_area_struct *vma;
 
 	fl_for_each_vma(vma, mm, FL_REGION, FL_REGION_END) {
@@ -97,7 +98,8 @@ static void spoil_vma(struct mm_struct *mm)
 		else if (fl_canary_is(PAGE_INDEX))
 			vma->vm_pgoff++;
 		else
-			unlink_anon_vmas(vma);
+			list_for_each_entry(avc, &vma->anon_vma_chain, same_vma)
+				anon_vma_interval_tree_remove(avc, &avc->anon_vma->rb_root);
 		break;
 	}
 }
