@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Planted faults.  Each stands where the machine, or kernel code under it, could go wrong; tests see it found. */
-#include "host/host.h"
+#include "host/pins.h"
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <asm/tlbflush.h>
 #include "internal.h"
 
 FL_KEEP int fl_canary_on;
@@ -42,6 +45,10 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_FILE_MAPPING] = "file-mapping",
 	[FL_CANARY_LEAK_INODE] = "leak-inode",
 	[FL_CANARY_LOSE_WRITEBACK] = "lose-writeback",
+	[FL_CANARY_LOSE_PIN] = "lose-pin",
+	[FL_CANARY_FREE_PINNED] = "free-pinned",
+	[FL_CANARY_SPOIL_PINNED] = "spoil-pinned",
+	[FL_CANARY_LEFT_MIGRATION_ENTRY] = "left-migration-entry",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
 #ifdef FL_VMA_LOCKS
 	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",
@@ -128,6 +135,20 @@ static void use_after_free(void)
 	READ_ONCE(*object);
 }
 
+static void leave_migration_entry(struct mm_struct *mm, unsigned long addr)
+{
+	spinlock_t *ptl;
+	pte_t *pte = get_locked_pte(mm, addr, &ptl);
+
+#ifdef FL_HAVE_ANON_EXCLUSIVE
+	set_pte_at(mm, addr, pte, swp_entry_to_pte(make_readable_migration_entry(pte_pfn(*pte))));
+#else
+	set_pte_at(mm, addr, pte, swp_entry_to_pte(make_migration_entry(pte_page(*pte), 0)));
+#endif
+	pte_unmap_unlock(pte, ptl);
+	fl_tlb_flush(mm, addr, addr + PAGE_SIZE);
+}
+
 /* The faults that kernel code itself would have to make; the others stand at their place. */
 void fl_canary_before(struct fl_task *task)
 {
@@ -171,6 +192,13 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_ZERO_PAGE_WRITTEN:
 		*(char *)page_to_virt(fl_zero_page) = 1;
+		break;
+	case FL_CANARY_LOSE_PIN:
+	case FL_CANARY_FREE_PINNED:
+		unpin_user_page(fl_pins[0].page[0]);
+		break;
+	case FL_CANARY_LEFT_MIGRATION_ENTRY:
+		leave_migration_entry(mm, FL_REGION + PAGE_SIZE);
 		break;
 	case FL_CANARY_WILD_POINTER:
 		READ_ONCE(*(int *)0x18);

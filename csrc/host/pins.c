@@ -48,6 +48,8 @@ void fl_pins_before_exit(void)
 	for (int k = 0; fl_pins_held && k < FL_PINS; k++)
 		for (int i = 0; fl_pins[k].used && i < fl_pins[k].n; i++)
 			before[k][i] = content(fl_pins[k].page[i]);
+	if (fl_canary_is(SPOIL_PINNED))
+		*(char *)page_to_virt(fl_pins[0].page[0]) ^= 1;
 }
 
 void fl_pins_after_exit(void)

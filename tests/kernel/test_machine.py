@@ -165,6 +165,9 @@ p0.0 file-read f0 @0
 #: Memory that is shared with a child.
 SHARED = "p0.0 mmap-shared a0+2 rw\np0.0 write a0 =1\np0.0 fork p1\np1.0 read a0"
 
+#: A page that a device relies on.
+PINNED = "p0.0 mmap a0+2 rw\np0.0 write a0 =1\np0.0 pin k0 a0 write\n"
+
 #: Each planted fault: the program that walks into it and the kind of the machine's finding; None: the oracle sees it.
 CANARIES = {
     "file-page": (SHARED, FindingKind.COUNTER_DRIFT),
@@ -202,6 +205,10 @@ CANARIES = {
     "vma-order": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 mmap a1 r\np0.0 read a0", FindingKind.COUNTER_DRIFT),
     "page-index": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 read a0", FindingKind.COUNTER_DRIFT),
     "anon-vma": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 read a0", FindingKind.COUNTER_DRIFT),
+    "lose-pin": (PINNED + "p0.0 read a0", FindingKind.COUNTER_DRIFT),
+    "free-pinned": (PINNED + "p0.0 read a0\np0.0 munmap a0", FindingKind.USE_AFTER_FREE),
+    "spoil-pinned": (PINNED, FindingKind.WRONG_DATA),
+    "left-migration-entry": (PINNED + "p0.0 write a1 =1\np0.0 read a0", FindingKind.KERNEL_BUG),
     "spurious-fault": ("p0.0 mmap a0 rw\np0.0 write a0 =7", None),
 }  # fmt: skip
 

@@ -126,6 +126,8 @@ class Swap(Memory):
         before: int | None = None
         for key in sorted(page, key=lambda key: not self._live >> (key >> SLOT_SHIFT) & 1):
             process, slot = self._slot_of(key)
+            if self._frames and self._pinned(process, slot):
+                continue
             # a child that is not born yet cannot be seen: its mappings go where the last one went
             if process in self._living:
                 before = self._seen_word(process, slot)
