@@ -104,7 +104,7 @@ static void release(struct file *file)
 
 	if (file->f_op->release)
 		file->f_op->release(file->f_inode, file);
-	if (dentry) {
+	if (file->f_path.mnt) {
 		if (!fl_canary_is(LEAK_INODE))
 			iput(dentry->d_inode);
 		kmem_cache_free(dentry_slab, dentry);
@@ -121,7 +121,7 @@ void fput(struct file *file)
 	if (!atomic_long_dec_and_test(&file->f_count))
 		return;
 #endif
-	if (file->f_path.dentry && nlater < LATER_MAX)
+	if (file->f_path.mnt && nlater < LATER_MAX)
 		later[nlater++] = file;
 	else
 		release(file);

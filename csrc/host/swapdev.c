@@ -329,7 +329,9 @@ static void init_objects(void)
 	name.name = "/dev/swap";
 }
 
-struct file *file_open_name(struct filename *path, int flags, umode_t mode)
+struct open_flags;
+
+struct file *do_filp_open(int dfd, struct filename *path, const struct open_flags *flags)
 {
 	struct file *file = fl_file_alloc(&file_ops, NULL);
 
@@ -341,34 +343,12 @@ struct file *file_open_name(struct filename *path, int flags, umode_t mode)
 	return file;
 }
 
-int filp_close(struct file *file, fl_owner_t id)
-{
-	fput(file);
-	return 0;
-}
-
 #if FL_KVER < 619
 struct filename *getname(const char __user *path) { return &name; }
 #else
 struct filename *getname_flags(const char __user *path, int flags) { return &name; }
 #endif
 void putname(struct filename *path) { }
-
-struct backing_dev_info noop_backing_dev_info;
-
-#if FL_KVER >= 516
-/* keeps: what has no inode, such as the swap cache, has no writeback of its own.  leaves out: block devices' inodes. */
-struct backing_dev_info *inode_to_bdi(struct inode *of)
-{
-	return of ? of->i_sb->s_bdi : &noop_backing_dev_info;
-}
-#endif
-
-/* leaves out: direct I/O on the file, so that none is under way. */
-void inode_dio_wait(struct inode *of) { }
-
-/* leaves out: eviction of inodes. */
-void inode_add_lru(struct inode *of) { }
 
 bool fl_swap_is_on(void)
 {
