@@ -55,6 +55,8 @@ class Ksm(Memory):
         for waiter in unborn:
             waiter.open_bits += self._protected(waiter.child)
             self._tainted |= any(self._scanned(waiter.child, slot) for slot in range(SLOTS))
+        # who finds that a page is held parts with its own page too, see _may_leave()
+        self._tainted |= bool(unborn and self._frames)
         if unborn and self._tainted:
             for process in self._living:
                 self._once += self._protected(process)
