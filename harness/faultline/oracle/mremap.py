@@ -77,7 +77,9 @@ class Mremap(Memory):
             return wrong
         if not process.row[move.start]:
             self._rule = rules.MREMAP_FAULT
-            return _EFAULT
+            if not self._holds[versions.MREMAP_LOOKS_FIRST]:
+                self._half_done(move)
+            return self._after_events(op[1], move.events, _EFAULT)
         if self._holds[versions.MREMAP_MANY] and move.pages == move.new:
             outcome = self._move_many(move)
         else:
@@ -320,7 +322,7 @@ class Mremap(Memory):
         row, size = process.row, min(size, SLOTS - start)
         end = start + pages
         hole = not all(row[start:end])
-        if not row[start] or (hole and size > pages):
+        if (not row[start] and self._holds[versions.MREMAP_LOOKS_FIRST]) or (hole and size > pages):
             self._rule = rules.MREMAP_FAULT
             return _EFAULT
         self._rule = rules.MREMAP_RESIZE

@@ -139,3 +139,9 @@ PIN_DIRTY: Final = _difference(
     "pin-dirty", (6, 5), "Pages of a file system that tracks dirty pages cannot be pinned for long for writing.",
     "observed: tree 6.1 and tree 6.12 (writable_file_mapping_allowed())",
 )
+MREMAP_LOOKS_FIRST: Final = _difference(
+    "mremap-looks-first",
+    (5, 16),
+    "mremap() of an address where nothing is mapped fails before anything is unmapped.",
+    "observed: tree 5.10, tree 6.1 (sys_mremap())",
+)
