@@ -358,10 +358,10 @@ CACHE_ALLOC(kmem_cache_alloc)
 CACHE_ALLOC_LRU(kmem_cache_alloc_lru)
 #ifndef FL_HAVE_SLAB_NODE_INLINE
 CACHE_ALLOC_NODE(kmem_cache_alloc_node)
+void *__kmalloc_node(size_t size, gfp_t gfp, int node) { return memory_alloc(size, gfp); }
 #endif
 CACHE_ALLOC_BULK(kmem_cache_alloc_bulk)
 void *__kmalloc(size_t size, gfp_t gfp) { return memory_alloc(size, gfp); }
-void *__kmalloc_node(size_t size, gfp_t gfp, int node) { return memory_alloc(size, gfp); }
 void *kmalloc_node_trace(struct kmem_cache *cache, gfp_t gfp, int node, size_t size) { return object_alloc(cache, gfp); }
 void *kmalloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size) { return object_alloc(cache, gfp); }
 #endif
@@ -390,7 +390,6 @@ void *vzalloc_noprof(unsigned long size) { return memory_alloc(size, GFP_KERNEL 
 void *__vmalloc_node_range_noprof(unsigned long size, unsigned long align, unsigned long start, unsigned long end,
 				  gfp_t gfp, pgprot_t prot, unsigned long flags, int node, const void *caller)
 #else
-void *__kmalloc_node(size_t size, gfp_t gfp, int node) { return memory_alloc(size, gfp); }
 void *vzalloc(unsigned long size) { return memory_alloc(size, GFP_KERNEL | __GFP_ZERO); }
 void *__vmalloc_node_range(unsigned long size, unsigned long align, unsigned long start, unsigned long end,
 			   gfp_t gfp, pgprot_t prot, unsigned long flags, int node, const void *caller)

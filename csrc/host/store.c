@@ -253,7 +253,13 @@ struct file *fl_store_open(void)
 
 void fl_store_boot(void)
 {
+#ifdef FL_HAVE_RAM_AOPS
 	store_aops = ram_aops;
+#else
+	store_aops.write_begin = simple_write_begin;
+	store_aops.write_end = simple_write_end;
+	store_aops.set_page_dirty = __set_page_dirty_no_writeback;
+#endif
 #if FL_KVER >= 519
 	store_aops.read_folio = store_read;
 #else

@@ -24,6 +24,7 @@
 static FL_KEEP char *medium;
 static DECLARE_BITMAP(written, DEVICE_PAGES);
 
+static const struct block_device_operations disk_ops;	/* no short cut past the bios */
 static struct gendisk disk;
 static struct request_queue queue;
 static struct block_device bdev;
@@ -129,6 +130,17 @@ blk_qc_t submit_bio(struct bio *bio)
 }
 #endif
 
+/* Of trees where a driver could take a page without a bio: this disk's does not. */
+int bdev_read_page(struct block_device *dev, sector_t sector, struct page *page)
+{
+	return -EOPNOTSUPP;
+}
+
+int bdev_write_page(struct block_device *dev, sector_t sector, struct page *page, struct writeback_control *wbc)
+{
+	return -EOPNOTSUPP;
+}
+
 int submit_bio_wait(struct bio *bio)
 {
 	fl_check_sleep("submit_bio_wait()");
@@ -195,8 +207,10 @@ struct bio *bio_alloc_bioset(gfp_t gfp, unsigned int vecs, struct bio_set *set)
 	return alloc_bio(NULL, vecs, gfp | __GFP_NOFAIL);
 }
 
+#ifdef CONFIG_BLK_CGROUP
 /* leaves out: block cgroups. */
 void bio_associate_blkg(struct bio *bio) { }
+#endif
 #endif
 
 void bio_put(struct bio *bio)
@@ -306,6 +320,7 @@ static void init_objects(void)
 	if (!medium)
 		medium = fl_posix_map_arena(DEVICE_PAGES * PAGE_SIZE);
 	disk.queue = &queue;
+	disk.fops = &disk_ops;
 	bdev.bd_disk = &disk;
 #if FL_KVER >= 517
 	bdev.bd_queue = &queue;
