@@ -73,6 +73,14 @@ void fl_check_swap(void)
 		fl_report(FL_KIND_REFERENCE_LEAK, NULL, "%lu swap slots left over after teardown", used);
 }
 
+/* The text is the finding's name: what is known of one cause is not known of all else. */
+static const char *what_drifts(s64 committed)
+{
+	if (fl_failed)
+		return "a request for memory failed";
+	return committed > 0 && committed <= fl_shrunk_moving ? "a mapping shrank as it moved" : "teardown";
+}
+
 void fl_check_leftovers(void)
 {
 	s64 committed = percpu_counter_sum(&vm_committed_as) - committed_at_start;
@@ -88,8 +96,8 @@ void fl_check_leftovers(void)
 		if (unlikely(drift))
 			fl_report(FL_KIND_COUNTER_DRIFT, NULL, "%s is off by %ld after teardown", watched[i].name, drift);
 	}
-	/* the text is the finding's name: what is known of failed requests is not known of all else */
 	if (unlikely(committed))
 		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "Committed_AS is off by %ld pages after %s", (long)committed,
-			  fl_failed ? "a request for memory failed" : "teardown");
+			  what_drifts(committed));
+	fl_shrunk_moving = 0;
 }

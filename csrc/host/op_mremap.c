@@ -4,6 +4,8 @@
 #include <linux/mman.h>
 #include <linux/syscalls.h>
 
+unsigned long fl_shrunk_moving;
+
 void fl_op_mremap(struct fl_task *task, const unsigned char *v)
 {
 	unsigned long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
@@ -15,6 +17,8 @@ void fl_op_mremap(struct fl_task *task, const unsigned char *v)
 	ret = sys_mremap(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_pages_len(v[3]), flags, to);
 	if (ret > 0 && ret != to)
 		fl_report(FL_KIND_WRONG_DATA, NULL, "mremap(MREMAP_FIXED) returned another address than it was given");
+	if (ret > 0 && v[3] < v[1])
+		fl_shrunk_moving += v[1] - v[3];
 	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
 }
 

@@ -475,3 +475,11 @@ unsigned int kmem_cache_sheaf_size(struct slab_sheaf *sheaf)
 	return sheaf->count;
 }
 #endif
+
+#ifdef DECL_KMALLOC_PARAMS
+/* Before, mm/util.c had it. */
+void *__kvmalloc_node_noprof(DECL_KMALLOC_PARAMS(size, b, token), unsigned long align, gfp_t gfp, int node)
+{
+	return memory_alloc(size, gfp);
+}
+#endif

@@ -6,4 +6,8 @@
 void fl_swapfile_boot(void)
 {
 	swapfile_init();
+#ifdef FL_HAVE_ONE_SWAP_SPACE
+	/* as swap_init() does when it has made its sysfs files */
+	mapping_set_no_writeback_tags(&swap_space);
+#endif
 }

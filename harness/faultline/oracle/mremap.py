@@ -182,6 +182,7 @@ class Mremap(Memory):
             if process.contexts[move.start] is None or not edges or self._moved(move):
                 self._clear_target(move, move.target, move.new)
                 self._carry(move, move.start, move.target, move.pages, move.pages)
+                process.edges |= self._shifted(edges, move.target - move.start) | (edges if move.dontunmap else 0)
                 return DONE
             self._rule = rules.MREMAP_FAULT
             return _EFAULT
@@ -194,6 +195,10 @@ class Mremap(Memory):
             self._clear_target(move, target, end - start)
             self._carry(move, start, target, end - start, end - start)
         return DONE
+
+    @staticmethod
+    def _shifted(edges: int, slots: int) -> int:
+        return edges << slots if slots >= 0 else edges >> -slots
 
     def _pieces(self, process: Process, start: int, end: int) -> list[tuple[int, int]]:
         """The mappings of a range, as far as they are surely more than one."""
