@@ -5,6 +5,22 @@
 #include <linux/rmap.h>
 #include <linux/pagemap.h>
 
+/*
+ * Whether a process's tables lead to this page table: one that is being filled for a huge page that is split is its
+ * maker's alone.
+ */
+static bool is_linked(struct page *table)
+{
+	for (int p = 0; p < FL_PROCESSES; p++)
+		for (unsigned long addr = FL_REGION; fl.process[p].mm && addr < FL_REGION_END; addr += PMD_SIZE) {
+			pte_t *pte = fl_pte_at(fl.process[p].mm, addr);
+
+			if (pte && virt_to_page(pte) == table)
+				return true;
+		}
+	return false;
+}
+
 /* Documentation/mm/split_page_table_lock.rst and process_addrs.rst: an entry changes under its table's lock. */
 void fl_pte_store(pte_t *ptep, unsigned long val)
 {
@@ -21,9 +37,26 @@ void fl_pte_store(pte_t *ptep, unsigned long val)
 #else
 	lock = ptlock_ptr(page);
 #endif
-	if (unlikely(lock->rlock.raw_lock.owner != fl.cur->id + 1))
+	if (likely(lock->rlock.raw_lock.owner == fl.cur->id + 1))
+		return;
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || is_linked(page))
 		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a page-table entry is written without its page table lock");
 }
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* The same for entries of the middle level that map a huge page. */
+void fl_pmd_store(pmd_t *pmdp, unsigned long val)
+{
+	struct page *page = virt_to_page(pmdp);
+	spinlock_t *lock;
+
+	if (unlikely(!PageTable(page)))
+		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a huge entry is written to a page that is no page table");
+	lock = pmd_lockptr(NULL, pmdp);
+	if (unlikely(lock->rlock.raw_lock.owner != fl.cur->id + 1))
+		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a huge entry is written without its page table lock");
+}
+#endif
 
 /* Every page that a process maps: its mapcount must be the number of entries that map it. */
 static unsigned char mapped[FL_ARENA_PAGES];
@@ -49,12 +82,12 @@ static void count(struct page *page, int process, unsigned int slot)
 
 static void compare(struct page *page, int process, unsigned int slot)
 {
-	int have = atomic_read(&page->_mapcount) + 1, want = mapped[page - mem_map];
+	int have = fl_mapcount(page), want = mapped[page - mem_map];
 
 	if (unlikely(have != want))
 		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%u: mapcount %d, but %d entries map the page", process, slot,
 			  have, want);
-	if (unlikely(page_ref_count(page) < want))
+	if (unlikely(!PageCompound(page) && page_ref_count(page) < want))
 		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%u: %d references, but %d entries map the page", process,
 			  slot, page_ref_count(page), want);
 }
@@ -73,4 +106,5 @@ void fl_check_mappings(void)
 	for_each_mapping(count);
 	for_each_mapping(compare);
 	for_each_mapping(uncount);
+	fl_check_large_folios();
 }

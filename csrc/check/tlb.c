@@ -11,6 +11,7 @@
 
 struct tlb {
 	unsigned int valid[ASIDS];			/* bit per slot */
+	unsigned int huge[ASIDS];			/* bit per slot: part of the entry of a huge page */
 	unsigned long entry[ASIDS][FL_SLOTS];	/* pfn << 1 | WRITABLE */
 };
 
@@ -70,16 +71,35 @@ bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned 
 	return !write || (entry & WRITABLE);
 }
 
-static void drop(struct tlb *tlb, unsigned int asid, unsigned int slot)
+static void drop_one(struct tlb *tlb, unsigned int asid, unsigned int slot)
 {
 	tlb->valid[asid] &= ~(1U << slot);
 	refs[(tlb->entry[asid][slot] >> 1) - ARCH_PFN_OFFSET]--;
 }
 
-void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write)
+/* The slots of the huge page that the slot lies in. */
+static unsigned int huge_slots(unsigned int slot)
 {
-	struct tlb *tlb = &tlbs[fl_cpu];
-	unsigned int asid = mm->context.asid, slot = slot_of(addr);
+	unsigned int pages = PTRS_PER_PTE, start = slot & ~(pages - 1);
+
+	return pages >= FL_SLOTS ? ~0U : ((1U << pages) - 1) << start;
+}
+
+/* A huge page has one entry: it goes as a whole. */
+static void drop(struct tlb *tlb, unsigned int asid, unsigned int slot)
+{
+	unsigned int mask = 1U << slot;
+
+	if (tlb->huge[asid] & mask)
+		mask = huge_slots(slot) & tlb->huge[asid];
+	tlb->huge[asid] &= ~mask;
+	for (; mask; mask &= mask - 1)
+		drop_one(tlb, asid, __builtin_ctz(mask));
+}
+
+static unsigned int asid_of(struct mm_struct *mm)
+{
+	unsigned int asid = mm->context.asid;
 
 	if (unlikely(!asid)) {
 		if (asids_used == ~0UL)
@@ -88,6 +108,13 @@ void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bo
 		asids_used |= 1UL << asid;
 		mm_of[asid] = mm;
 	}
+	return asid;
+}
+
+static void fill(unsigned int asid, unsigned int slot, unsigned long pfn, bool write)
+{
+	struct tlb *tlb = &tlbs[fl_cpu];
+
 	if (tlb->valid[asid] & (1U << slot))
 		drop(tlb, asid, slot);
 	tlb->valid[asid] |= 1U << slot;
@@ -95,12 +122,27 @@ void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bo
 	refs[pfn - ARCH_PFN_OFFSET]++;
 }
 
+void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write)
+{
+	fill(asid_of(mm), slot_of(addr), pfn, write);
+}
+
+/* The entry of a huge page whose first page is `pfn`. */
+void fl_tlb_fill_huge(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write)
+{
+	unsigned int asid = asid_of(mm), slots = huge_slots(slot_of(addr));
+
+	for (unsigned int mask = slots; mask; mask &= mask - 1)
+		fill(asid, __builtin_ctz(mask), pfn++, write);
+	tlbs[fl_cpu].huge[asid] |= slots;
+}
+
 static void flush(unsigned int asid, unsigned int mask)
 {
 	for (int cpu = 0; cpu < fl.cpus; cpu++) {
 		unsigned int hit = tlbs[cpu].valid[asid] & mask;
 
-		for (; hit; hit &= hit - 1)
+		for (; hit; hit = tlbs[cpu].valid[asid] & mask)
 			drop(&tlbs[cpu], asid, __builtin_ctz(hit));
 	}
 }

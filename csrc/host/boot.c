@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Brings the machine up to where a program can run. */
 #include "host/host.h"
+#include "host/huge.h"
 #include <linux/cpumask.h>
 #include <linux/mmzone.h>
 #include <linux/radix-tree.h>
@@ -63,6 +64,10 @@ static void init_node(void)
 #if FL_KVER < 511
 	spin_lock_init(&node->lru_lock);
 #endif
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	spin_lock_init(&node->deferred_split_queue.split_queue_lock);
+	INIT_LIST_HEAD(&node->deferred_split_queue.split_queue);
+#endif
 	node->per_cpu_nodestats = alloc_percpu(struct per_cpu_nodestat);
 	for (int i = 0; i < MAX_NR_ZONES; i++) {
 		struct zone *zone = &node->node_zones[i];
@@ -120,6 +125,7 @@ static void init_kernel(void)
 	swap_setup();
 	fl_swapfile_boot();
 	fl_workingset_boot();
+	fl_huge_boot();
 	mm_percpu_wq = (void *)1;	/* queue_work_on() does not look at it */
 }
 

@@ -163,7 +163,23 @@ struct file *fl_store_open(void);
 #define FL_MMU_WRITE	1
 int fl_mmu_access(unsigned long addr, unsigned int flags, char **page);
 pte_t *fl_pte_at(struct mm_struct *mm, unsigned long addr);
+int fl_compound_mapcount(struct page *page);
 unsigned long fl_pte_value(struct mm_struct *mm, unsigned long addr);
+pmd_t *fl_huge_at(struct mm_struct *mm, unsigned long addr);
+struct page *fl_mapped_page(struct vm_area_struct *vma, unsigned long addr);
+/* The entries that map the page, by itself or as part of a huge page. */
+static inline int fl_mapcount(struct page *page)
+{
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	if (unlikely(PageCompound(page)))
+		return fl_compound_mapcount(page);
+#endif
+	return atomic_read(&page->_mapcount) + 1;
+}
+static inline bool fl_pmd_huge(pmd_t pmd)
+{
+	return IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && (pmd_val(pmd) & _PAGE_HUGE);
+}
 
 /* The mappings that overlap [start, end), ascending. */
 #ifdef FL_HAVE_MAPLE_TREE
@@ -189,11 +205,13 @@ void fl_check_leftovers(void);
 void fl_check_swap(void);
 void fl_check_mappings(void);
 void fl_check_vmas(void);
+void fl_check_large_folios(void);
 void fl_baseline(void);
 void fl_held_reset(struct fl_task *task);
 void fl_tlb_process_gone(struct mm_struct *mm);
 bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned long *pfn);
 void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
+void fl_tlb_fill_huge(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_page_freed(unsigned long pfn);
 
 /* fail.c */

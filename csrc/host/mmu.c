@@ -9,44 +9,92 @@
 #include <linux/mmap_lock.h>
 #include <linux/uaccess.h>
 
-/* The entry's place, NULL if there is no table. */
-pte_t *fl_pte_at(struct mm_struct *mm, unsigned long addr)
+static pmd_t *pmd_at(struct mm_struct *mm, unsigned long addr)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
 	pud_t *pud = pud_offset(p4d_offset(pgd, addr), addr);
-	pmd_t *pmd;
 
-	if (pud_none(*pud))
-		return NULL;
-	pmd = pmd_offset(pud, addr);
-	if (pmd_none(*pmd))
-		return NULL;
-	return (pte_t *)pmd_page_vaddr(*pmd) + ((addr >> PAGE_SHIFT) & (PTRS_PER_PTE - 1));
+	return pud_none(*pud) ? NULL : pmd_offset(pud, addr);
+}
+
+static unsigned long index_of(unsigned long addr)
+{
+	return (addr >> PAGE_SHIFT) & (PTRS_PER_PTE - 1);
+}
+
+static pte_t *pte_in(pmd_t pmd, unsigned long addr)
+{
+	return (pte_t *)pmd_page_vaddr(pmd) + index_of(addr);
+}
+
+/* The entry's place, NULL if there is no table. */
+pte_t *fl_pte_at(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = pmd_at(mm, addr);
+
+	return pmd && !pmd_none(*pmd) && !fl_pmd_huge(*pmd) ? pte_in(*pmd, addr) : NULL;
+}
+
+/* The entry that maps a huge page at `addr`, NULL if none does. */
+pmd_t *fl_huge_at(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ? pmd_at(mm, addr) : NULL;
+
+	return pmd && fl_pmd_huge(*pmd) ? pmd : NULL;
+}
+
+/* The page's part of a huge entry, as if it had one of its own; the huge zero page is special as the zero page is. */
+static unsigned long pte_of_huge(pmd_t pmd, unsigned long addr)
+{
+	unsigned long special = is_huge_zero_pmd(pmd) ? _PAGE_SPECIAL : 0;
+
+	return ((pmd_val(pmd) & ~_PAGE_HUGE) + (index_of(addr) << PAGE_SHIFT)) | special;
 }
 
 /* The entry as it stands, 0 if there is none; for checks and snapshots. */
 unsigned long fl_pte_value(struct mm_struct *mm, unsigned long addr)
 {
-	pte_t *pte = fl_pte_at(mm, addr);
+	pmd_t *pmd = pmd_at(mm, addr);
 
-	return pte ? pte_val(*pte) : 0;
+	if (!pmd || pmd_none(*pmd))
+		return 0;
+	return fl_pmd_huge(*pmd) ? pte_of_huge(*pmd, addr) : pte_val(*pte_in(*pmd, addr));
+}
+
+/* The page that the entry maps, as the kernel's own walkers tell it; NULL for none and for the zero page. */
+struct page *fl_mapped_page(struct vm_area_struct *vma, unsigned long addr)
+{
+	pte_t pte = __pte(fl_pte_value(vma->vm_mm, addr));
+
+	if (!pte_present(pte) || (pte_special(pte) && fl_huge_at(vma->vm_mm, addr)))
+		return NULL;
+	return vm_normal_page(vma, addr, pte);
 }
 
 /* A walk as hardware does it.  False: a page fault. */
 static bool translate(struct mm_struct *mm, unsigned long addr, bool write, unsigned long *pfn)
 {
 	unsigned long need = _PAGE_PRESENT | _PAGE_USER | (write ? _PAGE_WRITE : _PAGE_READ);
-	unsigned long set = _PAGE_ACCESSED | (write ? _PAGE_DIRTY : 0);
-	pte_t *pte;
+	unsigned long set = _PAGE_ACCESSED | (write ? _PAGE_DIRTY : 0), *entry;
+	pmd_t *pmd;
 
 	if (fl_tlb_find(mm, addr, write, pfn))
 		return true;
-	pte = fl_pte_at(mm, addr);
-	if (!pte || (pte_val(*pte) & need) != need)
+	pmd = pmd_at(mm, addr);
+	if (!pmd || pmd_none(*pmd))
 		return false;
-	pte->pte |= set;
-	*pfn = pte_pfn(*pte);
-	fl_tlb_fill(mm, addr, *pfn, write || (pte_val(*pte) & (_PAGE_WRITE | _PAGE_DIRTY)) == (_PAGE_WRITE | _PAGE_DIRTY));
+	entry = fl_pmd_huge(*pmd) ? &pmd->pmd : &pte_in(*pmd, addr)->pte;
+	if ((*entry & need) != need)
+		return false;
+	*entry |= set;
+	write |= (*entry & (_PAGE_WRITE | _PAGE_DIRTY)) == (_PAGE_WRITE | _PAGE_DIRTY);
+	*pfn = (*entry & FL_PFN_MASK) >> PAGE_SHIFT;
+	if (fl_pmd_huge(*pmd)) {
+		fl_tlb_fill_huge(mm, addr, *pfn, write);
+		*pfn += index_of(addr);
+	} else {
+		fl_tlb_fill(mm, addr, *pfn, write);
+	}
 	return true;
 }
 

@@ -43,5 +43,7 @@ unsigned int fl_has(void)
 	if (IS_ENABLED(CONFIG_USERFAULTFD) && IS_ENABLED(CONFIG_HAVE_ARCH_USERFAULTFD_MINOR))
 		has |= 1 << FL_NEED_UFFD_MINOR;
 #endif
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		has |= 1 << FL_NEED_THP;
 	return has;
 }

@@ -59,7 +59,27 @@ static long find_one(void)
 	return -1;
 }
 
-static long find_block(unsigned int order)
+/* A block of at most 64 pages: it lies within one word. */
+static long find_small_block(unsigned int order)
+{
+	static const unsigned long aligned[] = {
+		~0UL, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101, 0x0001000100010001, 0x0000000100000001, 1,
+	};
+
+	for (unsigned long s = 0; s < WORDS / 64 + !!(WORDS % 64); s++)
+		for (unsigned long left = summary[s]; left; left &= left - 1) {
+			unsigned long word = s * 64 + __builtin_ctzl(left), fit = free_bits[word];
+
+			for (unsigned int i = 0; i < order; i++)
+				fit &= fit >> (1 << i);
+			fit &= aligned[order];
+			if (fit)
+				return word * 64 + __builtin_ctzl(fit);
+		}
+	return -1;
+}
+
+static long find_big_block(unsigned int order)
 {
 	unsigned long n = 1UL << order;
 
@@ -96,7 +116,7 @@ static void prepare(struct page *page, int count)
 
 struct page *fl_page_alloc(gfp_t gfp, unsigned int order)
 {
-	long index = order ? find_block(order) : find_one();
+	long index = !order ? find_one() : order <= 6 ? find_small_block(order) : find_big_block(order);
 	unsigned long n = 1UL << order;
 	struct page *page;
 
@@ -125,6 +145,15 @@ struct page *fl_page_alloc(gfp_t gfp, unsigned int order)
 	return page;
 }
 
+/* A block that is one page to the kernel: the first has its order, the others lead to the first. */
+void prep_compound_page(struct page *page, unsigned int order)
+{
+	__SetPageHead(page);
+	for (int i = 1; i < 1 << order; i++)
+		prep_compound_tail(page, i);
+	prep_compound_head(page, order);
+}
+
 /* What the kernel itself calls a bad page, told by its most telling part. */
 static const char *bad_state(struct page *page)
 {
@@ -132,6 +161,8 @@ static const char *bad_state(struct page *page)
 		return "references left";
 	if (atomic_read(&page->_mapcount) != -1 && !page_has_type(page))
 		return "still mapped (mapcount)";
+	if (PageTail(page))
+		return NULL;	/* its flags tell other things */
 	if (*flags_of(page) & (1UL << PG_locked))
 		return "locked";
 	if (*flags_of(page) & (1UL << PG_lru))
@@ -141,10 +172,31 @@ static const char *bad_state(struct page *page)
 	return NULL;
 }
 
+/* The same for what a folio of several pages counts about itself, and for its place among those to be split. */
+static const char *bad_large_state(struct page *page, unsigned int order)
+{
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(FL_HAVE_LARGE_MAPCOUNT)
+	struct folio *folio = (struct folio *)page;
+
+	if (!PageHead(page))
+		return NULL;
+	if (folio_order(folio) != order)
+		return "of another order";
+	if (folio_entire_mapcount(folio) || folio_large_mapcount(folio) || atomic_read(&folio->_nr_pages_mapped))
+		return "still mapped (large folio)";
+	if (order > 1 && !list_empty(&folio->_deferred_list))
+		return "on the list of folios to be split";
+#endif
+	return NULL;
+}
+
 void fl_page_free(struct page *page, unsigned int order)
 {
+	const char *bad_large = order ? bad_large_state(page, order) : NULL;
 	unsigned long index = page - mem_map, n = 1UL << order;
 
+	if (unlikely(bad_large))
+		fl_report(FL_KIND_KERNEL_BUG, NULL, "page freed in a bad state: %s", bad_large);
 	for (unsigned long i = 0; i < n; i++) {
 		const char *bad = bad_state(page + i);
 
@@ -159,6 +211,7 @@ void fl_page_free(struct page *page, unsigned int order)
 			fl_guest_page_freed(page_to_pfn(page + i));
 		page[i].mapping = NULL;
 		*flags_of(page + i) = 0;
+		INIT_LIST_HEAD(&page[i].lru);	/* no longer the tail of a compound page */
 		atomic_set(&page[i]._mapcount, -1);
 		give(index + i);
 		stale[index + i] = 1;
@@ -237,7 +290,15 @@ struct page *ALLOC_PAGES(gfp_t gfp, unsigned int order, int node, nodemask_t *ma
 #ifdef FOLIO_ALLOC
 struct folio *FOLIO_ALLOC(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
 {
-	return (struct folio *)request(gfp | __GFP_COMP, order);
+	struct page *page = request(gfp | __GFP_COMP, order);
+
+#ifdef FL_HAVE_PAGE_RMAPPABLE_FOLIO
+	return page_rmappable_folio(page);
+#else
+	if (page && order > 1)
+		prep_transhuge_page(page);
+	return (struct folio *)page;
+#endif
 }
 #endif
 

@@ -102,7 +102,7 @@ static int is_of_file(struct page *page)
 
 static struct folio *new_frame(struct folio *folio, unsigned long private)
 {
-	return (struct folio *)fl_page_alloc(GFP_HIGHUSER_MOVABLE | __GFP_COMP, folio_order(folio));
+	return folio_alloc(GFP_HIGHUSER_MOVABLE, folio_order(folio));
 }
 #else
 static bool take_off_lru(struct page *page)
@@ -125,12 +125,8 @@ static struct page *new_frame(struct page *page, unsigned long private)
 static void isolate(struct mm_struct *mm, unsigned long addr, struct list_head *list)
 {
 	struct vm_area_struct *vma = find_vma(mm, addr);
-	pte_t pte = __pte(fl_pte_value(mm, addr));
-	struct page *page;
+	struct page *page = vma && vma->vm_start <= addr ? fl_mapped_page(vma, addr) : NULL;
 
-	if (!vma || vma->vm_start > addr || !pte_present(pte))
-		return;
-	page = vm_normal_page(vma, addr, pte);
 	if (!page)
 		return;
 	page = compound_head(page);

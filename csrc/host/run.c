@@ -9,6 +9,7 @@
 #include "host/pins.h"
 #include "host/swapdev.h"
 #include "host/trace.h"
+#include "host/huge.h"
 
 
 FL_KEEP struct fl_stats fl_counts;
@@ -35,13 +36,19 @@ static void decode(const unsigned char *bytes, struct fl_operation *op)
 	}
 }
 
+/* What a thread of the kernel does; one stands for them all, as each operation comes to its end. */
+static bool by_kernel_thread(int code)
+{
+	return code == FL_OP_KSM_MERGE || code == FL_OP_KSM_SCAN || code == FL_OP_KHUGEPAGED || code == FL_OP_SPLIT;
+}
+
 /* The task that runs the operation, or NULL: skipped, for the reason given. */
 static struct fl_task *actor(const struct fl_operation *op, int *skip)
 {
 	struct fl_task *task;
 
 	if (op->task == FL_TASK_MONITOR) {
-		task = &fl.task[op->code == FL_OP_KSM_MERGE || op->code == FL_OP_KSM_SCAN ? FL_ID_KSMD : FL_ID_MONITOR];
+		task = &fl.task[by_kernel_thread(op->code) ? FL_ID_KSMD : FL_ID_MONITOR];
 		*skip = FL_SKIP_BUSY;
 		return task->state == FL_TASK_IDLE ? task : NULL;
 	}
@@ -99,6 +106,8 @@ static int missing_operand(const struct fl_operation *op)
 			return FL_SKIP_NO_HANDLE;
 		return fl.uffd[v[1]] ? FL_SKIP_HANDLE_USED : 0;
 	case FL_OP_KSM_MERGE:
+	case FL_OP_KHUGEPAGED:
+	case FL_OP_SPLIT:
 		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
 	case FL_OP_SWAP_OUT:
 		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
@@ -244,7 +253,8 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 	put_record(index, &outcome, completed);
 	if (!(flags & FL_SNAPSHOTS))
 		return;
-	if (op->code == FL_OP_KSM_MERGE || op->code == FL_OP_KSM_SCAN)
+	if (op->code == FL_OP_KSM_MERGE || op->code == FL_OP_KSM_SCAN || op->code == FL_OP_SPLIT ||
+	    op->code == FL_OP_MIGRATE)
 		fl_put_sharing(&trace);
 	fl_put_snapshot(&trace);
 	if (flags & FL_INTERNALS)
@@ -346,6 +356,7 @@ static void teardown(void)
 	fl.ksm_used = false;
 	if (fl_swap_is_on())
 		end_swap();
+	fl_huge_cleanup();
 	drain_lru();
 	fl_rcu_run();
 	fl_check_idle(&fl.task[FL_ID_BOOT]);

@@ -73,10 +73,12 @@ static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
 	bits = FL_BIT_PRESENT | content(pfn_to_virt(pte_pfn(pte)));
 	if (pte_uffd_wp(pte))
 		bits |= FL_BIT_UFFD_WP;
-	page = vm_normal_page(vma, addr, pte);
+	if (fl_huge_at(vma->vm_mm, addr))
+		bits |= FL_BIT_HUGE;
+	page = fl_mapped_page(vma, addr);
 	if (page && !PageAnon(page))
 		bits |= FL_BIT_FILE;
-	if (page && atomic_read(&page->_mapcount) == 0)
+	if (page && fl_mapcount(page) == 1)
 		bits |= FL_BIT_EXCLUSIVE;
 	return bits;
 }

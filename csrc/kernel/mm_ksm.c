@@ -48,14 +48,10 @@ static struct page *candidate(struct mm_struct *mm, unsigned long addr)
 {
 	struct vm_area_struct *vma = find_vma(mm, addr);
 	struct page *page;
-	pte_t pte;
 
 	if (!vma || vma->vm_start > addr || !(vma->vm_flags & VM_MERGEABLE) || !vma->anon_vma)
 		return NULL;
-	pte = __pte(fl_pte_value(mm, addr));
-	if (!pte_present(pte))
-		return NULL;
-	page = vm_normal_page(vma, addr, pte);
+	page = fl_mapped_page(vma, addr);
 	if (!page || !PageAnon(page))
 		return NULL;
 	get_page(page);

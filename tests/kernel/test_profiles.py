@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +16,24 @@ from faultline.oracle.model import Oracle
 from faultline.program.cheader import c_header
 from faultline.program.codec import Operation, encode
 from faultline.program.generate import random_program
-from faultline.program.ops import NEED_NAMES, lacking
-from faultline.program.text import parse_program
-from faultline.program.trace import RECORD, Skip, Status
+from faultline.program.ops import NEED_NAMES, SLOTS, lacking
+from faultline.program.text import parse_program, read_repro
+from faultline.program.trace import COUNTERS, RECORD, Bit, Skip, Status
+from faultline.program.traceview import parse_trace
 from faultline.tree import DEFAULT_TREE, find_tree
 
 pytestmark = pytest.mark.kernel
 
-LACKS = {"base": {"thp"}, "nouffd": {"uffd", "uffd-wp", "thp"}, "noksm": {"ksm", "thp"}}
+CORPORA = Path(__file__).parents[2] / "corpora"
+CORPUS = sorted([*CORPORA.glob("seeds/*.prog"), *CORPORA.glob("regressions/*.prog")])
+
+#: By profile, what it leaves out of what the tree could have.
+LACKS = {
+    "base": {"thp"},
+    "nouffd": {"uffd", "uffd-wp", "thp"},
+    "noksm": {"ksm", "thp"},
+    "thp": set(),
+}  # fmt: skip
 
 
 #: What not every tree has, whatever the profile.
@@ -63,6 +74,65 @@ def test_random_programs_agree_with_the_oracle(profile: str) -> None:
         trace = machine.run(encode(ops), paranoid=True)
         assert machine.finding is None, machine.finding
         assert oracle.expect(ops, trace).trace == trace
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_seeds_and_regressions_are_clean_with_huge_pages(path: Path) -> None:
+    machine, ops = machine_of("thp"), read_repro(path).ops
+    if lacking(ops, machine.has):
+        pytest.skip(f"the tree lacks {lacking(ops, machine.has)}")
+    trace = machine.run(encode(ops), paranoid=True)
+    assert machine.finding is None, machine.finding
+    assert Oracle(tree_version=machine.version, has=machine.has).expect(ops, trace).trace == trace
+
+
+def words_after(machine: Machine, text: str) -> tuple[int, ...]:
+    """The snapshot words of process 0 at the end of the program."""
+    ops = parse_program(text)
+    trace = machine.run(encode(ops), paranoid=True)
+    assert machine.finding is None, machine.finding
+    snapshot = parse_trace(trace, ops, snapshots=True)[-1].snapshot
+    assert snapshot is not None
+    return snapshot.words[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "huge"),
+    [
+        ("p0.0 mmap a0+8 rw\np0.0 write a1 =1", 8),
+        ("p0.0 mmap a0+16 rw\np0.0 read a9", 8),
+        ("p0.0 mmap a0+7 rw\np0.0 write a1 =1", 0),
+        ("p0.0 mmap a1+8 rw\np0.0 write a1 =1", 0),
+        ("p0.0 mmap a0+8 rw\np0.0 madvise a0+8 nohugepage\np0.0 write a1 =1", 0),
+        ("p0.0 mmap a0+8 rw\np0.0 madvise a0+8 nohugepage\np0.0 write a1 =1\np0.0 madvise a0+8 hugepage\n"
+         "p0.0 madvise a0+8 collapse", 8),
+        ("p0.0 mmap a0+8 rw\np0.0 write a1 =1\np0.0 mprotect a2 r", 0),
+        ("p0.0 mmap a0+8 rw\np0.0 write a1 =1\nm split p0 a1", 0),
+        ("p0.0 mmap a0+8 rw\np0.0 write a1 =1\np0.0 madvise a2 dontneed\nm khugepaged p0 a0+8", 8),
+    ],
+)  # fmt: skip
+def test_where_huge_pages_are(program: str, huge: int) -> None:
+    assert sum(bool(word & Bit.HUGE) for word in words_after(machine_of("thp"), program)) == huge
+
+
+def test_the_oracle_takes_no_huge_page_where_none_can_be() -> None:
+    """Pages that are not there unasked, or are where huge pages are forbidden, or a huge page in part, are findings."""
+    machine = machine_of("thp")
+    oracle = Oracle(tree_version=machine.version, has=machine.has)
+    forbidden = parse_program("p0.0 mmap a0+8 rw\np0.0 madvise a0+8 nohugepage\np0.0 write a1 =1")
+    allowed = parse_program("p0.0 mmap a0+8 rw\np0.0 madvise a0+8 hugepage\np0.0 write a1 =1")
+    trace = machine.run(encode(allowed))
+    assert oracle.expect(allowed, trace).trace == trace
+    other = machine.run(encode(forbidden))
+    assert oracle.expect(forbidden, other).trace == other
+    assert oracle.expect(forbidden, trace).trace != trace
+    row = len(trace) - 4 * SLOTS - COUNTERS.size
+    damaged = bytearray(trace)
+    damaged[row + 3] &= ~(int(Bit.HUGE) >> 24)
+    assert oracle.expect(allowed, bytes(damaged)).trace != damaged
+    damaged = bytearray(trace)
+    damaged[row + 8] ^= 1  # a page that was not asked for holds zeroes
+    assert oracle.expect(allowed, bytes(damaged)).trace != damaged
 
 
 @pytest.mark.parametrize("profile", LACKS)

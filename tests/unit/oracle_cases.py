@@ -1435,6 +1435,20 @@ CHOICES = {
         p0.3 write a0 =3                -> blocked fault
         m uffd-copy u0 a0 =9
     """,
+    "huge pages": """
+        p0.0 mmap a0+8 rw
+        p0.0 madvise a0+8 nohugepage    -> done
+        p0.0 write a1 =1
+        p0.0 madvise a0+9 hugepage      -> ENOMEM
+        p0.0 madvise a0+8 collapse      -> done
+        p0.0 madvise a0+9 collapse      -> ENOMEM
+        m khugepaged p0 a0+8            -> done
+        m khugepaged p1 a0+8            -> skipped no_process
+        m split p0 a1                   -> done
+        m split p1 a1                   -> skipped no_process
+        p0.0 read a1                    -> 1
+        p0.0 read a2                    -> 0
+    """,
     "equal mappings side by side": """
         p0.0 mmap a0 rw
         p0.0 mmap a1 rw

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from faultline.program.codec import Operation
-from faultline.program.ops import LOADS, OPS, SLOTS
+from faultline.program.ops import LOADS, NEED_NAMES, OPS, SHARING, SLOTS
 from faultline.program.text import parse_program
 from faultline.program.trace import (
     COMPLETION,
@@ -44,6 +44,9 @@ _VMA_NAMES = {
 }
 _EVENTS = {0x12: "fault", 0x13: "fork", 0x14: "remap", 0x15: "remove", 0x16: "unmap"}
 _FAULT_FLAGS = {1: "write", 2: "wp", 4: "minor"}
+
+#: A kernel without huge pages, which leave more to the kernel's choice.
+SMALL_PAGES = NEED_NAMES - {"thp"}
 
 
 @dataclass
@@ -142,7 +145,7 @@ def records(ops: list[Operation], trace: bytes) -> Iterator[Record]:
             outcomes.append(f"{index}: {_outcome(ops[index], *ended)}")
             at += COMPLETION.size
         record = Record("; ".join(outcomes))
-        if OPS[op[0]].name.startswith("ksm-"):
+        if op[0] in SHARING:
             record.sharing = trace[at : at + SLOTS * len(live)]
             at += len(record.sharing)
         (mask,) = SNAPSHOT_HEAD.unpack_from(trace, at)

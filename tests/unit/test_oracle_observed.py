@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from oracle_cases import CASES, CHOICES
-from oracle_dsl import parse, records
+from oracle_dsl import SMALL_PAGES, parse, records
 
 from faultline.oracle import DEVIATIONS, KnownDeviation, Oracle
 from faultline.program.codec import Operation
@@ -80,7 +80,7 @@ def _flips(trace: bytes, seed: int) -> Iterator[tuple[int, bytes]]:
 @pytest.mark.parametrize("name", CASES)
 def test_every_wrong_bit_is_noticed(name: str) -> None:
     ops = parse(CASES[name]).ops
-    oracle = Oracle()
+    oracle = Oracle(has=SMALL_PAGES)
     for bit, wrong in _flips(oracle.expect(ops).trace, len(name)):
         assert oracle.expect(ops, wrong).trace != wrong, f"bit {bit}"
 
@@ -108,7 +108,7 @@ def test_no_trace_however_wrong_stops_the_oracle() -> None:
 
 
 def test_its_own_expectation_is_allowed() -> None:
-    oracle = Oracle()
+    oracle = Oracle(has=SMALL_PAGES)
     for seed in range(300):
         ops = random_program(random.Random(seed), length_max=40)
         for snapshots in (True, False):
@@ -125,7 +125,7 @@ def _with_word(trace: bytes, at: int, change: int) -> bytes:
 
 def test_the_zero_page_may_be_in_a_child_or_not() -> None:
     ops = parse("p0.0 mmap a0+2 rw\np0.0 read a0\np0.0 fork p1").ops
-    oracle = Oracle()
+    oracle = Oracle(has=SMALL_PAGES)
     documented = oracle.expect(ops).trace
     child = len(documented) - 140
     for allowed in (documented, _with_word(documented, child, Bit.PRESENT)):
@@ -146,7 +146,7 @@ def test_messages_come_in_any_order() -> None:
         m uffd-read u0 u1
     """
     ops = parse(text).ops
-    oracle = Oracle()
+    oracle = Oracle(has=SMALL_PAGES)
     trace = oracle.expect(ops).trace
     first, second = (struct.pack("<i", 0x12 | flags << 8 | slot << 16) for flags, slot in ((0, 0), (1, 1)))
     assert first in trace
@@ -159,7 +159,7 @@ def test_messages_come_in_any_order() -> None:
 
 def test_tasks_woken_together_go_on_in_any_order() -> None:
     ops = parse(CHOICES["who is first"]).ops
-    oracle = Oracle()
+    oracle = Oracle(has=SMALL_PAGES)
     trace = oracle.expect(ops).trace
     reader = COMPLETION.pack(5, Status.DONE, 9, 0)
     at = trace.index(COMPLETION.pack(5, Status.DONE, trace[-140], 0)[:4])
@@ -205,7 +205,7 @@ def test_what_ksm_may_merge(groups: dict[int, int], allowed: bool) -> None:
         m ksm-scan
     """
     ops = parse(text).ops
-    oracle = Oracle()
+    oracle = Oracle(has=SMALL_PAGES)
     documented = oracle.expect(ops).trace
     snapshot = 4 + 140
     trace = bytearray(documented)
@@ -225,7 +225,7 @@ def test_ksm_does_not_part_slots_without_merging_them() -> None:
         m ksm-scan
     """
     ops = parse(text).ops
-    oracle = Oracle()
+    oracle = Oracle(has=SMALL_PAGES)
     documented = oracle.expect(ops).trace
     assert next(reversed(list(records(ops, documented)))).state("p1 a0 shares") == "p0 a0"
     snapshot = 4 + 2 * 140

@@ -82,6 +82,8 @@ p0.0 populate a0+32 read
 p0.0 populate a3 write
 m migrate p2 a0+2
 m fail table n32
+m khugepaged p0 a0+8
+m split p0 a3
 """
 
 REPRO = """\

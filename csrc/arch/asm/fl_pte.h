@@ -87,16 +87,6 @@ static inline pte_t pte_mkuffd_wp(pte_t pte)
 }
 #endif
 
-/* No huge entries in this profile: these answer for pmds that hold a table. */
-#ifdef CONFIG_HAVE_ARCH_USERFAULTFD_WP
-static inline int pmd_uffd_wp(pmd_t pmd) { return 0; }
-static inline pmd_t pmd_mkuffd_wp(pmd_t pmd) { return pmd; }
-static inline pmd_t pmd_clear_uffd_wp(pmd_t pmd) { return pmd; }
-static inline int pmd_swp_uffd_wp(pmd_t pmd) { return 0; }
-static inline pmd_t pmd_swp_mkuffd_wp(pmd_t pmd) { return pmd; }
-static inline pmd_t pmd_swp_clear_uffd_wp(pmd_t pmd) { return pmd; }
-#endif
-
 #if FL_KVER >= 519
 #define __HAVE_ARCH_PTE_SWP_EXCLUSIVE
 #if FL_KVER >= 613

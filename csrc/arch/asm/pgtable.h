@@ -6,14 +6,17 @@
 #include <asm/page.h>
 #include <asm/fl_pte.h>
 
-/* Three levels: a table of 512 entries each, 38 bits of user address space. */
-#define PTRS_PER_PTE	512
+/*
+ * Three levels, of 512 entries each but the lowest: how many a page table has is the profile's choice, as a huge page has
+ * as many pages.
+ */
+#define PTRS_PER_PTE	(1 << CONFIG_FL_PTE_BITS)
 #define PTRS_PER_PMD	512
 #define PTRS_PER_PGD	512
-#define PMD_SHIFT	21
+#define PMD_SHIFT	(PAGE_SHIFT + CONFIG_FL_PTE_BITS)
 #define PMD_SIZE	(1UL << PMD_SHIFT)
 #define PMD_MASK	(~(PMD_SIZE - 1))
-#define PGDIR_SHIFT	30
+#define PGDIR_SHIFT	(PMD_SHIFT + 9)
 #define PGDIR_SIZE	(1UL << PGDIR_SHIFT)
 #define PGDIR_MASK	(~(PGDIR_SIZE - 1))
 #define USER_PTRS_PER_PGD	256
@@ -73,17 +76,20 @@ static inline void set_pte(pte_t *ptep, pte_t pte) { fl_set_pte(ptep, pte); }
 	do { (void)(vmf); (void)(vma); (void)(addr); (void)(ptep); (void)(nr); } while (0)
 #define PFN_PTE_SHIFT	PAGE_SHIFT
 
+#define _PAGE_HUGE	(1UL << 11)	/* of a pmd: maps a huge page; it stays while that is being split */
 static inline void set_pmd(pmd_t *pmdp, pmd_t pmd)
 {
 	*(volatile unsigned long *)&pmdp->pmd = pmd.pmd;
 }
 static inline void pmd_clear(pmd_t *pmdp) { set_pmd(pmdp, __pmd(0)); }
 static inline int pmd_none(pmd_t pmd) { return pmd.pmd == 0; }
-static inline int pmd_present(pmd_t pmd) { return !!(pmd.pmd & _PAGE_PRESENT); }
+static inline int pmd_present(pmd_t pmd) { return !!(pmd.pmd & (_PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_HUGE)); }
 static inline int pmd_bad(pmd_t pmd) { return (pmd.pmd & ~PAGE_MASK) != _PAGE_TABLE; }
 #define pmd_pfn(pmd)	((pmd_val(pmd) & FL_PFN_MASK) >> PAGE_SHIFT)
 #define pmd_page(pmd)	pfn_to_page(pmd_pfn(pmd))
 static inline unsigned long pmd_page_vaddr(pmd_t pmd) { return (unsigned long)__va(pmd.pmd & FL_PFN_MASK); }
+
+#include <asm/fl_pmd.h>
 
 /* The pud level is folded: pud_t wraps p4d_t, which wraps pgd_t. */
 static inline pud_t fl_make_pud(unsigned long val)

@@ -5,7 +5,7 @@
 #include <asm/page.h>
 #include <asm/ptrace.h>
 
-#define TASK_SIZE	(1UL << 38)
+#define TASK_SIZE	(1UL << (29 + CONFIG_FL_PTE_BITS))	/* the lower half of the top table */
 #define TASK_SIZE_MAX	TASK_SIZE
 #define STACK_TOP	TASK_SIZE
 #define STACK_TOP_MAX	TASK_SIZE

@@ -44,6 +44,7 @@ from faultline.program.ops import (
     PINS,
     PROCESSES,
     REGISTER_MODE,
+    SHARING,
     SLOT_TABLE_EDGE,
     SLOTS,
     TASK_MONITOR,
@@ -91,8 +92,8 @@ _STALL_SECONDS: Final = 20.0
 
 #: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine;
 #: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages; no
-#: failures on demand.
-LIVE_HAS: Final = NEED_NAMES - {"fail", "guest", "driver", "migration"}
+#: failures on demand; no huge pages: they are bigger than the region.
+LIVE_HAS: Final = NEED_NAMES - {"fail", "guest", "driver", "migration", "thp"}
 
 _PFN: Final = (1 << 55) - 1
 _PAGEMAP_BITS: Final = (
@@ -453,7 +454,7 @@ class _Run:
                 completions.append(COMPLETION.pack(done.index, *done.outcome))
         out += RECORD.pack(index, outcome[0], len(completions), *outcome[1:]) + b"".join(completions)
         if self._snapshots:
-            if name.startswith("ksm-"):
+            if op[0] in SHARING:
                 out += self._sharing()
             out += SNAPSHOT_HEAD.pack(sum(1 << p for p in self._live))
             for p in sorted(self._live):

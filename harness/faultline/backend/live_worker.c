@@ -121,6 +121,8 @@ static const int advices[] = {
 	[FL_ADVICE_UNMERGEABLE] = MADV_UNMERGEABLE, [FL_ADVICE_DONTFORK] = MADV_DONTFORK,
 	[FL_ADVICE_DOFORK] = MADV_DOFORK, [FL_ADVICE_WIPEONFORK] = MADV_WIPEONFORK,
 	[FL_ADVICE_KEEPONFORK] = MADV_KEEPONFORK, [FL_ADVICE_REMOVE] = MADV_REMOVE,
+	/* a huge page of the live kernel is bigger than the region: refused, as if there were none */
+	[FL_ADVICE_HUGEPAGE] = -1, [FL_ADVICE_NOHUGEPAGE] = -1, [FL_ADVICE_COLLAPSE] = -1,
 };
 
 static long map(const unsigned char *c, int flags, int fd, long offset)

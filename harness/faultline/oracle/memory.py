@@ -96,7 +96,11 @@ _DONTNEED, _MERGEABLE, _UNMERGEABLE, _REMOVE = (
 _FREE: Final = ADVICE.words.index("free")
 _DROPS: Final = (_DONTNEED, _FREE)
 #: What the kernel must have to know an advice; other advices are always known.
-_ADVICE_NEEDS: Final = {_MERGEABLE: "ksm", _UNMERGEABLE: "ksm"}
+_ADVICE_NEEDS: Final = {
+    ADVICE.words.index(word): need
+    for need, words in (("ksm", ("mergeable", "unmergeable")), ("thp", ("hugepage", "nohugepage", "collapse")))
+    for word in words
+}
 #: Advice about fork: the bits that it sets and clears, and its rule.
 _FORK_ADVICE: Final = {
     ADVICE.words.index("dontfork"): (DONTFORK, 0, rules.DONTFORK),
@@ -139,6 +143,8 @@ class Memory:
     """By slot of all processes: what every snapshot may decide, until the bit is gone."""
     _met: dict[int, None]
     """Deviations met."""
+    _huge: bool
+    """The kernel has huge pages."""
     _unknown_advice: frozenset[int]
     """Advice that the kernel does not know."""
     _events_asked: int
@@ -248,6 +254,10 @@ class Memory:
         """
         raise NotImplementedError
 
+    def _may_split(self, start: int, pages: int) -> None:
+        """The present operation may split the folios of these slots."""
+        raise NotImplementedError
+
     # --- pages ---
 
     def _drop_page(self, process: Process, slot: int, page: Page) -> None:
@@ -320,6 +330,7 @@ class Memory:
             self._forget(process, start, end)
         process.touched &= ~self._mask(start, end)
         process.lazy &= ~self._mask(start, end)
+        process.nohuge &= ~self._mask(start, end)
         self._cut(process, start, end)
 
     def _forget(self, process: Process, start: int, end: int) -> None:
@@ -808,6 +819,7 @@ class Memory:
         """Fills the child; the userfaultfds that owe an event, each with the child's."""
         child.row[:] = parent.row
         child.edges = parent.edges
+        child.nohuge = parent.nohuge
         parent.packed = None
         if parent.backing is not None:
             child.backing = list(parent.backing)

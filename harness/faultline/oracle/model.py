@@ -11,6 +11,7 @@ from faultline.oracle import rules, versions
 from faultline.oracle.fail import Fail
 from faultline.oracle.files import Files
 from faultline.oracle.guest import Guest
+from faultline.oracle.huge import Huge
 from faultline.oracle.ksm import Ksm
 from faultline.oracle.memory import PROCESS_MASK, unknown_advice
 from faultline.oracle.mremap import Mremap
@@ -18,6 +19,7 @@ from faultline.oracle.pins import HOLDING, PIN_STATE, REMOTE, Pins
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
 from faultline.oracle.state import (
     EXCLUSIVE,
+    HUGE,
     SLOT_MASK,
     SLOT_SHIFT,
     UFFD_WP,
@@ -31,7 +33,7 @@ from faultline.oracle.state import (
 from faultline.oracle.swap import Swap
 from faultline.oracle.userfault import Userfault
 from faultline.program.codec import Operation, process_of, task_of
-from faultline.program.ops import BY_NAME, FILES, NEED_NAMES, OPS, PROCESSES, SLOTS, TASK_MONITOR, UFFDS
+from faultline.program.ops import BY_NAME, FILES, NEED_NAMES, OPS, PROCESSES, SHARING, SLOTS, TASK_MONITOR, UFFDS
 from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD, Skip, Status
 
 _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
@@ -39,7 +41,7 @@ _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 _LACKS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.LACKS), 0)
 _BLOCKED: Final = int(Status.BLOCKED)
 _LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read"))
-_KSM: Final = frozenset(op.code for op in OPS if op.name.startswith("ksm-"))
+_KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 _ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
 
 #: Orders in which tasks woken together are tried.
@@ -50,6 +52,7 @@ _STATE: Final = (
     *PIN_STATE,
     "_swap",
     "_files", "_perhaps",
+    "_rows_before", "_collapsing", "_splitting", "_observed_rows",
 )
 
 Handler = Callable[[Operation], Outcome]
@@ -89,7 +92,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
+class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -102,6 +105,7 @@ class Oracle(Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
         self._holds = versions.holds(tree_version)
         self._has = frozenset(has)
         self._unknown_advice = unknown_advice(has)
+        self._huge = "thp" in self._has
         self._handlers: list[Handler] = [
             getattr(self, "_op_" + op.name.replace("-", "_")) if self._has.issuperset(op.needs) else self._lacks
             for op in OPS
@@ -227,6 +231,10 @@ class Oracle(Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
         self._swap = []
         self._files = [None] * FILES
         self._perhaps = []
+        self._rows_before = {0: first.pack()}
+        self._collapsing = None
+        self._splitting = []
+        self._observed_rows = []
 
     # --- a record ---
 
@@ -241,19 +249,30 @@ class Oracle(Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
             record += b"".join([COMPLETION.pack(*end[1:]) for end in ended])
             ended.clear()
         if snapshots:
-            if op[0] in _KSM:
-                record += self._map(len(self._out) + len(record), outcome)
+            if self._huge:
+                self._look_at_huge(len(self._out) + len(record), op)
+            if op[0] in SHARING:
+                record += self._map(len(self._out) + len(record), op, outcome)
             if self._perhaps:
                 self._adopt_files(len(self._out) + len(record))
             if self._once or self._stale or self._tainted:
                 self._adopt_bits(len(self._out) + len(record))
+            if self._huge:
+                self._show_huge()
             record += SNAPSHOT_HEAD.pack(self._live) + b"".join([process.pack() for process in self._living])
         elif self._once or self._perhaps:
             self._once.clear()
             self._perhaps.clear()
         return record
 
-    def _map(self, at: int, outcome: Outcome) -> bytes:
+    def _look_at_huge(self, at: int, op: Operation) -> None:
+        size = len(self._living) * SLOTS if op[0] in SHARING else 0
+        sharing = self._observed[at : at + size] if self._observed is not None else b""
+        self._adopt_huge(op, at + size + SNAPSHOT_HEAD.size, sharing)
+
+    def _map(self, at: int, op: Operation, outcome: Outcome) -> bytes:
+        if op[0] not in _KSM:
+            return self._sharing()
         if self._observed is not None and (outcome[0] == Status.DONE or self._tainted):
             self._adopt_sharing(self._observed[at : at + len(self._living) * SLOTS])
         return self._sharing()
@@ -365,6 +384,7 @@ class Oracle(Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
             at += _ROW_SIZE
 
     def _adopt_word(self, process: Process, slot: int, word: int, reasons: list[OpenBits]) -> None:
+        word = word & ~HUGE | process.row[slot] & HUGE
         difference = word ^ process.row[slot]
         unexplained = difference
         for _, bits, _, _ in reasons:

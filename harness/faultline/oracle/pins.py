@@ -15,6 +15,7 @@ from faultline.oracle.memory import DONE, PROCESS_MASK, Memory, Outcome, failed
 from faultline.oracle.state import (
     CONTENT,
     EXCLUSIVE,
+    HUGE_PAGES,
     MAPPED,
     PRESENT,
     READ,
@@ -421,8 +422,10 @@ class Pins(Memory):
         if process is None:
             return _NO_PROCESS
         self._rule = rules.MIGRATE
+        self._may_split(op[3], op[4])
         slots = range(op[3], op[3] + op[4])
         most = len({id(process.pages[s]) for s in slots if process.pages[s] and not self._pinned(process, s)})
         seen = self._seen_record()
-        moved = seen[4] if seen is not None and 0 <= seen[4] <= most else most
+        limit = most * HUGE_PAGES if self._huge else most  # a folio moves as a whole, and each of its pages counts
+        moved = seen[4] if seen is not None and 0 <= seen[4] <= limit else most
         return (_DONE, 0, moved)

@@ -103,6 +103,35 @@ DONTNEED_WP: Final = _rule(
     "dontneed-wp", "Dropping an anonymous page drops its userfaultfd write protection.",
     _ADMIN + "userfaultfd.rst, Write Protect Notifications",
 )
+HUGEPAGE: Final = _rule("hugepage", "Huge pages may be used in the range.", "madvise(2), MADV_HUGEPAGE")
+NOHUGEPAGE: Final = _rule("nohugepage", "No huge pages are used in the range.", "madvise(2), MADV_NOHUGEPAGE")
+COLLAPSE: Final = _rule(
+    "collapse", "The range is mapped by huge pages as far as that can be; contents stay.", "madvise(2), MADV_COLLAPSE"
+)
+COLLAPSE_REFUSED: Final = _rule(
+    "collapse-refused", "It may fail for want of memory or of a suitable range, or for the time being.",
+    "madvise(2), ERRORS, EAGAIN, EBUSY, EINVAL, ENOMEM",
+)
+COLLAPSE_COPIES: Final = _rule(
+    "collapse-copies", "The pages of a huge page that was collapsed are its process's own.",
+    _ADMIN + "transhuge.rst, max_ptes_shared",
+)
+KHUGEPAGED: Final = _rule(
+    "khugepaged", "Pages may be collapsed into huge ones, holes among them filled; contents stay.",
+    _ADMIN + "transhuge.rst, Khugepaged controls",
+)
+HUGE_PINNED: Final = _rule(
+    "huge-pinned", "A folio that is pinned in part is copied at fork as a whole.",
+    "Documentation/core-api/pin_user_pages.rst, the count is the folio's",
+)
+SPLIT: Final = _rule("split", "Splitting a huge page changes no content.", "Documentation/mm/transhuge.rst")
+SPLIT_ZERO: Final = _rule(
+    "split-zero", "Splitting may give back pages of zeroes.", _ADMIN + "transhuge.rst, shrink_underused"
+)
+HUGE_FILLS: Final = _rule(
+    "huge-fills", "A huge page makes the missing pages around resident, with zeroes.",
+    _ADMIN + "transhuge.rst, Need of application restart",
+)
 MADVISE_UNKNOWN: Final = _rule(
     "madvise-unknown", "Advice that the kernel was not configured for is EINVAL.", "madvise(2), ERRORS, EINVAL"
 )

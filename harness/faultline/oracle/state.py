@@ -29,6 +29,7 @@ MERGEABLE: Final = int(trace.Bit.MERGEABLE)
 DONTFORK: Final = int(trace.Bit.DONTFORK)
 WIPEONFORK: Final = int(trace.Bit.WIPEONFORK)
 GUARD: Final = int(trace.Bit.GUARD)
+HUGE: Final = int(trace.Bit.HUGE)
 
 REGISTERED: Final = REG_MISSING | REG_WP | REG_MINOR
 #: The bits that describe the mapping, not the page.
@@ -42,6 +43,8 @@ SWAP_ENTRIES: Final = SLOTS + 2
 #: And that of resident pages of files and shared memory.
 FILES: Final = SLOTS + 1
 _ROW: Final = bytes(SLOTS * 4 + trace.COUNTERS.size)
+#: Pages of a huge page in the machine's profile: a page table has as many entries.
+HUGE_PAGES: Final = 8
 #: A slot of all processes is ``process << SLOT_SHIFT | slot``: what the sharing map calls a slot.
 SLOT_SHIFT: Final = SLOTS.bit_length() - 1
 SLOT_MASK: Final = SLOTS - 1
@@ -106,7 +109,7 @@ class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
     __slots__ = (
-        "advised", "alive", "backing", "contexts", "edges", "lazy", "number", "packed", "pages", "row", "swapped",
+        "advised", "alive", "backing", "contexts", "edges", "lazy", "nohuge", "number", "packed", "pages", "row", "swapped",
         "touched", "unseen",
     )  # fmt: skip
 
@@ -122,6 +125,8 @@ class Process:
         self.contexts: list[Context | None] = [None] * SLOTS
         self.edges = 0
         """Bit i: a mapping may begin at slot i although it equals the one before."""
+        self.nohuge = 0
+        """Bit i: huge pages were forbidden for slot i."""
         self.touched = 0
         """Bit i: slot i has held an anonymous page since it was mapped."""
         self.advised = False

@@ -10,8 +10,8 @@ own.  A light model of what the program has done so far makes operands plausible
 is there.  About one gene in twelve is noise, whole or in its slot, so that error paths are reached too.
 
 Header bytes: 0 and 1 the mix, 2 to 4 the slots and which of them is in focus, 5 and 6 the length (of examples), 7
-spare.  Gene bytes: 0 the move, 1 plan or move or noise, 2 who, 3 which slot, 4 how many pages, 5 value or mode, 6 which
-steps of a move, 7 rare cases.
+whether the program is about huge pages.  Gene bytes: 0 the move, 1 plan or move or noise, 2 who, 3 which slot, 4 how
+many pages, 5 value or mode, 6 which steps of a move, 7 rare cases.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from faultline.program.model import (
     ALLOCATE_FILE,
     CLOSE,
     COLD,
+    COLLAPSE,
     CONTINUE,
     COPY,
     COPY_DONTWAKE,
@@ -52,7 +53,9 @@ from faultline.program.model import (
     GUARD,
     GUEST_READ,
     GUEST_WRITE,
+    HUGEPAGE,
     KEEPONFORK,
+    KHUGEPAGED,
     MADVISE,
     MEM_READ,
     MEM_WRITE,
@@ -68,6 +71,7 @@ from faultline.program.model import (
     MPROTECT,
     MREMAP,
     MUNMAP,
+    NOHUGEPAGE,
     NONE,
     OPEN,
     PAGEOUT,
@@ -90,6 +94,7 @@ from faultline.program.model import (
     RW,
     SCAN,
     SIGBUS,
+    SPLIT,
     SWAP_OUT,
     SWAPOFF,
     SYNC,
@@ -136,6 +141,9 @@ LENGTH_MAX: Final = 23
 # Weighted choices: a byte takes the element at byte % len.  The simplest stands first, for shrinking.
 _BASES: Final = (0, 0, 0, SLOT_TABLE_EDGE - 1, SLOT_TABLE_EDGE - 2, 8, SLOT_TABLE_EDGE - 3, SLOTS - 3)
 _WIDTHS: Final = (3, 2, 3, 4, 1, 3, 6, 4)
+#: The same for a program that is about huge pages, which have 8 pages.
+_HUGE_BASES: Final = (0, 8, 0, SLOT_TABLE_EDGE)
+_HUGE_WIDTHS: Final = (8, 8, 16, 12)
 _VALUES: Final = (1, 1, 1, 1, 1, 2, 2, 3, 1, 1, 1, 2, 2, 3, 0, 255)
 _PROTS: Final = (RW, RW, RW, RW, RW, RW, R, NONE)
 _REPROTECTS: Final = (R, R, RW, R, RW, RW, R, NONE)
@@ -306,7 +314,8 @@ def _mremap(model: Model, gene: bytes) -> list[Operation]:
     if gene[6] & 8:
         ops.append((WRITE, task, start if gene[6] & 16 else target, _other_value(gene)))
     if gene[6] & 96 == 96:
-        ops.append((MREMAP, task, target, pages, start, pages, 0))
+        back = min(pages, SLOTS - target)
+        ops.append((MREMAP, task, target, back, start, back, 0))
     return ops
 
 
@@ -660,6 +669,42 @@ def _migrate(model: Model, gene: bytes) -> list[Operation]:
     if gene[6] & 6:
         ops.append((WRITE, task, start, _other_value(gene)) if gene[6] & 2 else (READ, task, start))
     return ops
+#: Advice about huge pages: mostly the kind that does something.
+_HUGE_ADVICE: Final = (COLLAPSE, COLLAPSE, COLLAPSE, COLLAPSE, COLLAPSE, HUGEPAGE, NOHUGEPAGE, COLLAPSE)
+
+
+@_needing("thp")
+def _advise_huge(model: Model, gene: bytes) -> list[Operation]:
+    """Advice about huge pages, over all slots of the program mostly; often with a page there, or a hole made, first."""
+    task = _task(model, gene)
+    ops = _map_first(model, task)
+    if gene[6] & 1:
+        ops.append((WRITE, task, _slot(model, gene), _value(gene)))
+    if gene[6] & 2:
+        ops.append((MADVISE, task, _slot(model, gene), 1, DONTNEED))
+    target = (model.base, model.width) if gene[4] < 192 else _range(model, gene)
+    return [*ops, (MADVISE, task, *target, _HUGE_ADVICE[gene[5] % len(_HUGE_ADVICE)])]
+
+
+@_needing("thp")
+def _collapse(model: Model, gene: bytes) -> list[Operation]:
+    """khugepaged over all slots of the program, mostly with a page of its own there first, as it wants one."""
+    task = _task(model, gene)
+    ops = _map_first(model, task)
+    if gene[6] & 3:
+        ops.append((WRITE, task, _slot(model, gene), _value(gene)))
+    return [*ops, (KHUGEPAGED, TASK_MONITOR, process_of(task), model.base, model.width)]
+
+
+@_needing("thp")
+def _split(model: Model, gene: bytes) -> list[Operation]:
+    """A huge page is split, written before or after."""
+    task, slot = _task(model, gene), _slot(model, gene)
+    ops = _map_first(model, task)
+    if gene[6] & 1:
+        ops.append((WRITE, task, slot, _value(gene)))
+    ops.append((SPLIT, TASK_MONITOR, process_of(task), slot))
+    return [*ops, (WRITE, task, slot, _other_value(gene))] if gene[6] & 6 == 6 else ops
 
 
 def _swap_out(model: Model, gene: bytes) -> list[Operation]:
@@ -932,6 +977,9 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_file_end, 3),
     (_minor, 6),
     (_register_file, 3),
+    (_advise_huge, 3),
+    (_collapse, 2),
+    (_split, 2),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2
@@ -986,6 +1034,8 @@ def program_from(data: bytes, has: frozenset[str] = NEED_NAMES) -> list[Operatio
     """
     base = _BASES[data[2] % len(_BASES)]
     width = min(_WIDTHS[data[3] % len(_WIDTHS)], SLOTS - base)
+    if "thp" in has and data[7] & 1:
+        base, width = _HUGE_BASES[data[2] % len(_HUGE_BASES)], _HUGE_WIDTHS[data[3] % len(_HUGE_WIDTHS)]
     model = Model(base, width, base + data[4] % width, has)
     moves = _mix((data[0] | data[1] << 8) % _MIXES, has)
     program: list[Operation] = []

@@ -53,12 +53,15 @@ PROCESS_READ, PROCESS_WRITE, MEM_READ, MEM_WRITE = map(
 POPULATED, MIGRATE = map(_code, ("populate", "migrate"))
 SWAP_OUT, DROP_SWAP_CACHE, SWAPOFF = map(_code, ("swap-out", "drop-swap-cache", "swapoff"))
 
+KHUGEPAGED, SPLIT = map(_code, ("khugepaged", "split"))
+
 NONE, R, RW = (PROT.words.index(word) for word in ("none", "r", "rw"))
 MREMAP, RESIZE, GUARD, UNGUARD = map(_code, ("mremap", "mremap-resize", "guard-install", "guard-remove"))
 DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK = (
     ADVICE.words.index(word) for word in ("dontfork", "dofork", "wipeonfork", "keeponfork")
 )
 FREE, COLD, PAGEOUT = (ADVICE.words.index(word) for word in ("free", "cold", "pageout"))
+HUGEPAGE, NOHUGEPAGE, COLLAPSE = (ADVICE.words.index(word) for word in ("hugepage", "nohugepage", "collapse"))
 EVENT_FORK, WP_ASYNC, WP_UNPOPULATED, SIGBUS, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = (
     _bit(FEATURES.words, word)
     for word in (

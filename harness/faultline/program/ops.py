@@ -99,13 +99,13 @@ PROT: Final = Kind("prot", Form.CHOICE, 3, words=("none", "r", "rw"), doc="PROT_
 ADVICE: Final = Kind(
     "advice",
     Form.CHOICE,
-    11,
+    14,
     words=(
         "dontneed", "mergeable", "unmergeable", "dontfork", "dofork", "wipeonfork", "keeponfork",
-        "free", "cold", "pageout", "remove",
+        "free", "cold", "pageout", "remove", "hugepage", "nohugepage", "collapse",
     ),
     doc="MADV_DONTNEED, _MERGEABLE, _UNMERGEABLE, _DONTFORK, _DOFORK, _WIPEONFORK, _KEEPONFORK, _FREE, _COLD, "
-    "_PAGEOUT, _REMOVE",
+    "_PAGEOUT, _REMOVE, _HUGEPAGE, _NOHUGEPAGE, _COLLAPSE",
 )
 FEATURES: Final = Kind(
     "features",
@@ -179,6 +179,7 @@ NEEDS: Final = (
     Need("swap", "swap (CONFIG_SWAP)"),
     Need("shmem", "shared memory (CONFIG_SHMEM, CONFIG_TMPFS)"),
     Need("uffd-minor", "minor faults of shared memory by userfaultfd (Linux 5.14)"),
+    Need("thp", "transparent huge pages (CONFIG_TRANSPARENT_HUGEPAGE)"),
 )
 NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
 
@@ -417,6 +418,15 @@ _ROWS: Final = [
     ),
 
     # --- huge: transparent huge pages ---
+    *_family(
+        "huge", ("thp",),
+        ("khugepaged", _M, (("process", PROCESS), *_RANGE), "khugepaged, aimed at this range",
+         "khugepaged looks at each huge page's worth of the range and collapses what it may.", "",
+         "Documentation/admin-guide/mm/transhuge.rst"),
+        ("split", _M, (("process", PROCESS), ("start", SLOT)), "split_huge_pages in debugfs, aimed at this page",
+         "The large folio that the page belongs to is split if nothing holds it.", "",
+         "Documentation/admin-guide/mm/transhuge.rst; Documentation/mm/transhuge.rst"),
+    ),
 
     # --- fail: failure injection, secondary MMU ---
     *_family(
@@ -447,6 +457,8 @@ assert len(BY_NAME) == len(OPS) <= 256
 LOADS: Final = frozenset(
     BY_NAME[name].code for name in ("read", "guest-read", "pin-read", "mem-read", "process-read", "file-read")
 )
+#: Codes of the operations after which a record has a sharing map (:mod:`faultline.program.trace`).
+SHARING: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan", "split", "migrate"))
 
 
 def lacking(ops: Iterable[tuple[int, ...]], has: Collection[str]) -> dict[str, tuple[str, ...]]:

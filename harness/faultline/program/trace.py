@@ -7,7 +7,7 @@ Record:
     ``<HBBii``  op index, status, count of completions, value, aux
     completions, each ``<HBxii``  op index, status, value, aux: operations that blocked earlier and ended now,
         ascending by (process, task)
-    after a ksm operation, only if snapshots are on: the sharing map (see below)
+    after a ksm operation, a split or a migration, only if snapshots are on: the sharing map (see below)
     a snapshot, if asked for
     an internals block, if asked for (never produced by the oracle)
 
@@ -127,3 +127,5 @@ class Bit(IntFlag):
     """smaps VmFlags `wf`."""
     GUARD = 1 << 24
     """pagemap bit 58 (since Linux 6.15)."""
+    HUGE = 1 << 25
+    """A huge page table entry maps the page (smaps AnonHugePages, ShmemPmdMapped, FilePmdMapped)."""

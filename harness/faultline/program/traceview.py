@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from faultline.program.codec import Operation
-from faultline.program.ops import BY_NAME, LOADS, PROCESSES, PROT, SLOTS
+from faultline.program.ops import BY_NAME, LOADS, PROCESSES, PROT, SHARING, SLOTS
 from faultline.program.trace import (
     COMPLETION,
     COUNTERS,
@@ -31,7 +31,6 @@ _FILLS: Final = frozenset(BY_NAME[n].code for n in ("uffd-copy", "uffd-zeropage"
 _COUNTING: Final = {
     BY_NAME[name].code: done for name, done in (("pin", "pinned"), ("ref", "referenced"), ("migrate", "moved"))
 }
-_KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class _Reader:
         if number != index:
             raise _Cut
         completions = tuple(self._completion(index) for _ in range(count))
-        sharing = self._sharing() if snapshots and op[0] in _KSM else None
+        sharing = self._sharing() if snapshots and op[0] in SHARING else None
         snapshot = self._snapshot() if snapshots else None
         return Step(index, _status(status), value, aux, completions, snapshot, sharing)
 
@@ -188,6 +187,7 @@ _BITS: Final = (
     (Bit.DONTFORK, "dontfork"),
     (Bit.WIPEONFORK, "wipeonfork"),
     (Bit.GUARD, "guard"),
+    (Bit.HUGE, "huge"),
 )
 
 

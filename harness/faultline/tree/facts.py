@@ -82,6 +82,13 @@ FACTS: Final = (
     Fact("mnt-idmap", ("include/linux/mount.h",), r"struct mnt_idmap \*mnt_idmap;"),
     Fact("write-cache-pages", ("include/linux/writeback.h",), r"^int write_cache_pages\("),
     Fact("writeback-page", ("include/linux/writeback.h",), r"\*writepage_t\)\(struct page"),
+    # huge pages
+    Fact("mkwrite-novma", ("include/linux/pgtable.h",), r"pmd_mkwrite_novma"),
+    Fact("huge-anon-orders", ("include/linux/huge_mm.h",), r"huge_anon_orders_inherit"),
+    Fact("hpage-collapse-scan-pmd", ("mm/khugepaged.c",), r"^static int hpage_collapse_scan_pmd\("),
+    Fact("page-mapcount", ("include/linux/mm.h",), r"^static inline int page_mapcount\("),
+    Fact("large-mapcount", ("include/linux/mm_types.h",), r"atomic_t _large_mapcount;"),
+    Fact("page-rmappable-folio", ("mm/internal.h",), r"page_rmappable_folio\("),
 )  # fmt: skip
 
 

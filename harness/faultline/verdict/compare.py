@@ -32,6 +32,7 @@ _BITS: Final = (
         for bit in (
             Bit.UFFD_WP, Bit.MAPPED, Bit.READ, Bit.WRITE, Bit.REG_MISSING, Bit.REG_WP, Bit.REG_MINOR, Bit.MERGEABLE,
             Bit.DONTFORK, Bit.WIPEONFORK, Bit.GUARD, Bit.PRESENT, Bit.SWAP, Bit.FILE, Bit.EXCLUSIVE, Bit.SOFT_DIRTY,
+            Bit.HUGE,
         )
     ),
 )  # fmt: skip

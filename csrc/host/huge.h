@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Transparent huge pages; what the profile leaves out has nothing to do: its operations are skipped. */
+#ifndef FL_HOST_HUGE_H
+#define FL_HOST_HUGE_H
+
+#include "host/host.h"
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+void fl_huge_boot(void);
+void fl_huge_cleanup(void);
+void fl_khugepaged(struct mm_struct *mm, unsigned long start, unsigned long end);
+#else
+static inline void fl_huge_boot(void) { }
+static inline void fl_huge_cleanup(void) { }
+static inline void fl_khugepaged(struct mm_struct *mm, unsigned long start, unsigned long end) { }
+#endif
+
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* khugepaged: what its kernel thread does, on demand. */
+#include FL_SOURCE
+#include "host/huge.h"
+
+#ifdef FL_HAVE_HPAGE_COLLAPSE_SCAN_PMD
+/* One huge page's worth of addresses, as the thread looks at each when its scan comes there. */
+static void scan(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+	bool locked = true;
+
+	mmap_read_lock(mm);
+	if (hugepage_vma_revalidate(mm, addr, true, &vma, &khugepaged_collapse_control) == SCAN_SUCCEED &&
+	    vma_is_anonymous(vma))
+		hpage_collapse_scan_pmd(mm, vma, addr, &locked, &khugepaged_collapse_control);
+	if (locked)
+		mmap_read_unlock(mm);
+}
+
+/* A scan of the huge pages that lie in the range as a whole. */
+void fl_khugepaged(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	lru_add_drain_all();
+	for (unsigned long addr = ALIGN(start, HPAGE_PMD_SIZE); addr + HPAGE_PMD_SIZE <= end; addr += HPAGE_PMD_SIZE)
+		scan(mm, addr);
+}
+#else
+#error "khugepaged of this tree is not known: see fl_khugepaged()"
+#endif

@@ -1,0 +1,290 @@
+"""The rules of transparent huge pages.
+
+Whether memory is mapped by huge pages is the kernel's choice, and contents, protection and events must not show it.
+What shows is what is resident.  So the oracle takes over what the backend's snapshot says, where that is allowed:
+
+- a fault in a range where a huge page may be used may fill the missing pages around it, with zeroes;
+- collapsing fills the holes of its range, and gives its process pages of its own for shared ones;
+- splitting may map pages of zeroes to the zero page again;
+- a huge mapping covers the whole range of one page table, all of it present and of one mapping.
+"""
+
+from __future__ import annotations
+
+import errno
+from struct import Struct
+from typing import Final
+
+from faultline.oracle import rules
+from faultline.oracle.memory import DONE, PROCESS_MASK, Memory, Outcome, failed
+from faultline.oracle.state import (
+    ANON,
+    CONTENT,
+    EXCLUSIVE,
+    HUGE,
+    HUGE_PAGES,
+    MAPPED,
+    PRESENT,
+    REG_MISSING,
+    SLOT_SHIFT,
+    VMA_BITS,
+    ZERO,
+    FilePage,
+    KsmPage,
+    Pin,
+    Process,
+)
+from faultline.program.codec import Operation
+from faultline.program.ops import ADVICE, BY_NAME, SLOTS
+from faultline.program.trace import COUNTERS, Bit, Skip, Status
+
+_GROUPS: Final = tuple(range(start, start + HUGE_PAGES) for start in range(0, SLOTS, HUGE_PAGES))
+#: Pages of the folios that the profile allows for anonymous memory.
+_FOLIO_SIZES: Final = (HUGE_PAGES, HUGE_PAGES // 2)
+_ROW: Final = Struct(f"<{SLOTS}I{COUNTERS.size // 4}i")
+_FORK: Final = BY_NAME["fork"].code
+#: Of a page that was put there unasked: it holds zeroes, and has no bits of its own but these.
+_FILLED: Final = frozenset((PRESENT, PRESENT | EXCLUSIVE))
+_MIXED: Final = int(Bit.MIXED)
+_HUGEPAGE, _NOHUGEPAGE, _COLLAPSE = (ADVICE.words.index(word) for word in ("hugepage", "nohugepage", "collapse"))
+_REFUSALS: Final = {error: failed(error) for error in (errno.EINVAL, errno.EAGAIN, errno.EBUSY, errno.ENOMEM)}
+_NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
+
+
+class Huge(Memory):
+    """The operations on huge pages, and what the kernel may do with them at any operation."""
+
+    _rows_before: dict[int, bytes]
+    """By process: its row at the last record."""
+    _collapsing: tuple[Process, int] | None
+    """A process and the mask of slots in which the present operation may collapse pages."""
+    _pins: list[Pin | None]
+    _splitting: list[range]
+    """The slots that may belong to the folio which the present operation splits."""
+    _observed_rows: list[tuple[Process, tuple[int, ...]]]
+    """The processes whose row in the backend's snapshot is another than the oracle's, with that."""
+
+    # --- operations ---
+
+    def _op_madvise(self, op: Operation) -> Outcome:
+        if op[4] not in (_HUGEPAGE, _NOHUGEPAGE, _COLLAPSE) or op[4] in self._unknown_advice:
+            return super()._op_madvise(op)
+        _, task, start, pages, advice = op
+        process = self._processes[task & PROCESS_MASK]
+        assert process is not None
+        mask = self._mask(start, start + pages)
+        whole = all(process.row[start : start + pages])
+        if advice == _COLLAPSE:
+            return self._collapse(process, mask, whole)
+        self._rule = rules.HUGEPAGE if advice == _HUGEPAGE else rules.NOHUGEPAGE
+        self._cut(process, start, start + pages)
+        process.nohuge = process.nohuge | mask if advice == _NOHUGEPAGE else process.nohuge & ~mask
+        if whole:
+            return DONE
+        self._also(rules.MADVISE_HOLE)
+        return _REFUSALS[errno.ENOMEM]
+
+    def _collapse(self, process: Process, mask: int, whole: bool) -> Outcome:
+        self._rule = rules.COLLAPSE
+        self._collapsing = process, mask
+        record = self._seen_record()
+        if record is not None and record[1] == Status.ERROR and record[3] in _REFUSALS:
+            self._rule = rules.COLLAPSE_REFUSED
+            return _REFUSALS[record[3]]
+        if whole:
+            return DONE
+        self._also(rules.MADVISE_HOLE)
+        return _REFUSALS[errno.ENOMEM]
+
+    def _op_khugepaged(self, op: Operation) -> Outcome:
+        _, _, number, start, pages = op
+        if not self._live >> number & 1:
+            self._rule = rules.SKIP_PROCESS
+            return _NO_PROCESS
+        process = self._processes[number]
+        assert process is not None
+        self._rule = rules.KHUGEPAGED
+        self._collapsing = process, self._mask(start, start + pages)
+        return DONE
+
+    def _op_split(self, op: Operation) -> Outcome:
+        if not self._live >> op[2] & 1:
+            self._rule = rules.SKIP_PROCESS
+            return _NO_PROCESS
+        self._may_split(op[3], 1)
+        self._rule = rules.SPLIT
+        return DONE
+
+    def _may_split(self, start: int, pages: int) -> None:
+        end = start + pages - 1
+        self._splitting = [range(start // size * size, (end // size + 1) * size) for size in _FOLIO_SIZES]
+
+    # --- what the kernel did ---
+
+    def _adopt_huge(self, op: Operation, at: int, sharing: bytes) -> None:
+        """Takes over what huge pages made resident or not, from the snapshot at this place of the backend's trace.
+
+        :param sharing: the record's sharing map, empty if it has none.
+        """
+        self._observed_rows = []
+        observed = self._observed
+        for process in self._living:
+            if observed is not None and at + _ROW.size <= len(observed):
+                if observed[at : at + _ROW.size] != process.pack():
+                    self._observed_rows.append((process, _ROW.unpack_from(observed, at)))
+                at += _ROW.size
+        for process, seen in self._observed_rows:
+            self._adopt_filled(process, seen)
+        if self._collapsing is not None:
+            self._adopt_unshared(*self._collapsing)
+        if op[0] == _FORK and any(self._pins):
+            parent, child = self._processes[op[1] & PROCESS_MASK], self._processes[op[2]]
+            if parent is not None and child is not None and child.number not in self._rows_before:
+                self._adopt_copied(parent, child)
+        for key in self._emptied(sharing):
+            self._empty(key)
+
+    def _adopt_filled(self, process: Process, seen: tuple[int, ...]) -> None:
+        before = self._rows_before.get(process.number)
+        if before is None:
+            return
+        old = _ROW.unpack(before)
+        collapsed = self._collapsing[1] if self._collapsing and self._collapsing[0] is process else 0
+        for group in _GROUPS:
+            row = process.row
+            touched = [slot for slot in group if (old[slot] ^ row[slot]) & ~HUGE and row[slot] & PRESENT]
+            if not touched and not collapsed & self._mask(group.start, group.stop):
+                continue
+            for slot in group:
+                if collapsed >> slot & 1 or any(self._one_mapping(process, slot, other) for other in touched):
+                    self._adopt_fill(process, slot, seen[slot] & ~HUGE)
+
+    @staticmethod
+    def _one_mapping(process: Process, slot: int, other: int) -> bool:
+        row, contexts = process.row, process.contexts
+        return (row[slot] ^ row[other]) & VMA_BITS == 0 and contexts[slot] is contexts[other]
+
+    def _adopt_fill(self, process: Process, slot: int, seen: int) -> None:
+        row, page = process.row, process.pages[slot]
+        word = row[slot] & ~HUGE
+        filled = seen & ~VMA_BITS
+        if word == seen or filled not in _FILLED or process.nohuge >> slot & 1:
+            return
+        if word & (REG_MISSING | MAPPED) != MAPPED:
+            return
+        if process.backing is not None and process.backing[slot] is not None:
+            return
+        if word & ~VMA_BITS and (page or word & ~VMA_BITS != PRESENT):  # it holds something, not the zero page
+            return
+        self._also(rules.HUGE_FILLS)
+        row[slot] = word & VMA_BITS | filled
+        process.packed = None
+        process.touched |= 1 << slot
+        if filled & EXCLUSIVE:
+            process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+            row[ANON] += 1
+        else:
+            process.pages[slot] = ZERO
+
+    def _adopt_copied(self, parent: Process, child: Process) -> None:
+        """A folio that is pinned in part is copied at fork as a whole."""
+        for process, seen in self._observed_rows:
+            for slot, page in enumerate(child.pages):
+                key = child.number << SLOT_SHIFT | slot
+                if process is not parent or page is not parent.pages[slot] or not seen[slot] & EXCLUSIVE:
+                    continue
+                if page and len(page) == 2 and not isinstance(page, FilePage):
+                    assert isinstance(page, list)
+                    self._also(rules.HUGE_PINNED)
+                    self._leave(page, key)
+                    child.pages[slot] = [key]
+                    child.row[slot] |= EXCLUSIVE
+                    child.packed = None
+
+    def _adopt_unshared(self, target: Process, mask: int) -> None:
+        """Collapsing copies a page that is shared, so its process has one of its own then."""
+        for process, seen in self._observed_rows:
+            if process is not target:
+                continue
+            for slot in range(SLOTS):
+                page = process.pages[slot]
+                key = process.number << SLOT_SHIFT | slot
+                if not page or not mask >> slot & 1 or not seen[slot] & HUGE or not seen[slot] & EXCLUSIVE:
+                    continue
+                if isinstance(page, FilePage):
+                    continue
+                if len(page) > 1 or isinstance(page, KsmPage):
+                    assert isinstance(page, list)
+                    self._also(rules.COLLAPSE_COPIES)
+                    self._leave(page, key)
+                    process.pages[slot] = [key]
+                    process.row[slot] |= EXCLUSIVE
+                    process.packed = None
+
+    def _emptied(self, sharing: bytes) -> list[int]:
+        """The slots of all processes whose page of zeroes is the zero page now."""
+        gone: list[int] = []
+        own = self._own_numbers(sharing)
+        for process, seen in self._observed_rows:
+            missing = process.row[ANON] - seen[ANON]
+            if missing <= 0:
+                continue
+            alone: list[int] = []
+            shared: list[int] = []
+            for slot, page in enumerate(process.pages):
+                word, now = process.row[slot], seen[slot]
+                key = process.number << SLOT_SHIFT | slot
+                if not page or isinstance(page, FilePage) or word & CONTENT or not now & PRESENT:
+                    continue
+                if now & (EXCLUSIVE | CONTENT | _MIXED):
+                    continue
+                if own is None or key in own:
+                    (alone if word & EXCLUSIVE else shared).append(key)
+            near = [[key for key in alone + shared if key % SLOTS in slots] for slots in self._splitting]
+            for chosen in (alone, alone + shared, *near):
+                if len(chosen) == missing:
+                    gone += chosen
+                    break
+        return gone
+
+    def _own_numbers(self, sharing: bytes) -> set[int] | None:
+        """The slots that share their page with no other, by the sharing map; None without one."""
+        if len(sharing) != len(self._living) * SLOTS:
+            return None
+        numbers = [process.number << SLOT_SHIFT | slot for process in self._living for slot in range(SLOTS)]
+        named = [first for own, first in zip(numbers, sharing, strict=True) if first != own]
+        return {own for own, first in zip(numbers, sharing, strict=True) if first == own} - set(named)
+
+    def _empty(self, key: int) -> None:
+        process, slot = self._processes[key >> SLOT_SHIFT], key % SLOTS
+        assert process is not None
+        page = process.pages[slot]
+        if not page:
+            return
+        assert isinstance(page, list)
+        self._also(rules.SPLIT_ZERO)
+        page.remove(key)
+        if len(page) == 1:
+            self._mark_exclusive(page[0])
+        process.pages[slot] = ZERO
+        process.row[slot] &= ~EXCLUSIVE
+        process.row[ANON] -= 1
+        process.packed = None
+
+    def _show_huge(self) -> None:
+        """Takes over which ranges huge pages map, where that can be; ends the record's part of this."""
+        for process, seen in self._observed_rows:
+            for group in _GROUPS:
+                huge = HUGE if self._is_huge(process, group, seen) else 0
+                for slot in group:
+                    process.row[slot] = process.row[slot] & ~HUGE | huge
+            process.packed = None
+        self._rows_before = {process.number: process.pack() for process in self._living}
+        self._collapsing = None
+        self._splitting = []
+
+    def _is_huge(self, process: Process, group: range, seen: tuple[int, ...]) -> bool:
+        row, first = process.row, group.start
+        return all(
+            seen[slot] & HUGE and row[slot] & PRESENT and self._one_mapping(process, slot, first) for slot in group
+        )
