@@ -109,8 +109,8 @@ class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
     __slots__ = (
-        "advised", "alive", "backing", "contexts", "edges", "lazy", "nohuge", "number", "packed", "pages", "row", "swapped",
-        "touched", "unseen",
+        "advised", "alive", "backing", "contexts", "edges", "lazy", "nohuge", "number", "packed", "pages", "row",
+        "swapped", "touched", "unseen",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
