@@ -49,6 +49,7 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_FREE_PINNED] = "free-pinned",
 	[FL_CANARY_SPOIL_PINNED] = "spoil-pinned",
 	[FL_CANARY_LEFT_MIGRATION_ENTRY] = "left-migration-entry",
+	[FL_CANARY_PAGEMAP_HIDES] = "pagemap-hides",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
 #ifdef FL_VMA_LOCKS
 	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",

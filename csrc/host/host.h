@@ -90,6 +90,7 @@ struct fl_machine {
 	unsigned long runnable;		/* bit per task id: blocked, and woken since */
 	int lock_waiters;		/* tasks that wait for a sleeping lock */
 	bool ksm_used;
+	bool soft_dirty_used;		/* snapshots show soft-dirty bits */
 	int op;				/* index of the operation being run, -1 outside */
 	char args[PAGE_SIZE] __aligned(PAGE_SIZE);
 	char source[PAGE_SIZE] __aligned(PAGE_SIZE);
@@ -194,6 +195,9 @@ extern int fl_pins_held;
 char *fl_local_at(unsigned long addr);
 void fl_check_held_freed(const struct page *page);
 
+/* snapshot.c */
+unsigned int fl_page_bits(struct vm_area_struct *vma, unsigned long addr);
+
 /* boot.c */
 int fl_boot(int cpus);
 
@@ -206,6 +210,7 @@ void fl_check_swap(void);
 void fl_check_mappings(void);
 void fl_check_vmas(void);
 void fl_check_large_folios(void);
+void fl_check_pagemap(void);
 void fl_baseline(void);
 void fl_held_reset(struct fl_task *task);
 void fl_tlb_process_gone(struct mm_struct *mm);
@@ -292,6 +297,7 @@ enum fl_canary_number {
 	FL_CANARY_FREE_PINNED,
 	FL_CANARY_SPOIL_PINNED,
 	FL_CANARY_LEFT_MIGRATION_ENTRY,
+	FL_CANARY_PAGEMAP_HIDES,	/* seen by paranoid runs */
 	FL_CANARY_USE_AFTER_FREE,	/* seen by the asan variant alone */
 	FL_CANARY_KEEP_VMA_LOCK,	/* these two where the tree has such locks */
 	FL_CANARY_DOUBLE_VMA_UNLOCK,

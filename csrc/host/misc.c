@@ -4,6 +4,7 @@
 #include <linux/blkdev.h>
 #include <linux/capability.h>
 #include <linux/cpuhotplug.h>
+#include <linux/ctype.h>
 #include <linux/jiffies.h>
 #include <linux/miscdevice.h>
 #include <linux/mmu_notifier.h>
@@ -22,6 +23,7 @@
 struct user_namespace init_user_ns;
 unsigned long mmap_min_addr = PAGE_SIZE, dac_mmap_min_addr = PAGE_SIZE;
 bool capable(int cap) { return true; }
+bool file_ns_capable(const struct file *file, struct user_namespace *ns, int cap) { return true; }
 bool ns_capable(struct user_namespace *ns, int cap) { return true; }
 int cap_vm_enough_memory(struct mm_struct *mm, long pages) { return 1; }
 int cap_mmap_addr(unsigned long addr) { return addr < mmap_min_addr ? -EPERM : 0; }
@@ -61,6 +63,19 @@ int __cpuhp_setup_state(enum cpuhp_state state, const char *name, bool invoke, i
 	}
 	fl_switch_cpu(here);
 	return err;
+}
+
+/* The string without the blanks around it. */
+char *strim(char *s)
+{
+	char *end;
+
+	while (isspace(*s))
+		s++;
+	for (end = s + strlen(s); end > s && isspace(end[-1]); )
+		end--;
+	*end = '\0';
+	return s;
 }
 
 /* Work runs at once, on the CPU that it was queued for: whoever flushes it finds it done. */

@@ -45,5 +45,16 @@ unsigned int fl_has(void)
 #endif
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		has |= 1 << FL_NEED_THP;
+#ifdef UFFDIO_MOVE
+	has |= 1 << FL_NEED_UFFD_MOVE;
+#endif
+#ifdef UFFDIO_POISON
+	has |= 1 << FL_NEED_UFFD_POISON;
+#endif
+	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY))
+		has |= 1 << FL_NEED_SOFT_DIRTY;
+#if defined(PAGEMAP_SCAN) && defined(CONFIG_PROC_PAGE_MONITOR)
+	has |= 1 << FL_NEED_PAGEMAP_SCAN;
+#endif
 	return has;
 }

@@ -105,6 +105,8 @@ static int missing_operand(const struct fl_operation *op)
 		if (!fl.uffd[v[0]])
 			return FL_SKIP_NO_HANDLE;
 		return fl.uffd[v[1]] ? FL_SKIP_HANDLE_USED : 0;
+	case FL_OP_UFFD_MOVE:
+		return fl.uffd[v[0]] ? 0 : FL_SKIP_NO_HANDLE;
 	case FL_OP_KSM_MERGE:
 	case FL_OP_KHUGEPAGED:
 	case FL_OP_SPLIT:
@@ -221,6 +223,7 @@ static void after_operation(unsigned int flags)
 		fl_check_vmas();
 		fl_check_migrated();
 		fl_check_pins();
+		fl_check_pagemap();
 	}
 }
 
@@ -246,10 +249,11 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 		outcome = task->outcome;
 		if (task->state == FL_TASK_BLOCKED)
 			outcome = (struct fl_outcome){ .status = FL_STATUS_BLOCKED, .value = wait_kind(task) };
-		after_operation(flags);
 	}
 	if (unlikely(failing))
 		fl_fail_end();
+	if (ran)
+		after_operation(flags);
 	put_record(index, &outcome, completed);
 	if (!(flags & FL_SNAPSHOTS))
 		return;
@@ -381,6 +385,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 
 	fl.task[FL_ID_BOOT].events = 0;
 	fl_fail_reset();
+	fl.soft_dirty_used = false;
 	start_first_process();
 	for (unsigned long i = 0; i < n; i++) {
 		struct fl_operation op;

@@ -53,10 +53,15 @@ static bool is_guard(pte_t pte)
 #endif
 }
 
-/* Documentation/admin-guide/mm/pagemap.rst */
-static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
+static bool soft_dirty(struct vm_area_struct *vma, pte_t pte)
 {
-	pte_t pte = __pte(fl_pte_value(vma->vm_mm, addr));
+	if (vma->vm_flags & VM_SOFTDIRTY)
+		return true;
+	return pte_present(pte) ? pte_soft_dirty(pte) : !pte_none(pte) && pte_swp_soft_dirty(pte);
+}
+
+static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr, pte_t pte)
+{
 	unsigned int bits = 0;
 	struct page *page;
 
@@ -70,7 +75,7 @@ static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
 			bits |= FL_BIT_GUARD;
 		return bits;
 	}
-	bits = FL_BIT_PRESENT | content(pfn_to_virt(pte_pfn(pte)));
+	bits = FL_BIT_PRESENT;
 	if (pte_uffd_wp(pte))
 		bits |= FL_BIT_UFFD_WP;
 	if (fl_huge_at(vma->vm_mm, addr))
@@ -80,6 +85,26 @@ static unsigned int entry_bits(struct vm_area_struct *vma, unsigned long addr)
 		bits |= FL_BIT_FILE;
 	if (page && fl_mapcount(page) == 1)
 		bits |= FL_BIT_EXCLUSIVE;
+	return bits;
+}
+
+/* What pagemap says of a page (Documentation/admin-guide/mm/pagemap.rst), read from its entry. */
+unsigned int fl_page_bits(struct vm_area_struct *vma, unsigned long addr)
+{
+	pte_t pte = __pte(fl_pte_value(vma->vm_mm, addr));
+
+	return entry_bits(vma, addr, pte) | (soft_dirty(vma, pte) ? FL_BIT_SOFT_DIRTY : 0);
+}
+
+static unsigned int shown_bits(struct vm_area_struct *vma, unsigned long addr)
+{
+	pte_t pte = __pte(fl_pte_value(vma->vm_mm, addr));
+	unsigned int bits = entry_bits(vma, addr, pte);
+
+	if (bits & FL_BIT_PRESENT)
+		bits |= content(pfn_to_virt(pte_pfn(pte)));
+	if (fl.soft_dirty_used && soft_dirty(vma, pte))
+		bits |= FL_BIT_SOFT_DIRTY;
 	return bits;
 }
 
@@ -119,7 +144,7 @@ static void put_process(struct fl_trace *trace, int process)
 		unsigned int bits = vma_bits(vma);
 
 		for (unsigned long addr = start; addr < end; addr += PAGE_SIZE)
-			words[(addr - FL_REGION) >> PAGE_SHIFT] = bits | entry_bits(vma, addr);
+			words[(addr - FL_REGION) >> PAGE_SHIFT] = bits | shown_bits(vma, addr);
 	}
 	fl_put(trace, words, sizeof(words));
 	put_counters(trace, process);

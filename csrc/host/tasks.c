@@ -109,6 +109,7 @@ static void task_start(struct fl_task *task, int id, struct mm_struct *mm)
 
 	memset(ts, 0, sizeof(*ts));
 	ts->mm = ts->active_mm = mm;
+	refcount_set(&ts->usage, 1);
 	ts->flags = mm ? 0 : PF_KTHREAD;
 	ts->signal = &the_signal;
 	ts->sighand = &the_sighand;

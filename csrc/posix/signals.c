@@ -37,7 +37,8 @@ const char *fl_error(void)
 
 void fl_posix_set_error(const char *text)
 {
-	snprintf(error_text, sizeof(error_text), "%s", text);
+	error_text[0] = 0;
+	strncat(error_text, text, sizeof(error_text) - 1);
 }
 
 __attribute__((used, noreturn)) static void land(void)

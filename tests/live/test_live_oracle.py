@@ -67,6 +67,8 @@ def test_the_kernel_does_what_the_script_says(name: str, backend: LiveBackend, o
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.id)
 def test_the_evidence_shows_the_deviation(deviation: KnownDeviation, backend: LiveBackend, oracle: Oracle) -> None:
     ops = parse(deviation.evidence).ops
+    if not all(LIVE_HAS.issuperset(OPS[op[0]].needs) for op in ops):
+        pytest.skip("the live backend lacks what the evidence needs")
     trace = backend.run(ops)
     expectation = oracle.expect(ops, trace)
     assert expectation.trace == trace

@@ -5,6 +5,8 @@ Scripts hold no choice of the kernel, except those of CHOICES and DEVIATIONS, wh
 
 from __future__ import annotations
 
+import oracle_cases_dirty
+
 CASES = {
     "mmap": """
         p0.0 mmap a1+2 rw               -> done
@@ -1624,3 +1626,6 @@ CHOICES = {
         ? p0 a0                                 1 present file exclusive
     """,
 }
+
+CASES |= oracle_cases_dirty.CASES
+CHOICES |= oracle_cases_dirty.CHOICES

@@ -36,7 +36,7 @@ from faultline.program.trace import (
 
 _PAGE_NAMES = {
     Bit.PRESENT: "present", Bit.FILE: "file", Bit.SWAP: "swap", Bit.UFFD_WP: "wp", Bit.EXCLUSIVE: "exclusive",
-    Bit.GUARD: "guard",
+    Bit.GUARD: "guard", Bit.SOFT_DIRTY: "soft-dirty",
 }
 _VMA_NAMES = {
     Bit.READ: "r", Bit.WRITE: "w", Bit.REG_MISSING: "missing", Bit.REG_WP: "wp", Bit.REG_MINOR: "minor",
@@ -107,7 +107,7 @@ def _outcome(op: Operation, status: int, value: int, aux: int) -> str:
     name = OPS[op[0]].name
     text = Status(status).name.lower()
     if status == Status.ERROR:
-        text = errno.errorcode[value]
+        text = errno.errorcode.get(value, f"errno {value}")
     elif status == Status.SIGNAL:
         text = signal.Signals(value).name
     elif status == Status.SKIPPED:
@@ -126,9 +126,12 @@ def _outcome(op: Operation, status: int, value: int, aux: int) -> str:
             text += f"+{aux >> 8} to a{aux & 0xFF}"
         elif event in ("remove", "unmap"):
             text += f"+{aux}"
+    elif status == Status.DONE and name == "pagemap-scan":
+        text = " ".join(f"a{slot}" for slot in range(SLOTS) if aux >> slot & 1) or "none"
     if name == "file-read" and not aux and status == Status.DONE:
         text = "end"
-    if name in ("uffd-copy", "uffd-zeropage", "uffd-continue", "pin", "ref", "migrate") and aux:
+    counts = ("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-move", "uffd-poison", "pin", "ref", "migrate")
+    if name in counts and aux:
         text += f" {aux}"
     return text
 

@@ -195,6 +195,7 @@ def test_every_rule_decides_some_script() -> None:
         used |= {rule.id for index in range(len(ops)) for rule in expectation.rules(index)}
     by_choice = (rules.FORK_ZERO_PAGE, rules.KSM_UNBORN, rules.RETRY_ORDER, rules.MREMAP_KSM, rules.MAP_AROUND)
     chosen = {rules.RULES[i].id for i in by_choice}
+    chosen |= {rules.RULES[i].id for i in (rules.SOFT_DIRTY_MERGE, rules.POISON_WP, rules.MOVE_SWAPPED)}
     versions = {
         rules.RULES[i].id
         for i in (

@@ -10,7 +10,7 @@ from faultline.oracle.rules import OBSERVED, PATH, current
 from faultline.oracle.versions import DIFFERENCES, holds
 
 _DOCUMENTS = (
-    "(2)", "Documentation/", "include/uapi/", "faultline/program/trace.py", OBSERVED
+    "(2)", "(2const)", "Documentation/", "include/uapi/", "faultline/program/trace.py", OBSERVED
 )
 
 

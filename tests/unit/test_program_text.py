@@ -81,6 +81,12 @@ m mem-write p0 a31 =9
 p0.0 populate a0+32 read
 p0.0 populate a3 write
 m migrate p2 a0+2
+p0.0 uffd-move u0 a4+2 a0
+p1.2 uffd-move u7 a31 a16 dontwake,holes
+m uffd-poison u0 a3 dontwake
+p0.0 clear-refs soft-dirty
+p0.0 pagemap-scan a0+4 written
+p2.0 pagemap-scan a0+32 soft-dirty wp,check,inverted,present
 m fail table n32
 m khugepaged p0 a0+8
 m split p0 a3

@@ -92,5 +92,10 @@ static inline int pmd_swp_uffd_wp(pmd_t pmd) { return 0; }
 static inline pmd_t pmd_swp_mkuffd_wp(pmd_t pmd) { return pmd; }
 static inline pmd_t pmd_swp_clear_uffd_wp(pmd_t pmd) { return pmd; }
 #endif
+#if !defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_HAVE_ARCH_SOFT_DIRTY)
+static inline int pmd_soft_dirty(pmd_t pmd) { return 0; }
+static inline pmd_t pmd_mksoft_dirty(pmd_t pmd) { return pmd; }
+static inline pmd_t pmd_clear_soft_dirty(pmd_t pmd) { return pmd; }
+#endif
 
 #endif

@@ -48,7 +48,17 @@ FL_PTE_TEST(pte_dirty, _PAGE_DIRTY)
 FL_PTE_TEST(pte_young, _PAGE_ACCESSED)
 FL_PTE_TEST(pte_special, _PAGE_SPECIAL)
 FL_PTE_TEST(pte_exec, _PAGE_EXEC)
+#ifdef CONFIG_HAVE_ARCH_SOFT_DIRTY	/* what makes an entry dirty makes it soft-dirty; hardware sets the dirty bit alone */
+FL_PTE_SET(pte_mkdirty, _PAGE_DIRTY | _PAGE_SOFT_DIRTY)
+FL_PTE_TEST(pte_soft_dirty, _PAGE_SOFT_DIRTY)
+FL_PTE_SET(pte_mksoft_dirty, _PAGE_SOFT_DIRTY)
+FL_PTE_CLEAR(pte_clear_soft_dirty, _PAGE_SOFT_DIRTY)
+FL_PTE_TEST(pte_swp_soft_dirty, _PAGE_SWP_SOFT_DIRTY)
+FL_PTE_SET(pte_swp_mksoft_dirty, _PAGE_SWP_SOFT_DIRTY)
+FL_PTE_CLEAR(pte_swp_clear_soft_dirty, _PAGE_SWP_SOFT_DIRTY)
+#else
 FL_PTE_SET(pte_mkdirty, _PAGE_DIRTY)
+#endif
 FL_PTE_SET(pte_mkyoung, _PAGE_ACCESSED)
 FL_PTE_SET(pte_mkspecial, _PAGE_SPECIAL)
 FL_PTE_CLEAR(pte_wrprotect, _PAGE_WRITE)

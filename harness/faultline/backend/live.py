@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -36,6 +37,7 @@ from faultline.program.codec import Operation, process_of, task_of
 from faultline.program.ops import (
     ALLOCATE,
     BY_NAME,
+    CATEGORY,
     COPY_MODE,
     FILE_TYPE,
     NEED_NAMES,
@@ -44,6 +46,7 @@ from faultline.program.ops import (
     PINS,
     PROCESSES,
     REGISTER_MODE,
+    SCAN_MODE,
     SHARING,
     SLOT_TABLE_EDGE,
     SLOTS,
@@ -74,9 +77,10 @@ _WORKER: Final = Path(__file__).with_name("live_worker.c")
 _SERVICE: Final = TASKS
 _COMMAND_SPAWN, _COMMAND_CLOSE = 0xFE, 0xFF
 _RESULT_ALIVE, _RESULT_READY = 0x100, 0x101
-_RESULT: Final = struct.Struct("iiii")
+_RESULT: Final = struct.Struct("iiiii")
 
 _REF: Final = BY_NAME["ref"].code
+_MOVE: Final = BY_NAME["uffd-move"].code
 _REMOTE: Final = frozenset(BY_NAME[name].code for name in ("process-read", "process-write"))
 #: Kernel functions in which a task sleeps for a userfaultfd.
 _SLEEPS: Final = {
@@ -92,8 +96,9 @@ _STALL_SECONDS: Final = 20.0
 
 #: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine;
 #: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages; no
-#: failures on demand; no huge pages: they are bigger than the region.
-LIVE_HAS: Final = NEED_NAMES - {"fail", "guest", "driver", "migration", "thp"}
+#: failures on demand; no huge pages: they are bigger than the region; no soft-dirty bits: the kernels that it was tried
+#: on have none.
+LIVE_HAS: Final = NEED_NAMES - {"fail", "guest", "driver", "migration", "soft-dirty", "thp"}
 
 _PFN: Final = (1 << 55) - 1
 _PAGEMAP_BITS: Final = (
@@ -128,6 +133,15 @@ _CONTINUE: Final = _ioctl(3, 0x07, 32)
 #: A worker opens file n of a program as descriptor _FILE_FD + n of the monitor.
 _FILE_FD: Final = 700
 _FALLOCATE_MODES: Final = tuple({"extend": 0, "keep-size": 1, "punch-hole": 3}[word] for word in ALLOCATE.words)
+_POISON: Final = _ioctl(3, 0x08, 32)
+#: PAGEMAP_SCAN of linux/fs.h, the categories, its argument and what it returns: struct pm_scan_arg, struct page_region.
+_PAGEMAP_SCAN: Final = 3 << 30 | 96 << 16 | ord("f") << 8 | 16
+_PAGE_IS: Final = {
+    word: 1 << bit
+    for bit, word in enumerate(("wpallowed", "written", "file", "present", "swapped", "pfnzero", "huge", "soft-dirty"))
+}
+_SCAN_ARG: Final = struct.Struct("<12Q")
+_REGION_FOUND: Final = struct.Struct("<QQQ")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_PIDFD_GETFD: Final = 438
@@ -351,7 +365,7 @@ class LiveBackend:
     def command(self, process: int, task: int, *values: int) -> None:
         os.write(self._commands[process][task][1], bytes(values).ljust(OP_SIZE, b"\0"))
 
-    def results(self, timeout_ms: float) -> Iterator[tuple[int, int, int, int]]:
+    def results(self, timeout_ms: float) -> Iterator[tuple[int, int, int, int, int]]:
         """Results that have arrived; waits up to the timeout for the first."""
         if select.select([self._results], [], [], timeout_ms / 1000)[0]:
             data = os.read(self._results, _RESULT.size * 64)
@@ -516,8 +530,10 @@ class _Run:
         if t not in process.tids:
             self._backend.command(p, _SERVICE, _COMMAND_SPAWN, t)
             self._until(lambda: t in process.tids, "a task does not start")
+        if OPS[op[0]].name == "pagemap-scan":
+            return self._scan_pages(process, *op[2:])
         pending = self._blocked[op[1]] = _Outstanding(index, op)
-        self._backend.command(p, t, op[0], *op[2:], *self._pid_of_target(op))
+        self._backend.command(p, t, op[0], *op[2:], *self._pid_of_target(op), *self._descriptor(op))
         if OPS[op[0]].name == "exit":
             return self._exited(p)
         self._settle()
@@ -534,6 +550,10 @@ class _Run:
         if op[0] not in _REMOTE:
             return b""
         return bytes(5 - len(op)) + self._live[op[2]].pid.to_bytes(4, "little")
+
+    def _descriptor(self, op: Operation) -> bytes:
+        """What follows the operands of a move of pages: the monitor's descriptor, for the process to borrow."""
+        return self._uffds[op[2]].to_bytes(2, "little") if op[0] == _MOVE else b""
 
     def _exited(self, p: int) -> Outcome:
         process = self._live.pop(p)
@@ -582,7 +602,7 @@ class _Run:
             self._drain(1)
 
     def _drain(self, timeout_ms: float) -> None:
-        for p, t, kind, value in self._backend.results(timeout_ms):
+        for p, t, kind, value, aux in self._backend.results(timeout_ms):
             task = p | t << (PROCESSES - 1).bit_length()
             if kind == _RESULT_ALIVE:
                 self._alive[p] = value
@@ -590,17 +610,17 @@ class _Run:
                 self._live[p].tids[t] = value
             elif task in self._blocked:
                 done = self._blocked.pop(task)
-                done.outcome = self._ended(done.op, kind, value)
+                done.outcome = self._ended(done.op, kind, value, aux)
                 if OPS[done.op[0]].name == "fork" and kind == Status.DONE:
                     self._born.add(done.op[2])
         for p in self._born & self._alive.keys():
             self._born.remove(p)
             self._adopt(p)
 
-    def _ended(self, op: Operation, status: int, value: int) -> Outcome:
+    def _ended(self, op: Operation, status: int, value: int, aux: int) -> Outcome:
         """The outcome that a worker's result stands for."""
         if op[0] != _REF or status != Status.DONE:
-            return status, value, 0
+            return status, value, aux
         self._pins[op[2]] = (op[3], value)
         return status, 0, value
 
@@ -716,6 +736,28 @@ class _Run:
             2 if mode & _flag(COPY_MODE.words, "wp") else 0
         )
         return self._fill(uffd, _CONTINUE, struct.pack("<QQQq", _address(start), pages * _PAGE, bits, 0))
+    def _uffd_poison(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
+        bits = 1 if mode & _flag(WAKE_MODE.words, "dontwake") else 0
+        return self._fill(uffd, _POISON, struct.pack("<QQQq", _address(start), pages * _PAGE, bits, 0))
+
+    def _scan_pages(self, process: _Process, start: int, pages: int, category: int, mode: int) -> Outcome:
+        """PAGEMAP_SCAN: the monitor may ask as well as the process itself."""
+        found = ctypes.create_string_buffer(SLOTS * _REGION_FOUND.size)
+        flags = (1 if mode & _flag(SCAN_MODE.words, "wp") else 0) | (2 if mode & _flag(SCAN_MODE.words, "check") else 0)
+        wanted = _PAGE_IS[CATEGORY.words[category]]
+        inverted = wanted if mode & _flag(SCAN_MODE.words, "inverted") else 0
+        wanted |= _PAGE_IS["present"] if mode & _flag(SCAN_MODE.words, "present") else 0
+        first, end = _address(start), _address(start + pages)
+        vec = ctypes.addressof(found)
+        arg = (_SCAN_ARG.size, flags, first, end, 0, vec, SLOTS, 0, inverted, wanted, 0, wanted)
+        try:
+            count = fcntl.ioctl(process.pagemap, _PAGEMAP_SCAN, bytearray(_SCAN_ARG.pack(*arg)))
+        except OSError as error:
+            return Status.ERROR, error.errno or errno.EIO, 0
+        mask = 0
+        for low, high, _ in islice(_REGION_FOUND.iter_unpack(found.raw), count):
+            mask |= (1 << (high - _REGION) // _PAGE) - (1 << (low - _REGION) // _PAGE)
+        return Status.DONE, mask.bit_count(), mask - (mask >> 31 << 32)
 
     def _uffd_read(self, uffd: int, child: int) -> Outcome:
         try:

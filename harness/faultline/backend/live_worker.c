@@ -37,6 +37,15 @@
 #define MADV_GUARD_INSTALL	102
 #define MADV_GUARD_REMOVE	103
 #endif
+#ifndef UFFDIO_MOVE
+struct uffdio_move {
+	__u64 dst, src, len, mode;
+	__s64 move;
+};
+#define UFFDIO_MOVE			_IOWR(UFFDIO, 0x05, struct uffdio_move)
+#define UFFDIO_MOVE_MODE_DONTWAKE		(1 << 0)
+#define UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES	(1 << 1)
+#endif
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ	22
@@ -52,13 +61,14 @@ enum { COMMAND_SPAWN = 0xfe, COMMAND_CLOSE = 0xff };
 enum { RESULT_ALIVE = 0x100, RESULT_READY = 0x101 };	/* value: a pid, a tid; else kind is a FL_STATUS_* */
 
 struct result {
-	int process, task, kind, value;
+	int process, task, kind, value, aux;
 };
 
 static int result_fd, monitor;
 static int command_fd[FL_PROCESSES][FL_TASKS + 1];
 static int pin_fd[FL_PINS];	/* pipes whose buffers hold the references of a handle */
 static int this_process;
+static int monitor_pid;
 /*
  * The threads share the C library's thread-local storage (only memory accesses and fork run beside another thread), so
  * nothing here may rest on it.  One stack per task and one more: a child's service thread goes on with the stack of the
@@ -74,12 +84,17 @@ static void die(const char *what)
 	_exit(3);
 }
 
-static void report(int task, int kind, int value)
+static void report_aux(int task, int kind, int value, int aux)
 {
-	struct result r = { this_process, task, kind, value };
+	struct result r = { this_process, task, kind, value, aux };
 
 	if (write(result_fd, &r, sizeof(r)) != sizeof(r))
 		die("write");
+}
+
+static void report(int task, int kind, int value)
+{
+	report_aux(task, kind, value, 0);
 }
 
 static void get_command(int task, unsigned char *command)
@@ -223,6 +238,27 @@ static long access_process(const unsigned char *c)
 	return write ? 0 : load(page);
 }
 
+/* Only a process itself may move its pages, so it borrows the userfaultfd that the monitor keeps. */
+static void move_pages(int task, const unsigned char *c)
+{
+	struct uffdio_move move = {
+		.dst = (unsigned long)slot(c[2]), .len = c[3] * PAGE_SIZE, .src = (unsigned long)slot(c[4]),
+		.mode = (c[5] & FL_MOVE_MODE_DONTWAKE ? UFFDIO_MOVE_MODE_DONTWAKE : 0) |
+			(c[5] & FL_MOVE_MODE_HOLES ? UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES : 0),
+	};
+	int monitor = syscall(SYS_pidfd_open, monitor_pid, 0);
+	int fd = syscall(SYS_pidfd_getfd, monitor, c[6] | c[7] << 8, 0);
+	int error;
+
+	if (fd < 0)
+		die("pidfd_getfd");
+	error = ioctl(fd, UFFDIO_MOVE, &move) ? errno : 0;
+	close(fd);
+	close(monitor);
+	report_aux(task, error ? FL_STATUS_ERROR : FL_STATUS_DONE, error,
+		   move.move < 0 ? move.move : move.move / PAGE_SIZE);
+}
+
 static void service(void) __attribute__((noreturn));
 
 static void fork_child(int task, int child)
@@ -307,6 +343,9 @@ static void run(int task, const unsigned char *c)
 	case FL_OP_UFFD_OPEN:
 		r = open_uffd(c[2]);
 		break;
+	case FL_OP_UFFD_MOVE:
+		move_pages(task, c);
+		return;
 	case COMMAND_CLOSE:
 		r = close(c[1] | c[2] << 8);
 		break;
@@ -360,6 +399,7 @@ int main(int argc, char **argv)
 		command_fd[(i - 3) / (FL_TASKS + 1)][(i - 3) % (FL_TASKS + 1)] = atoi(argv[i]);
 	for (int i = 0; i < FL_TASKS; i++)
 		stack_of[i] = i;
+	monitor_pid = getppid();
 	signal(SIGCHLD, SIG_IGN);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) || sigaction(SIGSEGV, &action, NULL) || sigaction(SIGBUS, &action, NULL))
 		die("set-up");

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from array import array
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from faultline.oracle import rules, versions
@@ -125,6 +125,8 @@ class Memory:
     _out: bytearray
     _index: int
     _rule: int
+    _ops: Sequence[Operation]
+    """The program."""
     _processes: list[Process | None]
     """By number: the live ones and the children of forks under way."""
     _living: list[Process]
@@ -331,6 +333,8 @@ class Memory:
         process.touched &= ~self._mask(start, end)
         process.lazy &= ~self._mask(start, end)
         process.nohuge &= ~self._mask(start, end)
+        if process.poisoned:
+            process.poisoned &= ~self._mask(start, end)
         self._cut(process, start, end)
 
     def _forget(self, process: Process, start: int, end: int) -> None:
@@ -490,6 +494,7 @@ class Memory:
             self._drop_swapped(process, slot)
         row[slot] = word & VMA_BITS
         process.lazy &= ~(1 << slot)
+        process.poisoned &= ~(1 << slot)
         of_file = process.backing is not None and process.backing[slot] is not None
         if self._stale and (word & PRESENT or not of_file):
             self._forget(process, slot, slot + 1)
@@ -663,6 +668,9 @@ class Memory:
         if word & GUARD:
             self._rule = rules.GUARD_ACCESS
             return _SEGV
+        if process.poisoned >> slot & 1:
+            self._rule = rules.POISONED
+            return _BUS
         if process.backing is not None and process.backing[slot] is not None:
             return self._load_file(op, index, process, slot)
         if word & REG_MISSING:
@@ -708,6 +716,10 @@ class Memory:
         if not word & PRESENT and word & GUARD:
             self._rule = rules.GUARD_ACCESS
             return _SEGV
+        if process.poisoned >> slot & 1 and not word & PRESENT:
+            process.touched |= 1 << slot
+            self._rule = rules.POISONED
+            return _BUS
         if not word & PRESENT and process.backing is not None and process.backing[slot] is not None:
             outcome = self._prepare_store(op, index, process, slot)
             if outcome is not None:
@@ -820,6 +832,7 @@ class Memory:
         child.row[:] = parent.row
         child.edges = parent.edges
         child.nohuge = parent.nohuge
+        child.poisoned = parent.poisoned
         parent.packed = None
         if parent.backing is not None:
             child.backing = list(parent.backing)
@@ -865,6 +878,7 @@ class Memory:
             row[SWAP_ENTRIES] -= slot in parent.swapped
             if child.backing is not None and not row[slot]:
                 child.backing[slot] = None
+            child.poisoned &= ~(1 << slot)
         child.advised = True
 
     def _inherit_stale(self, parent: Process, child: Process) -> None:

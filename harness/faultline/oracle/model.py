@@ -8,8 +8,10 @@ from itertools import islice, permutations
 from typing import Final
 
 from faultline.oracle import rules, versions
+from faultline.oracle.dirty import CLEAR_REFS, SOFT_DIRTY_BYTE, SOFT_DIRTY_VALUE, Dirty, SoftDirty
 from faultline.oracle.fail import Fail
 from faultline.oracle.files import Files
+from faultline.oracle.fill import Fill
 from faultline.oracle.guest import Guest
 from faultline.oracle.huge import Huge
 from faultline.oracle.ksm import Ksm
@@ -22,6 +24,7 @@ from faultline.oracle.state import (
     HUGE,
     SLOT_MASK,
     SLOT_SHIFT,
+    SWAP,
     UFFD_WP,
     Context,
     OpenBits,
@@ -31,7 +34,6 @@ from faultline.oracle.state import (
     Waiter,
 )
 from faultline.oracle.swap import Swap
-from faultline.oracle.userfault import Userfault
 from faultline.program.codec import Operation, process_of, task_of
 from faultline.program.ops import BY_NAME, FILES, NEED_NAMES, OPS, PROCESSES, SHARING, SLOTS, TASK_MONITOR, UFFDS
 from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD, Skip, Status
@@ -53,6 +55,7 @@ _STATE: Final = (
     "_swap",
     "_files", "_perhaps",
     "_rows_before", "_collapsing", "_splitting", "_observed_rows",
+    "_soft", "_poisons",
 )
 
 Handler = Callable[[Operation], Outcome]
@@ -92,7 +95,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
+class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -135,7 +138,7 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
         :param snapshots: the trace has snapshots.  Without them some choices cannot be seen, so a disagreement must be
             confirmed with snapshots before it is reported.
         """
-        self._reset(observed)
+        self._reset(ops, observed, snapshots)
         self._snapshots = snapshots
         out, rule_of, blocked, handlers = self._out, self._rule_of, self._blocked, self._handlers
         for index, op in enumerate(ops):
@@ -188,7 +191,7 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
         seen = self._failed(op)
         if seen is None:
             return self._record_of(op, self._outcome(op), snapshots)
-        observed = self._observed
+        observed = self._told if self._told is not None else self._observed
         assert observed is not None
         saved, mergeable = self._save(), self._mergeable()
         record = self._record_of(op, self._outcome(op), snapshots)
@@ -208,9 +211,15 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
         self._restore(saved)
         return self._record_of(op, self._outcome(op), snapshots)
 
-    def _reset(self, observed: bytes | None) -> None:
+    def _reset(self, ops: Sequence[Operation], observed: bytes | None, snapshots: bool) -> None:
         first = Process(0)
+        self._ops = ops
+        self._soft: SoftDirty | None = None
+        self._told = None
         self._observed = observed
+        if snapshots and observed is not None and any(op[0] == CLEAR_REFS for op in ops):
+            self._told = observed
+            self._observed = self._without_soft_dirty(ops, observed)
         self._out = bytearray()
         self._rule_of: list[int] = []
         self._also_of: dict[int, list[int]] = {}
@@ -235,6 +244,7 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
         self._collapsing = None
         self._splitting = []
         self._observed_rows = []
+        self._poisons = False
 
     # --- a record ---
 
@@ -243,6 +253,8 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
             self._go_on()
         status, value, aux = outcome
         ended = self._ended
+        if self._soft is not None:
+            self._follow_soft_dirty(self._soft, op, outcome)
         record = RECORD.pack(self._index, status, len(ended), value, aux)
         if ended:
             ended.sort(key=lambda end: (process_of(end[0]), task_of(end[0])))
@@ -255,11 +267,14 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
                 record += self._map(len(self._out) + len(record), op, outcome)
             if self._perhaps:
                 self._adopt_files(len(self._out) + len(record))
-            if self._once or self._stale or self._tainted:
+            if self._once or self._stale or self._tainted or self._poisons:
                 self._adopt_bits(len(self._out) + len(record))
             if self._huge:
                 self._show_huge()
+            at = len(record) + SNAPSHOT_HEAD.size
             record += SNAPSHOT_HEAD.pack(self._live) + b"".join([process.pack() for process in self._living])
+            if self._soft is not None:
+                record = self._show_soft_dirty(self._soft, record, at, _ROW_SIZE)
         elif self._once or self._perhaps:
             self._once.clear()
             self._perhaps.clear()
@@ -303,7 +318,7 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
 
     def _record_in_some_order(self, op: Operation, outcome: Outcome, snapshots: bool) -> bytes:
         """Tasks that get in each other's way go on in the order that fits what the backend reports."""
-        observed = self._observed
+        observed = self._told if self._told is not None else self._observed
         assert observed is not None
         conflicting = self._conflicting()
         self._also(rules.RETRY_ORDER)
@@ -327,6 +342,27 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
     def _restore(self, saved: dict[str, object]) -> None:
         for name, value in copy.deepcopy(saved).items():
             setattr(self, name, value)
+
+    @staticmethod
+    def _without_soft_dirty(ops: Sequence[Operation], trace: bytes) -> bytes:
+        """The trace without soft-dirty bits, as far as it is one of these operations with snapshots."""
+        plain = bytearray(trace)
+        at, live = 0, 1
+        for op in ops:
+            if at + RECORD.size > len(trace):
+                break
+            at += RECORD.size + RECORD.unpack_from(trace, at)[2] * COMPLETION.size
+            at += live * SLOTS if op[0] in SHARING else 0
+            if at + SNAPSHOT_HEAD.size > len(trace):
+                break
+            live = SNAPSHOT_HEAD.unpack_from(trace, at)[0].bit_count()
+            at += SNAPSHOT_HEAD.size
+            for _ in range(live):
+                byte = at + SOFT_DIRTY_BYTE
+                for word in range(byte, min(byte + 4 * SLOTS, len(trace)), 4):
+                    plain[word] &= ~SOFT_DIRTY_VALUE
+                at += _ROW_SIZE
+        return bytes(plain)
 
     # --- choices ---
 
@@ -368,7 +404,7 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
     def _adopt_bits(self, at: int) -> None:
         """Takes over the bits that the snapshot, at this place of the backend's trace, may decide."""
         open_bits: dict[int, list[OpenBits]] = {}
-        for bits in (*self._once, *self._stale.values(), *self._tainted_bits()):
+        for bits in (*self._once, *self._stale.values(), *self._tainted_bits(), *self._poisoned_bits()):
             open_bits.setdefault(bits[0], []).append(bits)
         self._once.clear()
         observed = self._observed
@@ -400,6 +436,24 @@ class Oracle(Huge, Files, Userfault, Ksm, Fail, Guest, Mremap, Pins, Swap):
                     self._also(rule)
         if not process.row[slot] & UFFD_WP:
             self._stale.pop(process.number << SLOT_SHIFT | slot, None)
+
+    def _lost_poison(self, process: Process, slot: int) -> bool:
+        """What becomes of the poison of a file's mapping is not documented: it goes as the backend shows."""
+        seen = self._seen_word(process, slot)
+        lost = process.backing is not None and process.backing[slot] is not None and seen is not None
+        if not lost or seen is None or seen & SWAP:
+            return False
+        process.poisoned ^= 1 << slot
+        return True
+
+    def _poisoned_bits(self) -> Iterator[OpenBits]:
+        if self._poisons:
+            for process in self._living:
+                for slot in range(SLOTS if process.poisoned else 0):
+                    if process.poisoned >> slot & 1 and not self._lost_poison(process, slot):
+                        key = process.number << SLOT_SHIFT | slot
+                        yield key, SWAP, rules.MARKER_SWAP, -1
+                        yield key, UFFD_WP, -1, rules.POISON_WP
 
     def _tainted_bits(self) -> Iterator[OpenBits]:
         if self._tainted:

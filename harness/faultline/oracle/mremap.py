@@ -296,6 +296,8 @@ class Mremap(Memory):
         if self._frames:
             self._frame_moves(base | source, base | target)
         process.lazy = process.lazy & ~(1 << source | 1 << target) | (process.lazy >> source & 1) << target
+        if process.poisoned >> source & 1:
+            process.poisoned ^= 1 << source | 1 << target
         if self._stale and base | source in self._stale:
             self._stale[base | target] = (base | target, *self._stale.pop(base | source)[1:])
 
@@ -379,6 +381,7 @@ class Mremap(Memory):
             process.lazy &= ~(1 << slot)
             if self._stale:
                 self._forget(process, slot, slot + 1)
+            process.poisoned &= ~(1 << slot)
             swap = SWAP if process.row[slot] & GUARD else 0
             process.row[slot] = process.row[slot] & (VMA_BITS | swap) | GUARD
             if not swap:

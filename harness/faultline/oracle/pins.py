@@ -49,6 +49,8 @@ _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
 _HANDLE_USED: Final[Outcome] = (int(Status.SKIPPED), int(Skip.HANDLE_USED), 0)
 _NO_HANDLE: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_HANDLE), 0)
 _EFAULT: Final = failed(errno.EFAULT)
+#: Python's errno does not know it: include/uapi/asm-generic/errno.h.
+_EHWPOISON: Final = failed(133)
 _EINVAL: Final = failed(errno.EINVAL)
 _EIO: Final = failed(errno.EIO)
 _ENOMEM: Final = failed(errno.ENOMEM)
@@ -408,6 +410,8 @@ class Pins(Memory):
             outcome = fault_in(op, index, process, slot, need)
             if outcome is not None:
                 self._also(rules.POPULATE_ERROR)
+                if process.poisoned >> slot & 1:
+                    return _EHWPOISON
                 return outcome if outcome[0] == _BLOCKED else _EFAULT
         self._rule = rules.POPULATE_READ if reads else rules.POPULATE_WRITE
         if not all(process.row[op[2] : op[2] + op[3]]):

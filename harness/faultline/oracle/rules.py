@@ -438,6 +438,88 @@ ZEROPAGE: Final = _rule(
 )
 WAKE: Final = _rule("wake", "The waiters of the userfaultfd in the range go on.", _IOCTL + "UFFDIO_WAKE")
 
+POISON: Final = _rule(
+    "poison", "Accesses to the missing pages of the range are SIGBUS, and waiters go on unless DONTWAKE is given.",
+    _ADMIN + "userfaultfd.rst, Memory Poisoning Emulation; UFFDIO_POISON(2const)",
+)
+POISONED: Final = _rule(
+    "poisoned", "An access to a poisoned page is SIGBUS.", _ADMIN + "userfaultfd.rst, Memory Poisoning Emulation"
+)
+POISON_FILL: Final = _rule(
+    "poison-fill", "Whether a poisoned page counts as a page that exists is the kernel's choice.",
+    _IOCTL + "UFFDIO_COPY, UFFDIO_ZEROPAGE (says nothing of it)",
+)
+POISON_WP: Final = _rule(
+    "poison-wp", "Whether a poisoned page shows as write-protected is the kernel's choice.",
+    _ADMIN + "pagemap.rst (says nothing of it)",
+)
+MOVE: Final = _rule(
+    "move", "The pages of the source go to the missing pages of the range, and leave a hole.", "UFFDIO_MOVE(2const)"
+)
+MOVE_OWN: Final = _rule(
+    "move-own", "Moving pages of another process is EINVAL.", OBSERVED
+)
+MOVE_RANGE: Final = _rule(
+    "move-range",
+    "Both ranges lie within one private writable mapping each, of equal protection, the target's registered with this "
+    "userfaultfd: else EINVAL; ENOENT if nothing is mapped at the start of one.",
+    OBSERVED,
+)
+MOVE_EXISTS: Final = _rule("move-exists", "A page in the target stops the move: EEXIST.", "UFFDIO_MOVE(2const), EEXIST")
+MOVE_HOLE: Final = _rule(
+    "move-hole", "A missing page of the source stops the move unless ALLOW_SRC_HOLES is given: ENOENT.",
+    "UFFDIO_MOVE(2const), ENOENT",
+)
+MOVE_SWAPPED: Final = _rule(
+    "move-swapped", "Whether a page in swap keeps its write protection when it is moved is the kernel's choice.",
+    "UFFDIO_MOVE(2const) (says nothing of it)",
+)
+MOVE_BUSY: Final = _rule(
+    "move-busy", "A page that is not exclusive to the process, or was shared before, stops the move: EBUSY.",
+    "UFFDIO_MOVE(2const), EBUSY",
+)
+MOVE_MARKER: Final = _rule(
+    "move-marker", "A poisoned, or a write-protected missing, page of the source stops the move: EFAULT.", OBSERVED
+)
+
+# --- what user space reads and steers through /proc ---
+CLEAR_SOFT_DIRTY: Final = _rule(
+    "clear-soft-dirty", "No page of the process is soft-dirty any more; a write makes its page soft-dirty.",
+    _ADMIN + "soft-dirty.rst",
+)
+CLEAR_REFERENCED: Final = _rule(
+    "clear-referenced", "The pages of the process count as not referenced.",
+    "Documentation/filesystems/proc.rst, clear_refs",
+)
+SOFT_DIRTY_FORK: Final = _rule(
+    "soft-dirty-fork", "The child's copy of a page that the parent wrote is soft-dirty; other pages may be.",
+    _ADMIN + "soft-dirty.rst (says nothing of the child)",
+)
+SOFT_DIRTY_FILL: Final = _rule(
+    "soft-dirty-fill", "A page that was copied or moved to where none was is soft-dirty, as the memory there changed.",
+    _ADMIN + "soft-dirty.rst (its purpose)",
+)
+SOFT_DIRTY_MERGE: Final = _rule(
+    "soft-dirty-merge", "Where mappings change, pages may become soft-dirty that nobody wrote.",
+    _ADMIN + "soft-dirty.rst; pagemap.rst, PAGE_IS_WRITTEN",
+)
+SCAN: Final = _rule(
+    "scan", "The mapped pages of the range that are of the category, or with `inverted` are not, are found.",
+    _ADMIN + "pagemap.rst, PAGEMAP_SCAN",
+)
+SCAN_WP: Final = _rule(
+    "scan-wp", "With WP_MATCHING the found pages that were written are write-protected; others are passed over.",
+    _ADMIN + "pagemap.rst, PM_SCAN_WP_MATCHING",
+)
+SCAN_CHECK: Final = _rule(
+    "scan-check", "With CHECK_WPASYNC a page without asynchronous write protection is EPERM.",
+    _ADMIN + "pagemap.rst, PM_SCAN_CHECK_WPASYNC",
+)
+SCAN_UNSURE: Final = _rule(
+    "scan-unsure", "Whether a missing page counts as written, and a marker as swapped, is the kernel's choice.",
+    _ADMIN + "pagemap.rst (says nothing of it)",
+)
+
 # --- KSM ---
 KSM: Final = _rule(
     "ksm", "Pages of equal content in mergeable ranges may be replaced by one shared page; contents stay.",
@@ -802,6 +884,34 @@ p0.0 mmap a0+3 rw
 p0.0 uffd-open u0
 m uffd-register u0 a0+3 wp
 p0.0 mremap a0 a1
+""",
+)
+KSM_SOFT_DIRTY: Final = _deviation(
+    "ksm-drops-soft-dirty",
+    "pagemap bit 55 means that the page was written since the bits were cleared; KSM is transparent.",
+    _ADMIN + "soft-dirty.rst; " + _ADMIN + "ksm.rst, Overview",
+    "Replacing a page by a KSM page drops its soft-dirty bit.",
+    "6.12 (source: replace_page(); machine)",
+    """\
+p0.0 mmap a0+2 rw
+p0.0 madvise a0+2 mergeable
+p0.0 clear-refs soft-dirty
+p0.0 write a0 =7
+p0.0 write a1 =7
+m ksm-merge p0 a0+2
+""",
+)
+MERGE_SOFT_DIRTY: Final = _deviation(
+    "merge-drops-soft-dirty",
+    "New memory regions are always marked as soft-dirty.",
+    _ADMIN + "soft-dirty.rst",
+    "The mark of a new mapping whose pages are not written is lost when the mapping is joined to an older one.",
+    "6.12 (source: is_mergeable_vma(); machine)",
+    """\
+p0.0 mmap a0+2 rw
+p0.0 clear-refs soft-dirty
+p0.0 mmap a1 r
+p0.0 mprotect a1 rw
 """,
 )
 

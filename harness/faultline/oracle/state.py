@@ -109,8 +109,8 @@ class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
     __slots__ = (
-        "advised", "alive", "backing", "contexts", "edges", "lazy", "nohuge", "number", "packed", "pages", "row",
-        "swapped", "touched", "unseen",
+        "advised", "alive", "backing", "contexts", "edges", "lazy", "nohuge", "number", "packed", "pages", "poisoned",
+        "row", "swapped", "touched", "unseen",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -137,6 +137,8 @@ class Process:
         """By slot: its page is in swap."""
         self.unseen = False
         """It is not born yet, and reclaim has worked on its pages meanwhile."""
+        self.poisoned = 0
+        """Bit i: accesses to slot i, which has no page, are SIGBUS."""
 
     def pack(self) -> bytes:
         packed = self.packed

@@ -30,7 +30,7 @@ from faultline.oracle.state import (
     SwapEntry,
 )
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, SLOTS
+from faultline.program.ops import ADVICE, OPS, SLOTS
 from faultline.program.trace import Skip, Status
 
 _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
@@ -176,7 +176,11 @@ class Swap(Memory):
     def _give_up(self, process: Process, slot: int) -> None:
         """MADV_FREE for one slot: what is in swap is mostly discarded at once, what is in memory mostly later."""
         seen = self._seen_word(process, slot)
-        if slot in process.swapped:
+        if process.poisoned >> slot & 1:
+            process.poisoned ^= 1 << slot
+            process.row[slot] &= VMA_BITS
+            process.packed = None
+        elif slot in process.swapped:
             process.lazy |= 1 << slot
             if seen is None or not seen & SWAP:
                 self._discard_lazy(process, slot)
@@ -205,7 +209,8 @@ class Swap(Memory):
         seen, word = self._saw(index), process.row[slot]
         if seen is None:
             return False
-        zeroes = seen[0] == _DONE and not seen[1] and word & CONTENT
+        loads = OPS[self._ops[index][0]].name.endswith("read")
+        zeroes = loads and seen[0] == _DONE and not seen[1] and word & CONTENT
         missing = seen[0] == _BLOCKED and word & REG_MISSING and not (word & REG_WP and word & UFFD_WP)
         if not zeroes and not missing:
             return False

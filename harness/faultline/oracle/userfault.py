@@ -344,6 +344,8 @@ class Userfault(Memory):
             return
         owner = process.contexts[slot]
         assert owner is not None
+        if process.poisoned >> slot & 1:
+            return
         of_file = process.backing is not None and process.backing[slot] is not None
         if (owner.features & FEATURE_WP_UNPOPULATED or of_file) and not word & UFFD_WP:
             self._also(rules.WP_UNPOPULATED_FILE if of_file else rules.WP_UNPOPULATED)
@@ -377,6 +379,10 @@ class Userfault(Memory):
         while slot < start + pages and not row[slot] & PRESENT and slot not in process.swapped:
             if row[slot] & GUARD and not self._fills_guard(slot - start):
                 break
+            if process.poisoned >> slot & 1:
+                if self._stops_at_poison(slot - start, False):
+                    break
+                process.poisoned &= ~(1 << slot)
             row[slot] = row[slot] & VMA_BITS | bits
             row[ANON] += 1
             process.pages[slot] = [process.number << SLOT_SHIFT | slot]
@@ -407,6 +413,10 @@ class Userfault(Memory):
         while slot < start + pages and not row[slot] & (PRESENT | GUARD) and slot not in process.swapped:
             if row[slot] & UFFD_WP and self._stops_at_marker(slot - start):
                 break
+            if process.poisoned >> slot & 1:
+                if self._stops_at_poison(slot - start, True):
+                    break
+                process.poisoned &= ~(1 << slot)
             row[slot] = row[slot] & VMA_BITS | PRESENT
             process.pages[slot] = ZERO
             slot += 1
@@ -420,6 +430,14 @@ class Userfault(Memory):
             return False
         self._met[rules.MARKER_ZEROPAGE] = None
         return True
+
+    def _stops_at_poison(self, filled: int, usual: bool) -> bool:
+        """Whether the kernel takes a poisoned slot for a page that exists; documentation says nothing of it."""
+        self._also(rules.POISON_FILL)
+        seen = self._seen_record()
+        if seen is None:
+            return usual
+        return seen[1] == Status.ERROR and seen[4] == (filled or -errno.EEXIST)
 
     def _fill_error(self, context: Context, start: int, end: int) -> Outcome | None:
         """What forbids filling any page of the range."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from faultline.program.codec import Operation, decode, process_of, task_byte
 from faultline.program.model import (
     ALLOCATE_FILE,
+    CLEAR_REFS,
     CLOSE,
     COLD,
     COLLAPSE,
@@ -68,6 +69,9 @@ from faultline.program.model import (
     MODE_MINOR,
     MODE_MISSING,
     MODE_WP,
+    MOVE,
+    MOVE_DONTWAKE,
+    MOVE_HOLES,
     MPROTECT,
     MREMAP,
     MUNMAP,
@@ -82,6 +86,7 @@ from faultline.program.model import (
     PIN_LONGTERM,
     PIN_READ,
     PIN_WRITE,
+    POISON,
     POPULATED,
     PROCESS_READ,
     PROCESS_WRITE,
@@ -93,6 +98,9 @@ from faultline.program.model import (
     RESOLVE,
     RW,
     SCAN,
+    SCAN_CHECK,
+    SCAN_PAGES,
+    SCAN_WP,
     SIGBUS,
     SPLIT,
     SWAP_OUT,
@@ -109,6 +117,7 @@ from faultline.program.model import (
     WP_ASYNC,
     WP_UNPOPULATED,
     WRITE,
+    WRITTEN,
     ZEROPAGE,
     Model,
     R,
@@ -500,6 +509,85 @@ def _fill(model: Model, gene: bytes) -> list[Operation]:
     if gene[6] & 0x70:
         return [*ops, (COPY, TASK_MONITOR, handle, *target, _value(gene), _COPY_MODES[gene[5] >> 5])]
     return [*ops, (ZEROPAGE, TASK_MONITOR, handle, *target, int(gene[5] >= 224))]
+
+
+@_needing("uffd", "uffd-poison")
+def _poison(model: Model, gene: bytes) -> list[Operation]:
+    """Missing pages are poisoned; often a task waits for one, or meets it afterwards."""
+    ops, handle, process = _uffd(model, gene, MODE_MISSING)
+    target = _range_in(model.uffds[handle].missing if handle in model.uffds else 0, model, gene)
+    task = model.free_task(process)
+    if model.present[process] >> target[0] & 1:
+        ops.append((MADVISE, task, *target, DONTNEED))
+    if gene[6] & 1:
+        ops.append((READ, task, target[0]))
+    ops.append((POISON, TASK_MONITOR, handle, *target, int(gene[6] >= 240)))
+    if gene[6] & 2:
+        ops.append((WRITE, model.free_task(process, 1), target[0], _value(gene)))
+    if gene[6] & 12 == 12:
+        ops.append((MADVISE, task, *target, DONTNEED))
+    return ops
+
+
+@_needing("uffd", "uffd-move")
+def _move(model: Model, gene: bytes) -> list[Operation]:
+    """A page is moved into a hole, often one that a task waits for, and looked at."""
+    ops, handle, process = _uffd(model, gene, MODE_MISSING)
+    target, pages = _range_in(model.uffds[handle].missing if handle in model.uffds else 0, model, gene)
+    task = model.free_task(process)
+    source = model.base + (target - model.base + 1 + gene[4] % model.width) % model.width
+    if not model.present[process] >> source & 1 and gene[5] < 240:
+        ops.append((WRITE, task, source, _value(gene)))
+    if model.present[process] >> target & 1 and gene[5] < 224:
+        ops.append((MADVISE, task, target, 1, DONTNEED))
+    if gene[6] & 1:
+        ops.append((READ, model.free_task(process, 1), target))
+    pages = min(pages, SLOTS - source) if gene[6] & 2 else 1
+    mode = (MOVE_HOLES if gene[6] & 4 else 0) | (MOVE_DONTWAKE if gene[6] >= 224 else 0)
+    ops.append((MOVE, task, handle, target, pages, source, mode))
+    if gene[6] & 8:
+        ops.append((WRITE, task, target, _other_value(gene)))
+    return [*ops, (READ, task, source if gene[6] & 16 else target)]
+
+
+@_needing("soft-dirty")
+def _soft_dirty(model: Model, gene: bytes) -> list[Operation]:
+    """Soft-dirty bits are cleared, mostly of a page that is then written or only read."""
+    task, slot = _task(model, gene), _slot(model, gene)
+    ops = _map_first(model, task)
+    if gene[6] & 1:
+        ops.append((WRITE, task, slot, _value(gene)))
+    ops.append((CLEAR_REFS, task, int(gene[6] >= 224)))
+    if gene[6] & 6:
+        ops.append((WRITE, task, slot, _other_value(gene)) if gene[6] & 2 else (READ, task, slot))
+    return ops
+
+
+@_needing("pagemap-scan")
+def _scan_pages(model: Model, gene: bytes) -> list[Operation]:
+    """A look through PAGEMAP_SCAN; mostly one of the rounds in which written pages are found and protected again."""
+    if gene[5] & 1:
+        task = _task(model, gene)
+        target = _range(model, gene)
+        return [*_map_first(model, task), (SCAN_PAGES, task, *target, gene[5] >> 1 & 7, gene[6] & 15)]
+    ops: list[Operation] = []
+    tracked = [handle for handle, uffd in model.uffds.items() if uffd.features & WP_ASYNC and uffd.wp]
+    if tracked:
+        task = model.free_task(model.uffds[tracked[gene[2] % len(tracked)]].owner)
+    else:
+        task, handle = _task(model, gene), model.free_handle()
+        ops = [
+            *_map_first(model, task),
+            (OPEN, task, handle, WP_ASYNC | WP_UNPOPULATED),
+            (REGISTER, TASK_MONITOR, handle, model.base, model.width, MODE_WP),
+        ]
+    slot = _slot(model, gene)
+    scan: Operation = (SCAN_PAGES, task, model.base, model.width, WRITTEN, SCAN_WP | gene[6] >> 4 & SCAN_CHECK)
+    ops.append((WRITE, task, slot, _value(gene)))
+    ops.append(scan)
+    if gene[6] & 1:
+        ops.append((WRITE, task, slot, _other_value(gene)))
+    return [*ops, scan] if gene[6] & 2 else ops
 
 
 @_needing("uffd")
@@ -980,6 +1068,10 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_advise_huge, 3),
     (_collapse, 2),
     (_split, 2),
+    (_poison, 2),
+    (_move, 3),
+    (_soft_dirty, 2),
+    (_scan_pages, 2),
 )
 #: The first moves are in every mix.
 _ALWAYS: Final = 2

@@ -12,9 +12,11 @@ from faultline.program.codec import Operation, process_of, task_byte
 from faultline.program.ops import (
     ADVICE,
     BY_NAME,
+    CATEGORY,
     COPY_MODE,
     FEATURES,
     FILES,
+    MOVE_MODE,
     NEED_NAMES,
     OPS,
     PIN_FLAGS,
@@ -24,6 +26,7 @@ from faultline.program.ops import (
     PROT,
     REGISTER_MODE,
     REMAP_FLAGS,
+    SCAN_MODE,
     SLOTS,
     TASK_MONITOR,
     TASKS,
@@ -45,6 +48,7 @@ REGISTER, UNREGISTER, CLOSE = map(_code, ("uffd-register", "uffd-unregister", "u
 WP, RESOLVE, COPY, ZEROPAGE = map(_code, ("uffd-wp", "uffd-resolve", "uffd-copy", "uffd-zeropage"))
 FAIL = _code("fail")
 GUEST_READ, GUEST_WRITE = map(_code, ("guest-read", "guest-write"))
+MOVE, POISON, CLEAR_REFS, SCAN_PAGES = map(_code, ("uffd-move", "uffd-poison", "clear-refs", "pagemap-scan"))
 WAKE, EVENT, MERGE, SCAN = map(_code, ("uffd-wake", "uffd-read", "ksm-merge", "ksm-scan"))
 PIN, REF, PIN_READ, PIN_WRITE, UNPIN = map(_code, ("pin", "ref", "pin-read", "pin-write", "unpin"))
 PROCESS_READ, PROCESS_WRITE, MEM_READ, MEM_WRITE = map(
@@ -79,6 +83,9 @@ MODE_MISSING, MODE_WP, MODE_MINOR = (_bit(REGISTER_MODE.words, word) for word in
 MMAP_SHARED, MMAP_FILE, CONTINUE = map(_code, ("mmap-shared", "mmap-file", "uffd-continue"))
 FILE_OPEN, FILE_CLOSE, FILE_READ, FILE_WRITE = map(_code, ("file-open", "file-close", "file-read", "file-write"))
 TRUNCATE, ALLOCATE_FILE, SYNC, DROP = map(_code, ("file-truncate", "file-allocate", "file-sync", "file-drop"))
+MOVE_DONTWAKE, MOVE_HOLES = (_bit(MOVE_MODE.words, word) for word in ("dontwake", "holes"))
+SCAN_WP, SCAN_CHECK, SCAN_INVERTED, SCAN_PRESENT = (_bit(SCAN_MODE.words, word) for word in SCAN_MODE.words)
+WRITTEN = CATEGORY.words.index("written")
 COPY_WP, COPY_DONTWAKE = (_bit(COPY_MODE.words, word) for word in ("wp", "dontwake"))
 
 
@@ -397,6 +404,28 @@ def _does_fill(model: Model, op: Operation) -> None:
         model.unblock(op[2], _mask(op, 3))
 
 
+def _does_move(model: Model, op: Operation) -> None:
+    uffd, process = model.uffds.get(op[2]), process_of(op[1])
+    if uffd and uffd.owner == process:
+        target, source = _mask(op, 3), (1 << op[5] + op[4]) - (1 << op[5])
+        if not model.present[process] & target:
+            moved = model.present[process] & source
+            model.present[process] &= ~source
+            model.present[process] |= moved >> op[5] << op[3]
+            model.unblock(op[2], target)
+
+
+def _does_poison(model: Model, op: Operation) -> None:
+    model.unblock(op[2], _mask(op, 3))
+
+
+def _does_scan(model: Model, op: Operation) -> None:
+    if op[5] & SCAN_WP:
+        for uffd in model.uffds.values():
+            if uffd.owner == process_of(op[1]) and uffd.features & WP_ASYNC:
+                uffd.protected |= _mask(op, 2) & uffd.wp
+
+
 def _does_wake(model: Model, op: Operation) -> None:
     model.unblock(op[2], _mask(op, 3))
 
@@ -449,6 +478,9 @@ _EFFECT_BY_CODE: Final[dict[int, _Effect]] = {
     RESOLVE: _does_resolve,
     COPY: _does_fill,
     ZEROPAGE: _does_fill,
+    MOVE: _does_move,
+    POISON: _does_poison,
+    SCAN_PAGES: _does_scan,
     WAKE: _does_wake,
     EVENT: _does_event,
     PIN: _does_pin,

@@ -144,10 +144,30 @@ UNPIN_MODE: Final = Kind(
 )
 POPULATE: Final = Kind("populate", Form.CHOICE, 2, words=("read", "write"), doc="MADV_POPULATE_READ, _WRITE")
 
+REFS: Final = Kind("refs", Form.CHOICE, 2, words=("soft-dirty", "referenced"), doc="4 or 1 written to clear_refs")
+CATEGORY: Final = Kind(
+    "category",
+    Form.CHOICE,
+    8,
+    words=("written", "present", "pfnzero", "swapped", "soft-dirty", "wpallowed", "file", "huge"),
+    doc="PAGE_IS_*",
+)
+SCAN_MODE: Final = Kind(
+    "scan-mode",
+    Form.FLAGS,
+    16,
+    words=("wp", "check", "inverted", "present"),
+    doc="PM_SCAN_WP_MATCHING, PM_SCAN_CHECK_WPASYNC; the category inverted; PAGE_IS_PRESENT asked for too",
+)
+MOVE_MODE: Final = Kind(
+    "move-mode", Form.FLAGS, 4, words=("dontwake", "holes"), doc="UFFDIO_MOVE_MODE_DONTWAKE, _ALLOW_SRC_HOLES"
+)
+
 KINDS: Final = (
     *(SLOT, PAGES, VALUE, PROCESS, UFFD, PROT, ADVICE, FEATURES, REGISTER_MODE, COPY_MODE, WAKE_MODE),
     *(SIZE, REMAP_FLAGS),
     *(PIN, PIN_FLAGS, UNPIN_MODE, POPULATE),
+    *(REFS, CATEGORY, SCAN_MODE, MOVE_MODE),
     *(FAULT, NTH),
     SWAP_DEVICE,
     *(FILE, FILE_PAGE, FILE_END, FILE_TYPE, MAP_TYPE, ALLOCATE),
@@ -180,6 +200,10 @@ NEEDS: Final = (
     Need("shmem", "shared memory (CONFIG_SHMEM, CONFIG_TMPFS)"),
     Need("uffd-minor", "minor faults of shared memory by userfaultfd (Linux 5.14)"),
     Need("thp", "transparent huge pages (CONFIG_TRANSPARENT_HUGEPAGE)"),
+    Need("uffd-move", "UFFDIO_MOVE (Linux 6.8)"),
+    Need("uffd-poison", "UFFDIO_POISON (Linux 6.6)"),
+    Need("soft-dirty", "soft-dirty bits (CONFIG_MEM_SOFT_DIRTY)"),
+    Need("pagemap-scan", "PAGEMAP_SCAN (Linux 6.7, CONFIG_PROC_PAGE_MONITOR)"),
 )
 NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
 
@@ -380,6 +404,34 @@ _ROWS: Final = [
         ("guard-remove", _T, _RANGE, "madvise(MADV_GUARD_REMOVE)",
          "Guard pages of the range become missing pages; others stay.",
          "ENOMEM: part of the range is not mapped", "include/uapi/asm-generic/mman-common.h, MADV_GUARD_REMOVE"),
+    ),
+    *_family(
+        "move", ("uffd", "uffd-move"),
+        ("uffd-move", _T, (*_UFFD_RANGE, ("source", SLOT), ("mode", MOVE_MODE)), "UFFDIO_MOVE",
+         "Moves pages of the calling process from the source into missing pages of the range; aux is the pages "
+         "moved or the negated errno of `move`.",
+         "EEXIST, ENOENT, EBUSY, EINVAL, EAGAIN", "UFFDIO_MOVE(2const)"),
+    ),
+    *_family(
+        "move", ("uffd", "uffd-poison"),
+        ("uffd-poison", _M, (*_UFFD_RANGE, ("mode", WAKE_MODE)), "UFFDIO_POISON",
+         "Makes accesses to missing pages SIGBUS; aux is the pages poisoned or the negated errno of `updated`.",
+         "EEXIST, ENOENT, EINVAL, EAGAIN, ESRCH", "UFFDIO_POISON(2const)"),
+    ),
+    *_family(
+        "dirty", ("soft-dirty",),
+        ("clear-refs", _T, (("refs", REFS),), "write() to /proc/self/clear_refs",
+         "Clears the soft-dirty bits, or the referenced bits, of the process; snapshots show soft-dirty bits from the "
+         "first clearing on.", "", "Documentation/admin-guide/mm/soft-dirty.rst, proc(5)"),
+    ),
+    *_family(
+        "dirty", ("pagemap-scan",),
+        ("pagemap-scan", _T, (*_RANGE, ("category", CATEGORY), ("mode", SCAN_MODE)),
+         "PAGEMAP_SCAN of /proc/self/pagemap",
+         "Finds the pages of the category (with `inverted`: the others); with `wp` those of them that were written are "
+         "write-protected; the outcome is their number, aux the mask of their slots.",
+         "EPERM: with `check`, a page that cannot be write-protected asynchronously",
+         "Documentation/admin-guide/mm/pagemap.rst"),
     ),
 
     # --- files: shared memory and files ---

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The tree's own pagemap against the page tables: what user space is told is what is there. */
+#include "host/host.h"
+#include "host/procfs.h"
+
+static const struct {
+	int pagemap, bit;
+	const char *name;
+} told[] = {
+	{ 63, FL_BIT_PRESENT, "present" }, { 62, FL_BIT_SWAP, "swapped" }, { 61, FL_BIT_FILE, "file" },
+	{ 57, FL_BIT_UFFD_WP, "uffd-wp" }, { 56, FL_BIT_EXCLUSIVE, "exclusive" },
+	{ 55, FL_BIT_SOFT_DIRTY, "soft-dirty" },
+};
+
+#define PFN_BITS	55
+
+static void check_entry(int p, int slot, u64 entry, unsigned int bits, unsigned long pfn)
+{
+	for (int i = 0; i < ARRAY_SIZE(told); i++) {
+		bool says = entry >> told[i].pagemap & 1, is = bits & told[i].bit;
+
+		if (fl_canary_is(PAGEMAP_HIDES) && told[i].bit == FL_BIT_UFFD_WP)
+			says = false;
+		if (unlikely(says != is))
+			fl_report(says ? FL_KIND_STRAY_BIT : FL_KIND_LOST_BIT, NULL,
+				  "pagemap says that p%d a%d is %s%s, the page table says otherwise",
+				  p, slot, says ? "" : "not ", told[i].name);
+	}
+	if (unlikely(bits & FL_BIT_PRESENT && (entry & ((1ULL << PFN_BITS) - 1)) != pfn))
+		fl_report(FL_KIND_WRONG_DATA, NULL, "pagemap gives p%d a%d another page frame than the page table",
+			  p, slot);
+}
+
+static void check_process(int p)
+{
+	struct mm_struct *mm = fl.process[p].mm;
+	const u64 *entries = (void *)fl.args;
+	unsigned int bits[FL_SLOTS] = { };
+	struct vm_area_struct *vma;
+	VMA_ITERATOR(vmi, mm, FL_REGION);
+
+	if (fl_pagemap_read(mm, FL_REGION, FL_SLOTS) != FL_SLOTS * sizeof(u64))
+		fl_report(FL_KIND_LOST_BIT, NULL, "pagemap of p%d ends early", p);
+	for_each_vma_range(vmi, vma, FL_REGION_END)
+		for (unsigned long addr = max(vma->vm_start, FL_REGION); addr < min(vma->vm_end, FL_REGION_END);
+		     addr += PAGE_SIZE)
+			bits[(addr - FL_REGION) >> PAGE_SHIFT] = fl_page_bits(vma, addr);
+	for (int slot = 0; slot < FL_SLOTS; slot++)
+		check_entry(p, slot, entries[slot], bits[slot],
+			    pte_pfn(__pte(fl_pte_value(mm, FL_REGION + slot * PAGE_SIZE))));
+}
+
+void fl_check_pagemap(void)
+{
+	if (!IS_ENABLED(CONFIG_PROC_PAGE_MONITOR))
+		return;
+	for (int p = 0; p < FL_PROCESSES; p++)
+		if (fl_lives(p) && !rwsem_is_locked(&fl.process[p].mm->mmap_lock))
+			check_process(p);
+}

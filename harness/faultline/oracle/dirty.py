@@ -1,0 +1,390 @@
+"""The rules of soft-dirty bits and of PAGEMAP_SCAN.
+
+Soft-dirty bits are shown from the first clearing on, so they are followed only in programs that clear them, and beside
+everything else: by the change of the processes' words from record to record.  No other rule has to know of them.
+"""
+
+from __future__ import annotations
+
+import errno
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from faultline.oracle import rules
+from faultline.oracle.memory import DONE, FEATURE_WP_ASYNC, PROCESS_MASK, Memory, Outcome, failed
+from faultline.oracle.state import (
+    GUARD,
+    MAPPED,
+    MERGEABLE,
+    PRESENT,
+    REG_WP,
+    SLOT_SHIFT,
+    SWAP,
+    UFFD_WP,
+    VMA_BITS,
+    Process,
+    Waiter,
+)
+from faultline.program.codec import Operation
+from faultline.program.ops import BY_NAME, CATEGORY, OPS, REFS, SCAN_MODE, SLOTS, TASK_MONITOR
+from faultline.program.trace import Bit, Status
+
+_CLEAR_SOFT_DIRTY: Final = REFS.words.index("soft-dirty")
+CLEAR_REFS: Final = BY_NAME["clear-refs"].code
+_FORK, _COPY, _MOVE = (BY_NAME[name].code for name in ("fork", "uffd-copy", "uffd-move"))
+#: Operations that write to the page that they name first.
+_WRITES: Final = frozenset(BY_NAME[name].code for name in ("write", "guest-write"))
+_KSM: Final = frozenset(op.code for op in OPS if op.name.startswith("ksm-"))
+#: Operations that map fresh memory.
+_MAPPERS: Final = frozenset(op.code for op in OPS if op.name.startswith("mmap"))
+#: Operations that leave all mappings as they are, and write to no page but as told here.
+_PAGE_OPS: Final = frozenset(
+    op.code
+    for op in OPS
+    if op.name.startswith(("guest-", "ksm-"))
+    or op.name
+    in (
+        "read", "write", "fork", "exit", "uffd-open", "uffd-wp", "uffd-resolve", "uffd-copy", "uffd-zeropage",
+        "uffd-wake", "uffd-read", "uffd-poison", "uffd-move", "clear-refs", "pagemap-scan", "swap-out",
+        "drop-swap-cache", "swapoff",
+    )
+)  # fmt: skip
+#: Operations that change mappings and write to no page.
+_MAPPING_OPS: Final = frozenset(
+    op.code
+    for op in OPS
+    if op.name.startswith(("mmap", "munmap", "mprotect", "madvise", "mremap", "guard-"))
+    or op.name in ("uffd-register", "uffd-unregister", "uffd-close")
+)
+#: Of all others documentation does not say what pages they write to.
+_KNOWN: Final = _PAGE_OPS | _MAPPING_OPS
+#: Operations that give a mapping another place or size.
+_REMAPPERS: Final = frozenset(op.code for op in OPS if op.name.startswith("mremap"))
+_MREMAP: Final = BY_NAME["mremap"].code
+_PINS: Final = frozenset(op.code for op in OPS if op.family == "pins")
+#: An operation that waits for an event has done its work.
+_DOES: Final = (Status.DONE, Status.BLOCKED)
+_FAILED: Final = (Status.SIGNAL, Status.ERROR)
+_PAGE: Final = PRESENT | SWAP
+_FILE: Final = int(Bit.FILE)
+#: In which byte of a word the bit stands, and its value there.
+SOFT_DIRTY_BYTE: Final = (int(Bit.SOFT_DIRTY).bit_length() - 1) // 8
+SOFT_DIRTY_VALUE: Final = int(Bit.SOFT_DIRTY) >> 8 * SOFT_DIRTY_BYTE
+
+_CATEGORY: Final = {word: 1 << i for i, word in enumerate(CATEGORY.words)}
+_WPALLOWED, _WRITTEN, _SWAPPED = (_CATEGORY[word] for word in ("wpallowed", "written", "swapped"))
+_SCAN_WP, _SCAN_CHECK, _SCAN_INVERTED, _SCAN_PRESENT = (
+    1 << SCAN_MODE.words.index(word) for word in ("wp", "check", "inverted", "present")
+)
+
+
+def _slots(row: array[int], bits: int) -> int:
+    """A mask of the slots whose word has one of the bits."""
+    return sum(1 << slot for slot in range(SLOTS) if row[slot] & bits)
+
+
+class SoftDirtyBits:
+    """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
+
+    __slots__ = ("lost", "maybe", "row", "shown", "written")
+
+    def __init__(self, process: Process, shown: int, maybe: int, written: int) -> None:
+        self.shown = shown
+        """Those that are set, for certain."""
+        self.maybe = maybe
+        """Those that may be set besides."""
+        self.written = written
+        """Of ``shown``: those that a write set, not the newness of the mapping."""
+        self.lost: dict[int, int] = {}
+        """Of ``shown``: those that kernels are known to lose with this operation, by deviation."""
+        self.row = process.row[:SLOTS]
+        """The words of the last record."""
+
+
+class SoftDirty:
+    """The soft-dirty bits of all processes, from the first clearing on."""
+
+    __slots__ = ("bits", "living", "unborn")
+
+    def __init__(self) -> None:
+        self.bits: dict[int, SoftDirtyBits] = {}
+        """By process; one that is not here was never cleared, so that all it maps is soft-dirty."""
+        self.unborn: dict[int, SoftDirtyBits] = {}
+        self.living: set[int] = set()
+
+
+class Dirty(Memory):
+    """clear-refs and pagemap-scan."""
+
+    _soft: SoftDirty | None
+    """None: no soft-dirty bits were cleared yet."""
+    _told: bytes | None
+    """The backend's trace with its soft-dirty bits, if the program clears any."""
+    _ops: Sequence[Operation]
+    _has: Collection[str]
+
+    def _op_clear_refs(self, op: Operation) -> Outcome:
+        process = self._processes[op[1] & PROCESS_MASK]
+        assert process is not None
+        if op[2] != _CLEAR_SOFT_DIRTY:
+            self._rule = rules.CLEAR_REFERENCED
+            return DONE
+        self._rule = rules.CLEAR_SOFT_DIRTY
+        if self._soft is None:
+            self._soft = SoftDirty()
+            self._soft.living = {living.number for living in self._living}
+        pinned = any(past[0] in _PINS for past in self._ops[: self._index])
+        self._soft.bits[process.number] = SoftDirtyBits(process, 0, _slots(process.row, PRESENT) if pinned else 0, 0)
+        return DONE
+
+    # --- what an operation does to soft-dirty bits ---
+
+    def _follow_soft_dirty(self, soft: SoftDirty, op: Operation, outcome: Outcome) -> None:
+        self._meet_children(soft, op, outcome)
+        acting = -1 if op[1] == TASK_MONITOR else op[1] & PROCESS_MASK
+        written, tried = self._written(op, outcome), self._tried(op, outcome)
+        codes = {self._ops[end[1]][0] for end in self._ended}
+        codes |= {waiter.op[0] for waiter in self._blocked.values() if isinstance(waiter, Waiter)}
+        if outcome[0] != Status.SKIPPED:
+            codes.add(op[0])
+        for number, bits in soft.bits.items():
+            process = self._processes[number]
+            assert process is not None
+            bits.lost.clear()
+            if codes <= _PAGE_OPS:
+                self._follow_pages(process, bits, op, outcome[2])
+            else:
+                self._follow_mappings(process, bits, op, acting == number and outcome[0] in _DOES)
+            mapped = _slots(process.row, MAPPED)
+            if not codes <= _KNOWN:
+                bits.maybe = -1
+            bits.shown = (bits.shown | written.get(number, 0)) & mapped
+            bits.written = (bits.written | written.get(number, 0)) & bits.shown
+            bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
+            bits.row = process.row[:SLOTS]
+
+    def _meet_children(self, soft: SoftDirty, op: Operation, outcome: Outcome) -> None:
+        """A child has its parent's bits; documentation promises only those of pages that the parent wrote."""
+        living = {process.number for process in self._living}
+        for gone in soft.living - living:
+            soft.bits.pop(gone, None)
+        if op[0] == _FORK and outcome[0] in (Status.DONE, Status.BLOCKED):
+            parent, child = soft.bits.get(op[1] & PROCESS_MASK), self._processes[op[2]]
+            soft.unborn.pop(op[2], None)
+            if parent is not None and child is not None:
+                kept = parent.written & _slots(child.row, _PAGE)
+                soft.unborn[op[2]] = SoftDirtyBits(child, kept, ~kept, kept)
+        for born in living - soft.living:
+            if born in soft.unborn:
+                soft.bits[born] = soft.unborn.pop(born)
+                self._also(rules.SOFT_DIRTY_FORK)
+        soft.living = living
+
+    def _written(self, op: Operation, outcome: Outcome) -> dict[int, int]:
+        """By process the slots that a task has written."""
+        masks: dict[int, int] = {}
+        done = [op] if outcome[0] == Status.DONE else []
+        done += [self._ops[end[1]] for end in self._ended if end[2] == Status.DONE]
+        for ended in done:
+            if ended[0] in _WRITES:
+                number = ended[1] & PROCESS_MASK
+                masks[number] = masks.get(number, 0) | 1 << ended[2]
+        return masks
+
+    def _tried(self, op: Operation, outcome: Outcome) -> dict[int, int]:
+        """By process the slots to which a write is under way, or failed: it may have put a page there first."""
+        tries = [waiter.op for waiter in self._blocked.values() if isinstance(waiter, Waiter)]
+        tries += [self._ops[end[1]] for end in self._ended if end[2] in _FAILED]
+        if outcome[0] in _FAILED:
+            tries.append(op)
+        masks: dict[int, int] = {}
+        for tried in tries:
+            if tried[0] in _WRITES:
+                number = tried[1] & PROCESS_MASK
+                masks[number] = masks.get(number, 0) | 1 << tried[2]
+        return masks
+
+    def _follow_pages(self, process: Process, bits: SoftDirtyBits, op: Operation, moved: int) -> None:
+        """No mapping has changed, so a bit appears or goes only with a page."""
+        row, before = process.row, bits.row
+        for slot in range(SLOTS):
+            bit = 1 << slot
+            if not (row[slot] ^ before[slot]) & _PAGE:
+                continue
+            if row[slot] & PRESENT and op[0] == _COPY:
+                self._also(rules.SOFT_DIRTY_FILL)
+                bits.shown |= bit
+                bits.written |= bit
+            elif bits.shown & bit and not row[slot] & _PAGE:
+                bits.shown &= ~bit
+                bits.maybe |= bit
+            elif op[0] in (_COPY, _MOVE) and row[slot] & _PAGE:
+                bits.maybe |= bit
+        if op[0] == _MOVE and moved > 0 and op[1] & PROCESS_MASK == process.number:
+            for slot in range(op[3], op[3] + moved):
+                if process.pages[slot]:
+                    self._also(rules.SOFT_DIRTY_FILL)
+                    bits.shown |= 1 << slot
+                    bits.written |= 1 << slot
+        if op[0] in _KSM:
+            bits.lost[rules.KSM_SOFT_DIRTY] = bits.shown & _slots(row, MERGEABLE) & _slots(row, PRESENT)
+
+    def _follow_mappings(self, process: Process, bits: SoftDirtyBits, op: Operation, maps: bool) -> None:
+        """Mappings may have been joined, which spreads the bit of a new one or loses it."""
+        row, before = process.row, bits.row
+        for slot in range(SLOTS):
+            bit = 1 << slot
+            if row[slot] and not before[slot] and op[0] not in _REMAPPERS:
+                bits.shown |= bit
+                bits.written &= ~bit
+            elif row[slot] and not before[slot]:
+                bits.maybe |= bit
+            elif before[slot] & _PAGE and not row[slot] & _PAGE:
+                bits.maybe |= bits.shown & bit
+                bits.shown &= ~bit
+        if maps and op[0] in _MAPPERS:
+            fresh = (1 << op[2] + op[3]) - (1 << op[2])
+            bits.shown |= fresh
+            bits.written &= ~fresh
+        if maps and op[0] == _MREMAP:
+            carried = sum(1 << slot for slot in range(op[4], op[4] + min(op[3], op[5])) if process.pages[slot])
+            target = (1 << op[4] + op[5]) - (1 << op[4])
+            bits.shown = bits.shown & ~target | carried
+            bits.written = bits.written & ~target | carried
+            bits.maybe |= target
+            self._also(rules.SOFT_DIRTY_FILL)
+        lost = 0
+        for run in self._runs(process):
+            if run & bits.shown and run & ~bits.shown:
+                bits.maybe |= run
+                lost |= run & bits.shown & ~bits.written
+        bits.lost[rules.MERGE_SOFT_DIRTY] = lost
+
+    @staticmethod
+    def _runs(process: Process) -> Iterator[int]:
+        """Masks of slots side by side that may be in one mapping."""
+        row, contexts = process.row, process.contexts
+        run = 0
+        for slot in range(SLOTS):
+            if run and ((row[slot] ^ row[slot - 1]) & VMA_BITS or contexts[slot] is not contexts[slot - 1]):
+                yield run
+                run = 0
+            if row[slot]:
+                run |= 1 << slot
+        if run:
+            yield run
+
+    # --- showing them ---
+
+    def _show_soft_dirty(self, soft: SoftDirty, record: bytes, at: int, row_size: int) -> bytes:
+        """The record with the soft-dirty bits in its snapshot.
+
+        :param at: where the first process's words begin in the record.
+        """
+        shown = bytearray(record)
+        for process in self._living:
+            bits = soft.bits.get(process.number)
+            mask = _slots(process.row, MAPPED) if bits is None else self._settled(bits, len(self._out) + at)
+            for slot in range(SLOTS):
+                if mask >> slot & 1:
+                    shown[at + 4 * slot + SOFT_DIRTY_BYTE] |= SOFT_DIRTY_VALUE
+            at += row_size
+        return bytes(shown)
+
+    def _settled(self, bits: SoftDirtyBits, at: int) -> int:
+        """The bits that the backend shows, as far as they are allowed."""
+        if self._told is None or at + 4 * SLOTS > len(self._told):
+            return bits.shown
+        seen = sum(
+            1 << slot
+            for slot in range(SLOTS)
+            if self._told[at + 4 * slot + SOFT_DIRTY_BYTE] & SOFT_DIRTY_VALUE
+        )
+        for deviation, mask in bits.lost.items():
+            if mask & bits.shown & ~seen:
+                bits.shown &= ~(mask & ~seen)
+                self._met[deviation] = None
+        if bits.maybe & seen:
+            self._also(rules.SOFT_DIRTY_MERGE)
+        bits.shown |= bits.maybe & seen
+        bits.written &= bits.shown
+        bits.maybe = 0
+        return bits.shown
+
+    # --- PAGEMAP_SCAN ---
+
+    def _op_pagemap_scan(self, op: Operation) -> Outcome:
+        _, task, start, pages, category, mode = op
+        process = self._processes[task & PROCESS_MASK]
+        assert process is not None
+        seen = self._seen_record()
+        claimed = seen[4] if seen is not None and seen[1] == Status.DONE else None
+        found = 0
+        self._rule = rules.SCAN
+        for slot in range(start, start + pages):
+            if not process.row[slot]:
+                continue
+            context = process.contexts[slot]
+            allowed = context is not None and context.features & FEATURE_WP_ASYNC and process.row[slot] & REG_WP
+            if not allowed and mode & _SCAN_CHECK:
+                self._rule = rules.SCAN_CHECK
+                return failed(errno.EPERM)
+            if not allowed and mode & _SCAN_WP:
+                continue
+            held, unsure = self._categories(process, slot)
+            held |= _WPALLOWED if allowed else 0
+            if self._is_wanted(held, unsure, 1 << category, mode, None if claimed is None else claimed >> slot & 1):
+                found |= 1 << slot
+                if mode & _SCAN_WP:
+                    self._scan_protects(process, slot, held, unsure)
+        return (int(Status.DONE), found.bit_count(), found - (found >> 31 << 32))
+
+    def _is_wanted(self, held: int, unsure: int, wanted: int, mode: int, claim: int | None) -> bool:
+        inverted = wanted if mode & _SCAN_INVERTED else 0
+        wanted |= _CATEGORY["present"] if mode & _SCAN_PRESENT else 0
+        matches = {
+            (categories ^ inverted) & wanted == wanted
+            for categories in (held, held | unsure, *(held | bit for bit in _CATEGORY.values() if unsure & bit))
+        }
+        if len(matches) > 1:
+            self._also(rules.SCAN_UNSURE)
+            return claim is None or bool(claim)
+        return matches.pop()
+
+    def _categories(self, process: Process, slot: int) -> tuple[int, int]:
+        """The page's categories, and those that it may have besides."""
+        word, page = process.row[slot], process.pages[slot]
+        bit, held, unsure = 1 << slot, 0, 0
+        if word & PRESENT:
+            held |= _CATEGORY["present"] | (0 if word & UFFD_WP else _WRITTEN)
+            held |= _CATEGORY["file"] if word & _FILE else 0
+            held |= _CATEGORY["pfnzero"] if not page and not word & _FILE else 0
+        elif slot in process.swapped:
+            held |= _SWAPPED | (0 if word & UFFD_WP else _WRITTEN)
+        elif word & (UFFD_WP | GUARD) or process.poisoned & bit:
+            unsure = _SWAPPED if word & UFFD_WP else _SWAPPED | _WRITTEN
+        else:
+            unsure = _WRITTEN
+        if "soft-dirty" in self._has:
+            bits = self._soft.bits.get(process.number) if self._soft is not None else None
+            held |= _CATEGORY["soft-dirty"] if bits is None or bits.shown & bit else 0
+            unsure |= _CATEGORY["soft-dirty"] if bits is not None and bits.maybe & bit else 0
+        return held, unsure
+
+    def _scan_protects(self, process: Process, slot: int, held: int, unsure: int) -> None:
+        """The page was found, so it is write-protected if it was written."""
+        word, key = process.row[slot], process.number << SLOT_SHIFT | slot
+        if not (held | unsure) & _WRITTEN or word & UFFD_WP or process.poisoned >> slot & 1:
+            return
+        if word & GUARD:
+            self._once.append((key, UFFD_WP, -1, rules.SCAN_UNSURE))
+            return
+        self._also(rules.SCAN_WP)
+        process.packed = None
+        process.row[slot] = word | UFFD_WP
+        if self._stale:
+            self._forget(process, slot, slot + 1)
+        if not word & _PAGE:
+            self._once.append((key, SWAP, rules.MARKER_SWAP, -1))
+            self._once.append((key, UFFD_WP, -1, rules.SCAN_UNSURE))
