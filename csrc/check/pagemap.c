@@ -52,7 +52,8 @@ static void check_process(int p)
 
 void fl_check_pagemap(void)
 {
-	if (!IS_ENABLED(CONFIG_PROC_PAGE_MONITOR))
+	/* leaves out: huge pages */
+	if (!IS_ENABLED(CONFIG_PROC_PAGE_MONITOR) || IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		return;
 	for (int p = 0; p < FL_PROCESSES; p++)
 		if (fl_lives(p) && !rwsem_is_locked(&fl.process[p].mm->mmap_lock))
