@@ -31,7 +31,7 @@ def main() -> None:
     programs = {name: parse(text).ops for name, text in (CASES | CHOICES).items()}
     needs = {name: {need for op in ops for need in OPS[op[0]].needs} for name, ops in programs.items()}
     programs = {name: ops for name, ops in programs.items() if LIVE_HAS.issuperset(needs[name])}
-    programs |= {deviation.id: parse(deviation.evidence).ops for deviation in DEVIATIONS}
+    programs |= {deviation.id: parse(deviation.evidence).ops for deviation in DEVIATIONS if "live" in deviation.trees}
     for seed in range(_RANDOM_PROGRAMS):
         programs[f"random {seed}"] = random_program(random.Random(seed))
     rows = []

@@ -55,7 +55,7 @@ def test_recorded_trace_of_a_live_kernel(name: str) -> None:
 
 
 #: The other ones show on older kernels alone: tests/kernel/test_trees.py.
-LIVE_DEVIATIONS = [deviation for deviation in DEVIATIONS if "(live)" in deviation.trees]
+LIVE_DEVIATIONS = [deviation for deviation in DEVIATIONS if "live" in deviation.trees]
 
 
 @pytest.mark.parametrize("deviation", LIVE_DEVIATIONS, ids=lambda deviation: deviation.id)
