@@ -28,6 +28,7 @@ struct bio_set fs_bio_set;
 struct task_struct init_task;
 struct pid init_struct_pid;
 struct user_struct root_user;
+struct kobject *fs_kobj;
 const struct pipe_buf_operations page_cache_pipe_buf_ops, default_pipe_buf_ops;
 const struct file_operations simple_offset_dir_operations, simple_dir_operations;
 const struct file_operations def_blk_fops, def_chr_fops, pipefifo_fops;

@@ -24,7 +24,11 @@ static struct super_block *super_alloc(struct fs_context *fc)
 	sb->s_flags = fc->sb_flags | SB_NOATIME;
 	sb->s_user_ns = &init_user_ns;
 	sb->s_bdi = &noop_backing_dev_info;
+#ifdef FL_HAVE_SUPER_COUNT
 	sb->s_count = 1;
+#else
+	refcount_set(&sb->s_passive, 1);
+#endif
 	sb->s_maxbytes = MAX_NON_LFS;
 	sb->s_time_gran = 1000000000;
 	sb->s_time_min = TIME64_MIN;

@@ -85,15 +85,17 @@ static int store_read(struct file *file, struct page *page)
 #ifdef FL_HAVE_WRITEBACK_PAGE
 static int store_write(struct page *page, struct writeback_control *wbc, void *data)
 {
+	pgoff_t index = page->index;
 #else
 static int store_write(struct folio *folio, struct writeback_control *wbc, void *data)
 {
 	struct page *page = &folio->page;
+	pgoff_t index = folio->index;
 #endif
 	int err;
 
 	set_page_writeback(page);
-	err = save(page->mapping->host, page, page->index);
+	err = save(page->mapping->host, page, index);
 	unlock_page(page);
 	end_page_writeback(page);
 	return err;
