@@ -35,6 +35,7 @@ from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program import cheader
 from faultline.program.codec import Operation, process_of, task_of
 from faultline.program.ops import (
+    ADVICE,
     ALLOCATE,
     BY_NAME,
     CATEGORY,
@@ -98,7 +99,16 @@ _STALL_SECONDS: Final = 20.0
 #: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages; no
 #: failures on demand; no huge pages: they are bigger than the region; no soft-dirty bits: the kernels that it was tried
 #: on have none.
-LIVE_HAS: Final = NEED_NAMES - {"fail", "guest", "driver", "migration", "soft-dirty", "thp"}
+#: Swap needs a zram device that nobody else uses.
+_ZRAM: Final = Path("/sys/block/zram0")
+LIVE_HAS: Final = NEED_NAMES - {"fail", "guest", "driver", "migration", "soft-dirty", "thp"} - (
+    set() if _ZRAM.is_dir() else {"swap"}
+)
+_ZRAM_BYTES: Final = 64 << 20
+_ZRAM_LOCK: Final = Path("/run/faultline-zram.lock")
+_MADV_PAGEOUT: Final = 21
+_MADVISE, _PAGEOUT = BY_NAME["madvise"].code, ADVICE.words.index("pageout")
+_SYS_PROCESS_MADVISE: Final = 440
 
 _PFN: Final = (1 << 55) - 1
 _PAGEMAP_BITS: Final = (
@@ -292,6 +302,41 @@ class _Outstanding:
     outcome: Outcome | None = None
 
 
+class _Swap:
+    """Swap on zram.  A process of its own takes it away again when this one closes it, or has died."""
+
+    def __init__(self) -> None:
+        lock = os.open(_ZRAM_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        restore = f"cat; swapoff /dev/{_ZRAM.name} 2>/dev/null; echo 1 > {_ZRAM}/reset"
+        self._keeper = subprocess.Popen(
+            ["sh", "-c", restore], stdin=subprocess.PIPE, start_new_session=True, pass_fds=[lock]
+        )
+        os.close(lock)
+        (_ZRAM / "reset").write_text("1")
+        (_ZRAM / "disksize").write_text(str(_ZRAM_BYTES))
+        header = bytearray(_PAGE)
+        struct.pack_into("<II", header, 1024, 1, _ZRAM_BYTES // _PAGE - 1)
+        header[-10:] = b"SWAPSPACE2"
+        self._device = Path("/dev") / _ZRAM.name
+        with self._device.open("r+b") as device:
+            device.write(header)
+        self.on()
+
+    def on(self) -> None:
+        if _libc.swapon(str(self._device).encode(), 0):
+            raise FaultlineError(f"live: swapon {self._device}: {os.strerror(ctypes.get_errno())}; look at /proc/swaps")
+
+    def off(self) -> int:
+        """0 or an errno."""
+        return ctypes.get_errno() if _libc.swapoff(str(self._device).encode()) else 0
+
+    def close(self) -> None:
+        assert self._keeper.stdin is not None
+        self._keeper.stdin.close()
+        self._keeper.wait()
+
+
 class LiveBackend:
     """Runs programs on the running kernel.  A context manager; close() ends the workers and restores the KSM knobs.
 
@@ -305,6 +350,7 @@ class LiveBackend:
             raise FaultlineError(missing, ExitStatus.SKIPPED)
         self._affinity = os.sched_getaffinity(0)
         self._knobs: dict[str, str] = {}
+        self._swap: _Swap | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="faultline-live-")
         worker = _build_worker(Path(self._folder.name))
         if cpu is not None:
@@ -332,6 +378,8 @@ class LiveBackend:
 
     def close(self) -> None:
         """Ends the workers and puts back what was changed."""
+        if self._swap is not None:
+            self._swap.close()
         for name, value in self._knobs.items():
             (_KSM / name).write_text(value)
         self._knobs.clear()
@@ -358,6 +406,12 @@ class LiveBackend:
             return int.from_bytes(f.read(8), "little") & _PFN
 
     # --- what a run needs ---
+
+    def swap(self) -> _Swap:
+        """The swap device, which is on from now on."""
+        if self._swap is None:
+            self._swap = _Swap()
+        return self._swap
 
     def start_process(self) -> None:
         os.write(self._zygote, b"\0")
@@ -487,7 +541,7 @@ class _Run:
             skip = Skip.LACKS
         elif "process" in operands and operands["process"] not in self._live:
             skip = Skip.NO_PROCESS
-        elif name == "exit" and self._used_from_outside(process_of(task)):
+        elif (name == "exit" and self._used_from_outside(process_of(task))) or (name == "swapoff" and self._blocked):
             skip = Skip.BUSY
         elif "pin" in operands:
             skip = self._pin_skip(name, operands)
@@ -532,6 +586,8 @@ class _Run:
             self._until(lambda: t in process.tids, "a task does not start")
         if OPS[op[0]].name == "pagemap-scan":
             return self._scan_pages(process, *op[2:])
+        if op[0] == _MADVISE and op[4] == _PAGEOUT and "swap" in LIVE_HAS:
+            self._backend.swap()
         pending = self._blocked[op[1]] = _Outstanding(index, op)
         self._backend.command(p, t, op[0], *op[2:], *self._pid_of_target(op), *self._descriptor(op))
         if OPS[op[0]].name == "exit":
@@ -801,6 +857,26 @@ class _Run:
 
     def _migrate(self, _process: int, _start: int, _pages: int) -> Outcome:
         raise AssertionError("skipped: there is no other node")
+
+    def _swap_out(self, process: int, start: int, pages: int) -> Outcome:
+        """Pages that are mapped more than once stay: from outside the kernel cannot be asked for them."""
+        self._backend.swap()
+        for slot in range(start, start + pages):
+            vector = (ctypes.c_uint64 * 2)(_address(slot), _PAGE)
+            _libc.syscall(_SYS_PROCESS_MADVISE, self._live[process].pidfd, vector, 1, _MADV_PAGEOUT, 0)
+        return Status.DONE, 0, 0
+
+    def _drop_swap_cache(self) -> Outcome:
+        """Left to the kernel: nothing asks for it."""
+        return Status.DONE, 0, 0
+
+    def _swapoff(self, _device: int) -> Outcome:
+        swap = self._backend.swap()
+        error = swap.off()
+        if error:
+            return Status.ERROR, error, 0
+        swap.on()
+        return Status.DONE, 0, 0
 
     def _ksm_merge(self, _process: int, _start: int, _pages: int) -> Outcome:
         return self._ksm_scan()

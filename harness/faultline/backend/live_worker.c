@@ -138,6 +138,7 @@ static const int advices[] = {
 	[FL_ADVICE_KEEPONFORK] = MADV_KEEPONFORK, [FL_ADVICE_REMOVE] = MADV_REMOVE,
 	/* a huge page of the live kernel is bigger than the region: refused, as if there were none */
 	[FL_ADVICE_HUGEPAGE] = -1, [FL_ADVICE_NOHUGEPAGE] = -1, [FL_ADVICE_COLLAPSE] = -1,
+	[FL_ADVICE_FREE] = MADV_FREE, [FL_ADVICE_COLD] = MADV_COLD, [FL_ADVICE_PAGEOUT] = MADV_PAGEOUT,
 };
 
 static long map(const unsigned char *c, int flags, int fd, long offset)

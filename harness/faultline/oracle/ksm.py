@@ -211,6 +211,8 @@ class Ksm(Memory):
         for entry in self._swap:
             if entry.page is instead:
                 entry.page = page
+        if isinstance(page, KsmPage):
+            self._merge_given_up(page)
         for key in page:
             process = self._processes[key >> SLOT_SHIFT]
             assert process is not None
@@ -220,6 +222,14 @@ class Ksm(Memory):
                 process.row[key & SLOT_MASK] |= EXCLUSIVE
             else:
                 process.row[key & SLOT_MASK] &= ~EXCLUSIVE
+
+    def _merge_given_up(self, page: list[int]) -> None:
+        """Kernels may discard a KSM page that a slot gave up, whoever is merged with it after."""
+        slots = [(self._processes[key >> SLOT_SHIFT], key & SLOT_MASK) for key in page]
+        if any(process and (process.lazy >> slot & 1 or slot in process.doomed) for process, slot in slots):
+            for process, slot in slots:
+                if process and not process.lazy >> slot & 1:
+                    process.doomed[slot] = rules.FREE_MERGED
 
     def _lose_protection(self, group: Group) -> None:
         for key in group:

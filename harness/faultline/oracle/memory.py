@@ -304,6 +304,12 @@ class Memory:
         """Whether a page given up by MADV_FREE was discarded before this access, which snapshots would have told."""
         raise NotImplementedError
 
+    @staticmethod
+    def _keep(process: Process, slot: int) -> None:
+        """What MADV_FREE did to the slot's page is over."""
+        process.lazy &= ~(1 << slot)
+        process.doomed.pop(slot, None)
+
     def _leave(self, page: list[int], key: int) -> None:
         page.remove(key)
         if len(page) == 1:
@@ -335,6 +341,9 @@ class Memory:
         process.nohuge &= ~self._mask(start, end)
         if process.poisoned:
             process.poisoned &= ~self._mask(start, end)
+        if process.doomed:
+            for slot in range(start, end):
+                process.doomed.pop(slot, None)
         self._cut(process, start, end)
 
     def _forget(self, process: Process, start: int, end: int) -> None:
@@ -493,7 +502,7 @@ class Memory:
         elif slot in process.swapped:
             self._drop_swapped(process, slot)
         row[slot] = word & VMA_BITS
-        process.lazy &= ~(1 << slot)
+        self._keep(process, slot)
         process.poisoned &= ~(1 << slot)
         of_file = process.backing is not None and process.backing[slot] is not None
         if self._stale and (word & PRESENT or not of_file):
@@ -743,7 +752,7 @@ class Memory:
             word = row[slot]
         if word & FILE:
             return self._store_file(process, slot, value)
-        process.lazy &= ~(1 << slot)
+        self._keep(process, slot)
         page = process.pages[slot]
         if not page or len(page) > 1 or isinstance(page, KsmPage) or (self._swap and self._is_cached(page)):
             word &= ~UFFD_WP
@@ -859,6 +868,7 @@ class Memory:
             elif page is not None:
                 self._duplicate_zero(parent, child, slot, open_bits)
         child.lazy = parent.lazy
+        child.doomed = parent.doomed.copy()
         if parent.swapped:
             self._inherit_swapped(parent, child)
         if self._stale:

@@ -298,6 +298,8 @@ class Mremap(Memory):
         process.lazy = process.lazy & ~(1 << source | 1 << target) | (process.lazy >> source & 1) << target
         if process.poisoned >> source & 1:
             process.poisoned ^= 1 << source | 1 << target
+        if source in process.doomed:
+            process.doomed[target] = process.doomed.pop(source)
         if self._stale and base | source in self._stale:
             self._stale[base | target] = (base | target, *self._stale.pop(base | source)[1:])
 
@@ -378,7 +380,7 @@ class Mremap(Memory):
             elif slot in process.swapped:
                 self._drop_swapped(process, slot)
                 process.row[slot] &= ~SWAP
-            process.lazy &= ~(1 << slot)
+            self._keep(process, slot)
             if self._stale:
                 self._forget(process, slot, slot + 1)
             process.poisoned &= ~(1 << slot)

@@ -860,6 +860,48 @@ p0.0 read a0
 m uffd-zeropage u0 a0
 """,
 )
+FREE_SHARED: Final = _deviation(
+    "free-discards-shared-page",
+    "MADV_FREE gives up the caller's pages; a child's and a parent's contents are separate.",
+    "madvise(2), MADV_FREE; fork(2)",
+    "A page that a read brought back from a synchronous swap device, as zram, is clean.  If parent and child share "
+    "it and one of them gives it up, reclaim discards it: the other finds zeroes.",
+    "6.12 (source: madvise_free_pte_range() looks at the mapcount of dirty pages only), 6.18 (live)",
+    """\
+p0.0 mmap a0 rw
+p0.0 write a0 =7
+p0.0 madvise a0 pageout
+p0.0 read a0
+p0.0 madvise a0 cold
+p0.0 fork p1
+p1.0 madvise a0 free
+p1.0 exit
+p0.0 madvise a0 pageout
+p0.0 read a0
+""",
+)
+FREE_MERGED: Final = _deviation(
+    "free-discards-merged-page",
+    "MADV_FREE gives up the pages of its range; KSM is transparent.",
+    "madvise(2), MADV_FREE; " + _ADMIN + "ksm.rst, Overview",
+    "If the last mapping of a KSM page gives it up, the page stays in KSM's tree, clean.  Pages merged with it after "
+    "that are discarded by reclaim: their owners find zeroes.",
+    "6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live)",
+    """\
+p0.0 mmap a0+3 rw
+p0.0 madvise a0+3 mergeable
+p0.0 write a0 =7
+p0.0 write a1 =7
+m ksm-merge p0 a0+3
+p0.0 write a0 =9
+p0.0 madvise a1 free
+p0.0 write a2 =7
+m ksm-merge p0 a0+3
+p0.0 munmap a1
+p0.0 madvise a2 pageout
+p0.0 read a2
+""",
+)
 MREMAP_HOLE: Final = _deviation(
     "mremap-over-hole",
     "mremap is EFAULT if part of the old range is not mapped.",

@@ -109,8 +109,8 @@ class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
     __slots__ = (
-        "advised", "alive", "backing", "contexts", "edges", "lazy", "nohuge", "number", "packed", "pages", "poisoned",
-        "row", "swapped", "touched", "unseen",
+        "advised", "alive", "backing", "contexts", "doomed", "edges", "lazy", "nohuge", "number", "packed", "pages",
+        "poisoned", "row", "swapped", "touched", "unseen",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -133,6 +133,8 @@ class Process:
         """It has had advice about fork: some slots may be DONTFORK or WIPEONFORK."""
         self.lazy = 0
         """Bit i: the page of slot i was given up by MADV_FREE and not written since."""
+        self.doomed: dict[int, int] = {}
+        """By slot: another slot gave up the page that it maps, and why kernels may discard it: a deviation."""
         self.swapped: dict[int, SwapEntry] = {}
         """By slot: its page is in swap."""
         self.unseen = False

@@ -136,11 +136,20 @@ class Swap(Memory):
             seen = before
             if seen is not None and seen & PRESENT:
                 continue
-            if seen is not None and not seen & SWAP and process.lazy >> slot & 1:
+            if seen is not None and not seen & SWAP and self._given_up(process, slot):
                 self._discard_lazy(process, slot)
                 continue
             entry = entry or self._entry(page, process.row[slot] & CONTENT)
             self._swap_out(process, slot, page, entry)
+
+    def _given_up(self, process: Process, slot: int) -> bool:
+        """Whether reclaim may discard the page; also because kernels do, against their documentation."""
+        if process.lazy >> slot & 1:
+            return True
+        if slot not in process.doomed:
+            return False
+        self._met[process.doomed[slot]] = None
+        return True
 
     def _settle_child(self, child: Process) -> None:
         for slot in range(SLOTS):
@@ -170,6 +179,7 @@ class Swap(Memory):
         process.row[slot] = process.row[slot] & ~(CONTENT | PRESENT | EXCLUSIVE) | SWAP
         process.row[SWAP_ENTRIES] += 1
         process.swapped[slot] = entry
+        process.doomed.pop(slot, None)
         process.packed = None
         entry.users.append(key)
 
@@ -186,8 +196,15 @@ class Swap(Memory):
                 self._discard_lazy(process, slot)
         elif process.pages[slot]:
             process.lazy |= 1 << slot
+            self._doom(process, slot)
             if seen is not None and not seen & PRESENT:
                 self._discard_lazy(process, slot)
+
+    def _doom(self, process: Process, slot: int) -> None:
+        for key in process.pages[slot] or ():
+            other, at = self._slot_of(key)
+            if not other.lazy >> at & 1:
+                other.doomed[at] = rules.FREE_SHARED
 
     def _discard_lazy(self, process: Process, slot: int) -> None:
         """The page is gone, and with it what protected it."""
@@ -200,7 +217,7 @@ class Swap(Memory):
         else:
             self._drop_swapped(process, slot)
         process.row[slot] &= VMA_BITS
-        process.lazy &= ~(1 << slot)
+        self._keep(process, slot)
         process.packed = None
 
     def _is_discarded(self, process: Process, slot: int, index: int) -> bool:
