@@ -5,10 +5,6 @@
 #include <linux/pagemap.h>
 #include <linux/vmstat.h>
 #include <linux/percpu_counter.h>
-#include <linux/swap.h>
-#if __has_include(<linux/swap_slots.h>)
-#include <linux/swap_slots.h>
-#endif
 
 static unsigned long pages_at_start;
 static long node_items_at_start[NR_VM_NODE_STAT_ITEMS];

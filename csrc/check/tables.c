@@ -107,4 +107,5 @@ void fl_check_mappings(void)
 	for_each_mapping(compare);
 	for_each_mapping(uncount);
 	fl_check_large_folios();
+	fl_check_swap_entries();
 }

@@ -9,6 +9,9 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <asm/tlbflush.h>
+#ifdef FL_HAVE_SOFTLEAF
+#include <linux/leafops.h>
+#endif
 #include "internal.h"
 
 FL_KEEP int fl_canary_on;
@@ -50,6 +53,9 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_SPOIL_PINNED] = "spoil-pinned",
 	[FL_CANARY_LEFT_MIGRATION_ENTRY] = "left-migration-entry",
 	[FL_CANARY_PAGEMAP_HIDES] = "pagemap-hides",
+	[FL_CANARY_LEAK_SWAP] = "leak-swap",
+	[FL_CANARY_SWAP_DRIFT] = "swap-drift",
+	[FL_CANARY_SWAP_BYTE] = "swap-byte",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
 #ifdef FL_VMA_LOCKS
 	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",
@@ -203,6 +209,16 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_WILD_POINTER:
 		READ_ONCE(*(int *)0x18);
+		break;
+	case FL_CANARY_LEAK_SWAP:
+#ifdef FL_HAVE_SOFTLEAF
+		swap_dup_entry_direct(softleaf_from_pte(__pte(fl_pte_value(mm, FL_REGION))));
+#else
+		swap_duplicate(pte_to_swp_entry(__pte(fl_pte_value(mm, FL_REGION))));
+#endif
+		break;
+	case FL_CANARY_SWAP_DRIFT:
+		inc_mm_counter(mm, MM_SWAPENTS);
 		break;
 	case FL_CANARY_USE_AFTER_FREE:
 		use_after_free();

@@ -206,7 +206,9 @@ void fl_check_idle(struct fl_task *task);
 void fl_sleeping_in_atomic(const char *what) __noreturn;
 void fl_check_tlb(void);
 void fl_check_leftovers(void);
+long fl_page_count_of(int process, int member);
 void fl_check_swap(void);
+void fl_check_swap_entries(void);
 void fl_check_mappings(void);
 void fl_check_vmas(void);
 void fl_check_large_folios(void);
@@ -298,6 +300,9 @@ enum fl_canary_number {
 	FL_CANARY_SPOIL_PINNED,
 	FL_CANARY_LEFT_MIGRATION_ENTRY,
 	FL_CANARY_PAGEMAP_HIDES,	/* seen by paranoid runs */
+	FL_CANARY_LEAK_SWAP,
+	FL_CANARY_SWAP_DRIFT,
+	FL_CANARY_SWAP_BYTE,
 	FL_CANARY_USE_AFTER_FREE,	/* seen by the asan variant alone */
 	FL_CANARY_KEEP_VMA_LOCK,	/* these two where the tree has such locks */
 	FL_CANARY_DOUBLE_VMA_UNLOCK,

@@ -109,7 +109,7 @@ static unsigned int shown_bits(struct vm_area_struct *vma, unsigned long addr)
 }
 
 /* A count of a process's pages in full, with what its CPUs or its tasks have not folded in yet. */
-static long page_count_of(int process, int member)
+long fl_page_count_of(int process, int member)
 {
 	struct mm_struct *mm = fl.process[process].mm;
 #ifdef FL_HAVE_RSS_PERCPU
@@ -128,9 +128,9 @@ static long page_count_of(int process, int member)
 
 static void put_counters(struct fl_trace *trace, int process)
 {
-	fl_put32(trace, page_count_of(process, MM_ANONPAGES));
-	fl_put32(trace, page_count_of(process, MM_FILEPAGES) + page_count_of(process, MM_SHMEMPAGES));
-	fl_put32(trace, page_count_of(process, MM_SWAPENTS));
+	fl_put32(trace, fl_page_count_of(process, MM_ANONPAGES));
+	fl_put32(trace, fl_page_count_of(process, MM_FILEPAGES) + fl_page_count_of(process, MM_SHMEMPAGES));
+	fl_put32(trace, fl_page_count_of(process, MM_SWAPENTS));
 }
 
 static void put_process(struct fl_trace *trace, int process)

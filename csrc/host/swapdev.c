@@ -46,6 +46,7 @@ static void transfer_page(char *page, unsigned long at, bool write)
 {
 	if (write) {
 		memcpy(medium + at * PAGE_SIZE, page, PAGE_SIZE);
+		medium[at * PAGE_SIZE] ^= fl_canary_is(SWAP_BYTE);
 		__set_bit(at, written);
 	} else if (test_bit(at, written)) {
 		memcpy(page, medium + at * PAGE_SIZE, PAGE_SIZE);

@@ -62,6 +62,16 @@ m ksm-scan
 p0.0 madvise a14+4 unmergeable
 """
 
+#: A page in swap is read by the child, with the parent's entry left behind.
+SWAP = """
+p0.0 mmap a0 rw
+p0.0 write a0 =5
+m swap-out p0 a0
+p0.0 fork p1
+p1.0 read a0
+p1.0 exit
+"""
+
 #: A page protected while its writable entry is in the TLB, then read and written.
 PROTECT = """
 p0.0 mmap a0 rw
@@ -182,6 +192,9 @@ CANARIES = {
     "wrong-byte": (STANDARD, None),
     "drop-event": (STANDARD, None),
     "lose-uffd-bit": (PROTECT, None),
+    "leak-swap": (SWAP, FindingKind.REFERENCE_LEAK),
+    "swap-drift": (SWAP, FindingKind.COUNTER_DRIFT),
+    "swap-byte": (SWAP, None),
     "leak-slab": (STANDARD, FindingKind.REFERENCE_LEAK),
     "pte-unlocked": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 read a0", FindingKind.PTE_UNLOCKED_ACCESS),
     "rss-drift": (STANDARD, FindingKind.COUNTER_DRIFT),
