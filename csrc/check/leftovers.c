@@ -53,22 +53,6 @@ static void check_zero_page(void)
 		fl_report(FL_KIND_WRONG_DATA, NULL, "the zero page was written to");
 }
 
-/* Every slot of the swap device is free, what the CPUs have laid by is given back first. */
-void fl_check_swap(void)
-{
-	struct sysinfo info = { };
-	unsigned long used;
-
-#if __has_include(<linux/swap_slots.h>)
-	disable_swap_slots_cache_lock();
-	reenable_swap_slots_cache_unlock();
-#endif
-	si_swapinfo(&info);
-	used = info.totalswap - info.freeswap;
-	if (unlikely(used))
-		fl_report(FL_KIND_REFERENCE_LEAK, NULL, "%lu swap slots left over after teardown", used);
-}
-
 /* The text is the finding's name: what is known of one cause is not known of all else. */
 static const char *what_drifts(s64 committed)
 {
