@@ -159,6 +159,9 @@ class Dirty(Memory):
             mapped = _slots(process.row, MAPPED)
             if not codes <= _KNOWN:
                 bits.maybe = -1
+            if op[0] in _KSM:
+                row = process.row
+                bits.lost[rules.KSM_SOFT_DIRTY] = bits.shown & _slots(row, MERGEABLE) & _slots(row, PRESENT)
             bits.shown = (bits.shown | written.get(number, 0)) & mapped
             bits.written = (bits.written | written.get(number, 0)) & bits.shown
             bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
@@ -212,7 +215,7 @@ class Dirty(Memory):
             bit = 1 << slot
             if not (row[slot] ^ before[slot]) & _PAGE:
                 continue
-            if row[slot] & PRESENT and op[0] == _COPY:
+            if row[slot] & PRESENT and op[0] == _COPY and moved > 0:
                 self._also(rules.SOFT_DIRTY_FILL)
                 bits.shown |= bit
                 bits.written |= bit
@@ -227,8 +230,6 @@ class Dirty(Memory):
                     self._also(rules.SOFT_DIRTY_FILL)
                     bits.shown |= 1 << slot
                     bits.written |= 1 << slot
-        if op[0] in _KSM:
-            bits.lost[rules.KSM_SOFT_DIRTY] = bits.shown & _slots(row, MERGEABLE) & _slots(row, PRESENT)
 
     def _follow_mappings(self, process: Process, bits: SoftDirtyBits, op: Operation, maps: bool) -> None:
         """Mappings may have been joined, which spreads the bit of a new one or loses it."""
