@@ -23,6 +23,7 @@ from faultline.oracle.state import (
     SWAP,
     UFFD_WP,
     VMA_BITS,
+    Context,
     Process,
     Waiter,
 )
@@ -122,6 +123,7 @@ class Dirty(Memory):
     _told: bytes | None
     """The backend's trace with its soft-dirty bits, if the program clears any."""
     _ops: Sequence[Operation]
+    _handles: list[Context | None]
     _has: Collection[str]
 
     def _op_clear_refs(self, op: Operation) -> Outcome:
@@ -215,21 +217,21 @@ class Dirty(Memory):
             bit = 1 << slot
             if not (row[slot] ^ before[slot]) & _PAGE:
                 continue
-            if row[slot] & PRESENT and op[0] == _COPY and moved > 0:
-                self._also(rules.SOFT_DIRTY_FILL)
-                bits.shown |= bit
-                bits.written |= bit
-            elif bits.shown & bit and not row[slot] & _PAGE:
+            if bits.shown & bit and not row[slot] & _PAGE:
                 bits.shown &= ~bit
                 bits.maybe |= bit
             elif op[0] in (_COPY, _MOVE) and row[slot] & _PAGE:
                 bits.maybe |= bit
-        if op[0] == _MOVE and moved > 0 and op[1] & PROCESS_MASK == process.number:
+        if op[0] in (_COPY, _MOVE) and moved > 0 and self._is_filled_by(process, op):
             for slot in range(op[3], op[3] + moved):
                 if process.pages[slot]:
                     self._also(rules.SOFT_DIRTY_FILL)
                     bits.shown |= 1 << slot
                     bits.written |= 1 << slot
+
+    def _is_filled_by(self, process: Process, op: Operation) -> bool:
+        context = self._handles[op[2]]
+        return context is not None and context.mm is process
 
     def _follow_mappings(self, process: Process, bits: SoftDirtyBits, op: Operation, maps: bool) -> None:
         """Mappings may have been joined, which spreads the bit of a new one or loses it."""
