@@ -178,7 +178,7 @@ class Dirty(Memory):
             parent, child = soft.bits.get(op[1] & PROCESS_MASK), self._processes[op[2]]
             soft.unborn.pop(op[2], None)
             if parent is not None and child is not None:
-                kept = parent.written & _slots(child.row, _PAGE)
+                kept = parent.written & _slots(child.row, _PAGE) & ~_slots(child.row, _FILE)
                 soft.unborn[op[2]] = SoftDirtyBits(child, kept, ~kept, kept)
         for born in living - soft.living:
             if born in soft.unborn:
