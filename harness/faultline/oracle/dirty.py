@@ -224,7 +224,7 @@ class Dirty(Memory):
                 bits.maybe |= bit
         if op[0] in (_COPY, _MOVE) and moved > 0 and self._is_filled_by(process, op):
             for slot in range(op[3], op[3] + moved):
-                if process.pages[slot]:
+                if process.pages[slot] or slot in process.swapped:
                     self._also(rules.SOFT_DIRTY_FILL)
                     bits.shown |= 1 << slot
                     bits.written |= 1 << slot

@@ -542,6 +542,10 @@ def _move(model: Model, gene: bytes) -> list[Operation]:
         ops.append((MADVISE, task, target, 1, DONTNEED))
     if gene[6] & 1:
         ops.append((READ, model.free_task(process, 1), target))
+    if gene[6] & 32 and "soft-dirty" in model.has:
+        ops.append((CLEAR_REFS, task, 0))
+    if gene[6] & 64 and "swap" in model.has:
+        ops.append((SWAP_OUT, TASK_MONITOR, process, source, 1))
     pages = min(pages, SLOTS - source) if gene[6] & 2 else 1
     mode = (MOVE_HOLES if gene[6] & 4 else 0) | (MOVE_DONTWAKE if gene[6] >= 224 else 0)
     ops.append((MOVE, task, handle, target, pages, source, mode))
