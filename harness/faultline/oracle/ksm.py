@@ -149,7 +149,8 @@ class Ksm(Memory):
         if self._tainted:
             return [self._page(group[0]) for group in groups]
         if self._frames:
-            groups.sort(key=lambda group: all(self._word(key) & MERGEABLE for key in group))
+            # who may leave a page comes after those who keep it
+            groups.sort(key=lambda group: (all(self._word(key) & MERGEABLE for key in group), -len(group)))
         kept: list[list[int]] = []
         taken: set[int] = set()
         open_groups: list[int] = []
