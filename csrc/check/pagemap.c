@@ -37,11 +37,10 @@ static void check_process(int p)
 	const u64 *entries = (void *)fl.args;
 	unsigned int bits[FL_SLOTS] = { };
 	struct vm_area_struct *vma;
-	VMA_ITERATOR(vmi, mm, FL_REGION);
 
 	if (fl_pagemap_read(mm, FL_REGION, FL_SLOTS) != FL_SLOTS * sizeof(u64))
 		fl_report(FL_KIND_LOST_BIT, NULL, "pagemap of p%d ends early", p);
-	for_each_vma_range(vmi, vma, FL_REGION_END)
+	fl_for_each_vma(vma, mm, FL_REGION, FL_REGION_END)
 		for (unsigned long addr = max(vma->vm_start, FL_REGION); addr < min(vma->vm_end, FL_REGION_END);
 		     addr += PAGE_SIZE)
 			bits[(addr - FL_REGION) >> PAGE_SHIFT] = fl_page_bits(vma, addr);

@@ -145,12 +145,43 @@ struct page *fl_page_alloc(gfp_t gfp, unsigned int order)
 	return page;
 }
 
+#if defined(FL_HAVE_COMPOUND_TAIL_AND_HEAD)
+static void lead_to(struct page *head, int i, unsigned int order)
+{
+	prep_compound_tail(head + i, head, order);
+}
+#elif defined(FL_HAVE_COMPOUND_TAIL_INLINE)
+static void lead_to(struct page *head, int i, unsigned int order)
+{
+	prep_compound_tail(head, i);
+}
+#else	/* these are the page allocator's own */
+static void lead_to(struct page *head, int i, unsigned int order)
+{
+	head[i].mapping = TAIL_MAPPING;
+	set_compound_head(head + i, head);
+}
+
+#define prep_compound_head fl_give_order
+static void prep_compound_head(struct page *head, unsigned int order)
+{
+	set_compound_order(head, order);
+	set_compound_page_dtor(head, COMPOUND_PAGE_DTOR);
+	atomic_set(compound_mapcount_ptr(head), -1);
+#ifdef FL_HAVE_PINCOUNT_AVAILABLE
+	if (!hpage_pincount_available(head))
+		return;
+#endif
+	atomic_set(compound_pincount_ptr(head), 0);
+}
+#endif
+
 /* A block that is one page to the kernel: the first has its order, the others lead to the first. */
 void prep_compound_page(struct page *page, unsigned int order)
 {
 	__SetPageHead(page);
 	for (int i = 1; i < 1 << order; i++)
-		prep_compound_tail(page, i);
+		lead_to(page, i, order);
 	prep_compound_head(page, order);
 }
 
