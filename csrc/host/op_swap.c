@@ -41,14 +41,10 @@ static struct page *anon_page_at(struct mm_struct *mm, unsigned long addr)
 {
 	struct vm_area_struct *vma = find_vma(mm, addr);
 	struct page *page;
-	pte_t pte;
 
 	if (!vma || vma->vm_start > addr)
 		return NULL;
-	pte = __pte(fl_pte_value(mm, addr));
-	if (!pte_present(pte))
-		return NULL;
-	page = vm_normal_page(vma, addr, pte);
+	page = fl_mapped_page(vma, addr);
 	return page && PageAnon(page) ? page : NULL;
 }
 

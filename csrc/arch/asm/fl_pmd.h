@@ -4,6 +4,9 @@
 #define FL_ASM_PMD_H
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#define HPAGE_SHIFT	PMD_SHIFT
+#define HPAGE_SIZE	(1UL << HPAGE_SHIFT)
+#define HPAGE_MASK	(~(HPAGE_SIZE - 1))
 static inline pte_t fl_pmd_pte(pmd_t pmd) { return __pte(pmd_val(pmd)); }
 static inline pmd_t fl_pte_pmd(pte_t pte) { return __pmd(pte_val(pte)); }
 static inline int pmd_trans_huge(pmd_t pmd) { return !!(pmd_val(pmd) & _PAGE_HUGE); }

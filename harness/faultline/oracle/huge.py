@@ -4,7 +4,9 @@ Whether memory is mapped by huge pages is the kernel's choice, and contents, pro
 What shows is what is resident.  So the oracle takes over what the backend's snapshot says, where that is allowed:
 
 - a fault in a range where a huge page may be used may fill the missing pages around it, with zeroes;
-- collapsing fills the holes of its range, and gives its process pages of its own for shared ones;
+- collapsing fills the holes of its range, brings its pages back from swap, and gives its process pages of its own for
+  shared ones;
+- reclaim takes a folio as a whole, and a fault may bring back as much of it as the swap cache holds;
 - splitting may map pages of zeroes to the zero page again;
 - a huge mapping covers the whole range of one page table, all of it present and of one mapping.
 """
@@ -157,6 +159,8 @@ class Huge(Memory):
                 continue
             for slot in group:
                 if collapsed >> slot & 1 or any(self._one_mapping(process, slot, other) for other in touched):
+                    if slot in process.swapped and seen[slot] & PRESENT:
+                        self._swap_in(process, slot)  # collapsed, or of a folio that the swap cache holds
                     self._adopt_fill(process, slot, seen[slot] & ~HUGE)
 
     @staticmethod
@@ -223,28 +227,83 @@ class Huge(Memory):
 
     def _emptied(self, sharing: bytes) -> list[int]:
         """The slots of all processes whose page of zeroes is the zero page now."""
-        gone: list[int] = []
         own = self._own_numbers(sharing)
+        missing = {process.number: process.row[ANON] - seen[ANON] for process, seen in self._observed_rows}
+        keys: set[int] = set()
         for process, seen in self._observed_rows:
-            missing = process.row[ANON] - seen[ANON]
-            if missing <= 0:
+            if missing[process.number] > 0:
+                found = self._perhaps_emptied(process, seen)
+                keys |= found if own is None else found & own
+        if not keys:
+            return []
+        pages: dict[int, list[int]] = {}
+        for key in keys:
+            page = self._page_of(key)
+            visible = [user for user in page if self._processes[user >> SLOT_SHIFT] in self._living]
+            if keys.issuperset(visible):
+                pages[id(page)] = visible
+        alone = [users for users in pages.values() if all(self._is_exclusive(key) for key in users)]
+        near = [[users for users in pages.values() if users[0] % SLOTS in slots] for slots in self._splitting]
+        for some in (alone, list(pages.values()), *near):
+            chosen = self._fitting(some, missing)
+            if chosen is not None:
+                return chosen
+        return self._emptied_apart(keys, missing)
+
+    def _perhaps_emptied(self, process: Process, seen: tuple[int, ...]) -> set[int]:
+        found: set[int] = set()
+        for slot, page in enumerate(process.pages):
+            if not page or isinstance(page, FilePage) or process.row[slot] & CONTENT or not seen[slot] & PRESENT:
                 continue
-            alone: list[int] = []
-            shared: list[int] = []
-            for slot, page in enumerate(process.pages):
-                word, now = process.row[slot], seen[slot]
-                key = process.number << SLOT_SHIFT | slot
-                if not page or isinstance(page, FilePage) or word & CONTENT or not now & PRESENT:
+            if not seen[slot] & (EXCLUSIVE | CONTENT | _MIXED):
+                found.add(process.number << SLOT_SHIFT | slot)
+        return found
+
+    def _page_of(self, key: int) -> list[int]:
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        page = process.pages[key % SLOTS]
+        assert isinstance(page, list)
+        return page
+
+    def _is_exclusive(self, key: int) -> bool:
+        process = self._processes[key >> SLOT_SHIFT]
+        return process is not None and bool(process.row[key % SLOTS] & EXCLUSIVE)
+
+    @staticmethod
+    def _fitting(pages: list[list[int]], missing: dict[int, int]) -> list[int] | None:
+        """The slots of those pages that must be gone if each process misses so many; None if that does not tell."""
+        left = {number: most for number, most in missing.items() if most > 0}
+        chosen: list[int] = []
+        rest = pages
+        while any(left.values()):
+            for number, most in left.items():
+                mine = [users for users in rest if any(key >> SLOT_SHIFT == number for key in users)]
+                if not mine:
                     continue
-                if now & (EXCLUSIVE | CONTENT | _MIXED):
+                if sum(key >> SLOT_SHIFT == number for users in mine for key in users) == most:
+                    gone = [key for users in mine for key in users]
+                elif most <= 0:
+                    gone = []
+                else:
                     continue
-                if own is None or key in own:
-                    (alone if word & EXCLUSIVE else shared).append(key)
-            near = [[key for key in alone + shared if key % SLOTS in slots] for slots in self._splitting]
-            for chosen in (alone, alone + shared, *near):
-                if len(chosen) == missing:
-                    gone += chosen
-                    break
+                rest = [users for users in rest if users not in mine]
+                chosen += gone
+                for key in gone:
+                    left[key >> SLOT_SHIFT] -= 1
+                break
+            else:
+                return None
+        return chosen
+
+    def _emptied_apart(self, keys: set[int], missing: dict[int, int]) -> list[int]:
+        """The same without regard to who shares a page: a mapping may forbid the zero page."""
+        gone: list[int] = []
+        for number, most in missing.items():
+            mine = sorted(key for key in keys if key >> SLOT_SHIFT == number)
+            alone = [key for key in mine if self._is_exclusive(key)]
+            near = [[key for key in mine if key % SLOTS in slots] for slots in self._splitting]
+            gone += next((chosen for chosen in (alone, mine, *near) if len(chosen) == most > 0), [])
         return gone
 
     def _own_numbers(self, sharing: bytes) -> set[int] | None:

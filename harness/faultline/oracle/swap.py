@@ -103,12 +103,26 @@ class Swap(Memory):
     def _reclaim(self, process: Process, slots: range | list[int]) -> None:
         """Of the pages of these slots, some mappings of each may have gone to swap."""
         pages = {id(page): page for slot in slots if (page := process.pages[slot])}
+        if self._huge:
+            self._may_split(slots[0] if slots else 0, len(slots))
+            pages.update(self._reclaimed_too())
         for page in pages.values():
             assert isinstance(page, list)
             if isinstance(page, FilePage):
                 self._reclaim_file_page(page)
             else:
                 self._reclaim_page(page)
+
+    def _reclaimed_too(self) -> dict[int, list[int]]:
+        """Reclaim takes a folio as a whole, so pages that it was not given may be gone too, wherever they are mapped."""
+        gone: dict[int, list[int]] = {}
+        for process in self._living:
+            for slot, page in enumerate(process.pages):
+                seen = self._seen_word(process, slot) if page and not isinstance(page, FilePage) else None
+                if seen is not None and not seen & PRESENT:
+                    assert isinstance(page, list)
+                    gone[id(page)] = page
+        return gone
 
     def _reclaim_file_page(self, page: FilePage) -> None:
         """The page of a file may be mapped no longer; the file, or what is behind it, keeps its content."""
