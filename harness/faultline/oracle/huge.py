@@ -238,7 +238,7 @@ class Huge(Memory):
             return []
         pages: dict[int, list[int]] = {}
         for key in keys:
-            page = self._page_of(key)
+            page = self._shared_by(key)
             visible = [user for user in page if self._processes[user >> SLOT_SHIFT] in self._living]
             if keys.issuperset(visible):
                 pages[id(page)] = visible
@@ -259,7 +259,7 @@ class Huge(Memory):
                 found.add(process.number << SLOT_SHIFT | slot)
         return found
 
-    def _page_of(self, key: int) -> list[int]:
+    def _shared_by(self, key: int) -> list[int]:
         process = self._processes[key >> SLOT_SHIFT]
         assert process is not None
         page = process.pages[key % SLOTS]

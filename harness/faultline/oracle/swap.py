@@ -114,7 +114,7 @@ class Swap(Memory):
                 self._reclaim_page(page)
 
     def _reclaimed_too(self) -> dict[int, list[int]]:
-        """Reclaim takes a folio as a whole, so pages that it was not given may be gone too, wherever they are mapped."""
+        """Reclaim takes a folio as a whole, so pages that it was not given may be gone too, wherever they are."""
         gone: dict[int, list[int]] = {}
         for process in self._living:
             for slot, page in enumerate(process.pages):
