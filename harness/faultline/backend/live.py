@@ -95,6 +95,11 @@ _SLEEPS: Final = {
 #: An operation that neither ends nor sleeps is given up after this time.
 _STALL_SECONDS: Final = 20.0
 
+#: The swap type in a pagemap entry; those from a certain one on are no devices but markers and migrations.  smaps would
+#: count what a shared mapping's file has in swap too.
+_SWAP_TYPE: Final = 0x1F
+_SWAP_DEVICES: Final = 16
+
 #: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine;
 #: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages; no
 #: failures on demand; no huge pages: they are bigger than the region; no soft-dirty bits: the kernels that it was tried
@@ -257,17 +262,16 @@ class _Process:
                 rss += value
             elif name == b"Anonymous":
                 anon += value
-            elif name == b"Swap":
-                swap += value
         for slot, entry in enumerate(self.entries()):
             if entry:
                 for bit, mark in _PAGEMAP_BITS:
                     if entry >> bit & 1:
                         words[slot] |= mark
+                swap += entry >> 62 & 1 and entry & _SWAP_TYPE < _SWAP_DEVICES
                 if entry >> 63:
                     words[slot] |= self._content(slot)
         kib = _PAGE // 1024
-        return struct.pack(f"<{SLOTS}I", *words) + COUNTERS.pack(anon // kib, (rss - anon) // kib, swap // kib)
+        return struct.pack(f"<{SLOTS}I", *words) + COUNTERS.pack(anon // kib, (rss - anon) // kib, swap)
 
     def _content(self, slot: int) -> int:
         page = os.pread(self.memory, _PAGE, _address(slot))

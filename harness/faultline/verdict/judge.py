@@ -165,7 +165,7 @@ class Judge:
         finding: Finding | None = None
         if seen is not None:
             before = len(ops) if seen.op < 0 else seen.op
-            finding = compare(ops, expectation, trace, before=before) or _machine_finding(seen, ops, side.locate, trace)
+            finding = compare(ops, expectation, trace, before=before) or machine_finding(seen, ops, side.locate, trace)
         elif trace != expectation.trace:
             finding = compare(ops, expectation, trace)
         return Trial(trace, finding, expectation.deviations)
@@ -180,9 +180,10 @@ _CLEAN: Final = Verdict()
 _SLUG_MAX: Final = 80
 
 
-def _machine_finding(
+def machine_finding(
     seen: MachineFinding, ops: Sequence[Operation], locate: Callable[[int], Sequence[Place]], trace: bytes
 ) -> Finding:
+    """The finding that a checker's report is, for a program and its trace."""
     frames = tuple(place for offset in seen.frames for place in locate(offset))
     other = _telling(locate(seen.other), None) if seen.other else None
     named = _telling(frames, other)
