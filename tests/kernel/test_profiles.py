@@ -30,9 +30,9 @@ CORPUS = sorted([*CORPORA.glob("seeds/*.prog"), *CORPORA.glob("regressions/*.pro
 #: By profile, what it leaves out of what the tree could have.
 LACKS = {
     "base": {"thp"},
-    "nouffd": {"uffd", "uffd-wp", "thp"},
+    "nouffd": {"uffd", "uffd-wp", "uffd-minor", "thp"},
     "noksm": {"ksm", "thp"},
-    "thp": set(),
+    "thp": {"uffd-move", "soft-dirty", "pagemap-scan"},
 }  # fmt: skip
 
 

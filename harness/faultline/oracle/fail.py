@@ -15,7 +15,7 @@ from faultline.oracle.memory import Memory, Outcome
 from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import MERGEABLE
 from faultline.program.codec import Operation
-from faultline.program.ops import BY_NAME, OPS, PAGES, POPULATE, WAKE_MODE
+from faultline.program.ops import ADVICE, BY_NAME, OPS, PAGES, POPULATE, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
@@ -39,7 +39,8 @@ _SAYS: Final = {
 }
 _POPULATE: Final = BY_NAME["populate"].code
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
-_MUNMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "madvise", "swapoff"))
+_MUNMAP, _MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
+_UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
@@ -96,6 +97,8 @@ class Fail(Memory):
                 yield (*part[:wake], 1, *part[wake + 1 :]), False
             if op[0] == _MADVISE:
                 yield part, True
+            if op[0] == _MREMAP:
+                yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), True
 
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""

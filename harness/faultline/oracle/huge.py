@@ -118,8 +118,11 @@ class Huge(Memory):
         return DONE
 
     def _may_split(self, start: int, pages: int) -> None:
-        end = start + pages - 1
-        self._splitting = [range(start // size * size, (end // size + 1) * size) for size in _FOLIO_SIZES]
+        self._splitting = []
+        for size in _FOLIO_SIZES:
+            first, end = start // size, (start + pages - 1) // size + 1
+            self._splitting.append(range(first * size, end * size))
+            self._splitting += [range(block * size, (block + 1) * size) for block in range(first, end)]
 
     # --- what the kernel did ---
 
