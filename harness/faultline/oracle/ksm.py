@@ -148,7 +148,7 @@ class Ksm(Memory):
         """For each group the page, of those that its slots had, that they share now; None if KSM may not do that."""
         if self._tainted:
             return [self._page(group[0]) for group in groups]
-        if self._frames:
+        if self._frames or self._huge:
             # who may leave a page comes after those who keep it
             groups.sort(key=lambda group: (all(self._word(key) & MERGEABLE for key in group), -len(group)))
         kept: list[list[int]] = []
@@ -189,8 +189,8 @@ class Ksm(Memory):
 
     def _may_leave(self, group: Group) -> bool:
         """Whether these slots may get a page of their own: KSM does that if it finds only then that another page, which
-        somebody holds, cannot be merged with theirs."""
-        return bool(self._frames) and len(group) == 1 and bool(self._word(group[0]) & MERGEABLE)
+        somebody holds, or which is gone since its folio was split, cannot be merged with theirs."""
+        return bool(self._frames or self._huge) and len(group) == 1 and bool(self._word(group[0]) & MERGEABLE)
 
     def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
         old = {key: self._page(key) for group in groups for key in group}
