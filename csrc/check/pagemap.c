@@ -8,7 +8,10 @@ static const struct {
 	const char *name;
 } told[] = {
 	{ 63, FL_BIT_PRESENT, "present" }, { 62, FL_BIT_SWAP, "swapped" }, { 61, FL_BIT_FILE, "file" },
-	{ 57, FL_BIT_UFFD_WP, "uffd-wp" }, { 56, FL_BIT_EXCLUSIVE, "exclusive" },
+#ifdef FL_HAVE_PAGEMAP_UFFD_WP
+	{ 57, FL_BIT_UFFD_WP, "uffd-wp" },
+#endif
+	{ 56, FL_BIT_EXCLUSIVE, "exclusive" },
 	{ 55, FL_BIT_SOFT_DIRTY, "soft-dirty" },
 };
 

@@ -121,6 +121,10 @@ void fl_op_file_drop(struct fl_task *task, const unsigned char *v)
 }
 
 #ifdef UFFDIO_CONTINUE
+#ifndef UFFDIO_CONTINUE_MODE_WP	/* a tree that does not know it says so */
+#define UFFDIO_CONTINUE_MODE_WP	((__u64)1 << 1)
+#endif
+
 void fl_op_uffd_continue(struct fl_task *task, const unsigned char *v)
 {
 	struct uffdio_continue *arg = (void *)fl.args;
@@ -130,9 +134,7 @@ void fl_op_uffd_continue(struct fl_task *task, const unsigned char *v)
 	arg->range.start = fl_slot_addr(v[1]);
 	arg->range.len = fl_pages_len(v[2]);
 	arg->mode = v[3] & FL_COPY_MODE_DONTWAKE ? UFFDIO_CONTINUE_MODE_DONTWAKE : 0;
-#ifdef UFFDIO_CONTINUE_MODE_WP
 	arg->mode |= v[3] & FL_COPY_MODE_WP ? UFFDIO_CONTINUE_MODE_WP : 0;
-#endif
 	ret = fl_ioctl(fl.uffd[v[0]], UFFDIO_CONTINUE);
 	task->outcome.aux = fl_pages_or_errno(arg->mapped);
 	fl_result(task, ret);

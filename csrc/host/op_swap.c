@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Swap: reclaim aimed at pages or at the swap cache, swapoff. */
+#include "host/lru.h"
 #include "host/ops.h"
 #include "host/swapdev.h"
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/swap.h>
-#include "internal.h"
 
 /* Takes the page off the LRU, as reclaim does, and puts it on the list. */
 static void isolate(struct page *page, struct list_head *list)
@@ -15,7 +15,7 @@ static void isolate(struct page *page, struct list_head *list)
 
 	if (!folio_try_get(folio))
 		return;
-	if (folio_isolate_lru(folio)) {
+	if (fl_take_off_lru(&folio->page)) {
 		if (folio_test_unevictable(folio))
 			folio_putback_lru(folio);
 		else
@@ -26,7 +26,7 @@ static void isolate(struct page *page, struct list_head *list)
 	page = compound_head(page);
 	if (!get_page_unless_zero(page))
 		return;
-	if (!isolate_lru_page(page)) {
+	if (fl_take_off_lru(page)) {
 		if (PageUnevictable(page))
 			putback_lru_page(page);
 		else

@@ -10,7 +10,7 @@
 #include <linux/ptrace.h>
 #include <linux/swap.h>
 #include <linux/xxhash.h>
-#include "internal.h"
+#include "host/lru.h"
 
 struct fl_pin fl_pins[FL_PINS];
 int fl_pins_held;	/* handles whose pages are held, for a quick look */
@@ -90,11 +90,6 @@ bool ptrace_may_access(struct task_struct *task, unsigned int mode)
 
 /* A frame of the target's, as compaction takes one from its free list. */
 #ifdef FL_HAVE_NEW_FOLIO_T
-static bool take_off_lru(struct page *page)
-{
-	return folio_isolate_lru(page_folio(page));
-}
-
 static int is_of_file(struct page *page)
 {
 	return folio_is_file_lru(page_folio(page));
@@ -105,11 +100,6 @@ static struct folio *new_frame(struct folio *folio, unsigned long private)
 	return folio_alloc(GFP_HIGHUSER_MOVABLE, folio_order(folio));
 }
 #else
-static bool take_off_lru(struct page *page)
-{
-	return !isolate_lru_page(page);
-}
-
 static int is_of_file(struct page *page)
 {
 	return page_is_file_lru(page);
@@ -131,7 +121,7 @@ static void isolate(struct mm_struct *mm, unsigned long addr, struct list_head *
 		return;
 	page = compound_head(page);
 	get_page(page);
-	if (take_off_lru(page)) {
+	if (fl_take_off_lru(page)) {
 		list_add_tail(&page->lru, list);
 		mod_node_page_state(page_pgdat(page), NR_ISOLATED_ANON + is_of_file(page), compound_nr(page));
 	}

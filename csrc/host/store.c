@@ -6,8 +6,10 @@
  */
 #include "host/host.h"
 #include <linux/backing-dev.h>
+#include <linux/buffer_head.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
+#include <linux/ioprio.h>
 #include <linux/fs_context.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
@@ -23,6 +25,20 @@ struct store {
 
 static struct vfsmount *store_mnt;
 static struct address_space_operations store_aops;
+
+#ifdef FL_HAVE_TASK_IOPRIO_EXTERN
+int __get_task_ioprio(struct task_struct *task)
+{
+	return IOPRIO_DEFAULT;
+}
+#endif
+
+#ifdef FL_HAVE_BUFFERS_WITH_BLOCK
+int inode_has_buffers(struct inode *inode)
+{
+	return !list_empty(&inode->i_data.private_list);
+}
+#endif
 
 static struct store *store_of(struct inode *inode)
 {

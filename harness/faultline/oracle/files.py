@@ -477,6 +477,9 @@ class Files(Userfault, Memory):
         context = self._handles[handle]
         if context is None:
             return self._no_handle()
+        if mode & _CONTINUE_WP and not self._holds[versions.CONTINUE_WP] and not context.changing:
+            self._rule = rules.MODE_UNKNOWN
+            return failed(errno.EINVAL)
         outcome = self._fill_error(context, start, start + pages)
         if outcome is not None:
             return outcome

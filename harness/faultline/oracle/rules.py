@@ -663,6 +663,10 @@ MERGEABLE_SHARED: Final = _rule(
     "mergeable-shared", "Only private mappings are registered with KSM.",
     "madvise(2), MADV_MERGEABLE (private anonymous pages)",
 )
+MODE_UNKNOWN: Final = _rule(
+    "mode-unknown", "A mode that the kernel does not know is EINVAL, whatever the range.",
+    _IOCTL + "UFFDIO_REGISTER, UFFDIO_CONTINUE, EINVAL",
+)
 REGISTER_KIND: Final = _rule(
     "register-kind",
     "Memory that does not fit the mode is EINVAL: a file other than shared memory (but for asynchronous write "

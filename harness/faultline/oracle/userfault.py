@@ -172,6 +172,10 @@ class Userfault(Memory):
         context = self._handles[handle]
         if context is None:
             return self._no_handle()
+        bits = _REGISTER_BITS[mode]
+        if bits & REG_MINOR and not self._holds[versions.REGISTER_MINOR]:
+            self._rule = rules.MODE_UNKNOWN
+            return _EINVAL
         process = context.mm
         if not process.alive:
             self._rule = rules.UFFD_GONE_RANGE
@@ -181,7 +185,6 @@ class Userfault(Memory):
         if not any(row[start:end]):
             self._rule = rules.REGISTER_EMPTY
             return self._empty_range(process, end)
-        bits = _REGISTER_BITS[mode]
         files = process.backing is not None or bits & REG_MINOR
         for slot in range(start, end):
             owner = contexts[slot]

@@ -128,8 +128,8 @@ WP_SHMEM: Final = _difference(
     _MAN + "UFFD_FEATURE_WP_HUGETLBFS_SHMEM",
 )
 REMOVE_READONLY: Final = _difference(
-    "remove-readonly", (6, 7), "MADV_REMOVE works on a shared mapping that could be made writable.",
-    "observed: tree 6.1 and tree 6.12 (madvise_remove()); madvise(2) asks for a shared and writable mapping",
+    "remove-readonly", (6, 1), "MADV_REMOVE works on a shared mapping that could be made writable.",
+    "observed: tree 5.10, tree 6.1 of a late patch level (madvise_remove()); madvise(2) asks for a shared and writable mapping",
 )
 PIN_FILE_COPY: Final = _difference(
     "pin-file-copy", (6, 2), "A long-term pin for reading of a private mapping of a file is of a private copy.",
@@ -144,4 +144,12 @@ MREMAP_LOOKS_FIRST: Final = _difference(
     (5, 16),
     "mremap() of an address where nothing is mapped fails before anything is unmapped.",
     "observed: tree 5.10, tree 6.1 (sys_mremap())",
+)
+CONTINUE_WP: Final = _difference(
+    "continue-wp", (6, 4), "UFFDIO_CONTINUE_MODE_WP is known, and not EINVAL.",
+    "UFFDIO_CONTINUE_MODE_WP in " + _UAPI + " of 6.4, absent in tree 6.1",
+)
+REGISTER_MINOR: Final = _difference(
+    "register-minor", (5, 13), "UFFDIO_REGISTER_MODE_MINOR is known, and not EINVAL whatever the range.",
+    "UFFDIO_REGISTER_MODE_MINOR in " + _UAPI + " of 5.13, absent in tree 5.10",
 )
