@@ -129,7 +129,7 @@ WP_SHMEM: Final = _difference(
 )
 REMOVE_READONLY: Final = _difference(
     "remove-readonly", (6, 1), "MADV_REMOVE works on a shared mapping that could be made writable.",
-    "observed: tree 5.10, tree 6.1 of a late patch level (madvise_remove()); madvise(2) asks for a shared and writable mapping",
+    "observed: tree 5.10, late tree 6.1 (madvise_remove()); madvise(2) asks for a shared and writable mapping",
 )
 PIN_FILE_COPY: Final = _difference(
     "pin-file-copy", (6, 2), "A long-term pin for reading of a private mapping of a file is of a private copy.",
