@@ -478,7 +478,7 @@ class Files(Userfault, Memory):
         if context is None:
             return self._no_handle()
         if mode & _CONTINUE_WP and not self._holds[versions.CONTINUE_WP] and not context.changing:
-            self._rule = rules.MODE_UNKNOWN
+            self._rule = rules.COPY_WP_MODE
             return failed(errno.EINVAL)
         outcome = self._fill_error(context, start, start + pages)
         if outcome is not None:

@@ -410,7 +410,8 @@ COPY_WP: Final = _rule(
     "copy-wp", "With COPY_MODE_WP the new pages are write-protected.", _IOCTL + "UFFDIO_COPY_MODE_WP"
 )
 COPY_WP_MODE: Final = _rule(
-    "copy-wp-mode", "COPY_MODE_WP in a range that is not registered for write protection is EINVAL.",
+    "copy-wp-mode",
+    "A MODE_WP in a range that is not registered for write protection, or that the kernel does not know, is EINVAL.",
     _IOCTL + "UFFDIO_COPY_MODE_WP",
 )
 FILL_EXISTS: Final = _rule(
@@ -663,14 +664,10 @@ MERGEABLE_SHARED: Final = _rule(
     "mergeable-shared", "Only private mappings are registered with KSM.",
     "madvise(2), MADV_MERGEABLE (private anonymous pages)",
 )
-MODE_UNKNOWN: Final = _rule(
-    "mode-unknown", "A mode that the kernel does not know is EINVAL, whatever the range.",
-    _IOCTL + "UFFDIO_REGISTER, UFFDIO_CONTINUE, EINVAL",
-)
 REGISTER_KIND: Final = _rule(
     "register-kind",
     "Memory that does not fit the mode is EINVAL: a file other than shared memory (but for asynchronous write "
-    "protection), minor faults of anything but shared memory.",
+    "protection), minor faults of anything but shared memory; and so is a mode that the kernel does not know.",
     _IOCTL + "UFFDIO_REGISTER, EINVAL",
 )
 UNREGISTER_KIND: Final = _rule(

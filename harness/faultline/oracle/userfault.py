@@ -174,7 +174,7 @@ class Userfault(Memory):
             return self._no_handle()
         bits = _REGISTER_BITS[mode]
         if bits & REG_MINOR and not self._holds[versions.REGISTER_MINOR]:
-            self._rule = rules.MODE_UNKNOWN
+            self._rule = rules.REGISTER_KIND
             return _EINVAL
         process = context.mm
         if not process.alive:
