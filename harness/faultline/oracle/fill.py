@@ -34,6 +34,8 @@ _HELD: Final = PRESENT | SWAP | UFFD_WP | GUARD
 _SHARERS: Final = frozenset(
     op.code for op in OPS if op.name in ("fork", "ksm-merge", "ksm-scan") or op.family == "pins"
 )
+#: These may put pages into swap.
+_SWAPPERS: Final = frozenset(op.code for op in OPS if op.name in ("swap-out", "madvise"))
 
 
 def _invalid() -> Outcome:
@@ -216,9 +218,14 @@ class Fill(Userfault):
         """Whether the page is not exclusive to the process, or the kernel takes it for shared because it once was."""
         if page is ZERO:
             return False
-        if len(page) > 1 or isinstance(page, KsmPage):
+        if len(page) > 1:
             return True
+        if isinstance(page, KsmPage):  # if it was in swap since, it may have come back as another page
+            return not self._swap_was_used() or self._stops_with(errno.EBUSY, moved)
         return self._stops_with(errno.EBUSY, moved) and self._was_shared()
+
+    def _swap_was_used(self) -> bool:
+        return any(op[0] in _SWAPPERS for op in self._ops[: self._index])
 
     def _was_shared(self) -> bool:
         return any(op[0] in _SHARERS for op in self._ops[: self._index])

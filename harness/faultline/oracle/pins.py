@@ -414,7 +414,7 @@ class Pins(Memory):
                     return _EHWPOISON
                 return outcome if outcome[0] == _BLOCKED else _EFAULT
         self._rule = rules.POPULATE_READ if reads else rules.POPULATE_WRITE
-        if not self._holds[versions.POPULATE_HOLE] and not all(process.row[op[2] : op[2] + op[3]]):
+        if not self._holds[versions.POPULATE_HOLE] and not all(process.row[start : op[2] + op[3]]):
             self._rule = rules.POPULATE_ERROR
             return _ENOMEM
         return DONE
