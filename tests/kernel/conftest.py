@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from machines import machine_of
 
 from faultline.backend.machine import Machine
 from faultline.build import build
@@ -28,10 +28,8 @@ def base_library() -> Path:
 
 
 @pytest.fixture(scope="session")
-def machine(base_library: Path) -> Iterator[Machine]:
-    made = Machine(base_library)
-    yield made
-    made.close()
+def machine(base_library: Path) -> Machine:
+    return machine_of(base_library)
 
 
 @pytest.fixture(
@@ -46,7 +44,5 @@ def any_library(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def any_machine(any_library: Path) -> Iterator[Machine]:
-    made = Machine(any_library)
-    yield made
-    made.close()
+def any_machine(any_library: Path) -> Machine:
+    return machine_of(any_library)

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from machines import machine_of
 from test_machine import unknown
 
 from faultline.backend.machine import Machine
@@ -42,9 +43,9 @@ NEWER = {"guard"}
 
 
 @cache
-def machine_of(profile: str) -> Machine:
+def machine_with(profile: str) -> Machine:
     tree = find_tree(os.environ.get("FAULTLINE_TREE", DEFAULT_TREE))
-    return Machine(build(tree, profile=profile, extra_headers={"ops.h": c_header()}).path)
+    return machine_of(build(tree, profile=profile, extra_headers={"ops.h": c_header()}).path)
 
 
 def outcome(machine: Machine, ops: list[Operation]) -> tuple[int, int]:
@@ -62,12 +63,12 @@ def test_every_profile_has_its_tests() -> None:
 
 @pytest.mark.parametrize("profile", LACKS)
 def test_a_profile_has_what_it_does_not_leave_out(profile: str) -> None:
-    assert NEED_NAMES - machine_of(profile).has - NEWER == LACKS[profile] & NEED_NAMES
+    assert NEED_NAMES - machine_with(profile).has - NEWER == LACKS[profile] & NEED_NAMES
 
 
 @pytest.mark.parametrize("profile", LACKS)
 def test_random_programs_agree_with_the_oracle(profile: str) -> None:
-    machine, rng = machine_of(profile), random.Random(1)
+    machine, rng = machine_with(profile), random.Random(1)
     oracle = Oracle(tree_version=machine.version, has=machine.has)
     for _ in range(3000):
         ops = random_program(rng, has=machine.has)
@@ -79,7 +80,7 @@ def test_random_programs_agree_with_the_oracle(profile: str) -> None:
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_seeds_and_regressions_are_clean_with_huge_pages(path: Path) -> None:
-    machine, ops = machine_of("thp"), read_repro(path).ops
+    machine, ops = machine_with("thp"), read_repro(path).ops
     if lacking(ops, machine.has):
         pytest.skip(f"the tree lacks {lacking(ops, machine.has)}")
     trace = machine.run(encode(ops), paranoid=True)
@@ -113,12 +114,12 @@ def words_after(machine: Machine, text: str) -> tuple[int, ...]:
     ],
 )  # fmt: skip
 def test_where_huge_pages_are(program: str, huge: int) -> None:
-    assert sum(bool(word & Bit.HUGE) for word in words_after(machine_of("thp"), program)) == huge
+    assert sum(bool(word & Bit.HUGE) for word in words_after(machine_with("thp"), program)) == huge
 
 
 def test_the_oracle_takes_no_huge_page_where_none_can_be() -> None:
     """Pages that are not there unasked, or are where huge pages are forbidden, or a huge page in part, are findings."""
-    machine = machine_of("thp")
+    machine = machine_with("thp")
     oracle = Oracle(tree_version=machine.version, has=machine.has)
     forbidden = parse_program("p0.0 mmap a0+8 rw\np0.0 madvise a0+8 nohugepage\np0.0 write a1 =1")
     allowed = parse_program("p0.0 mmap a0+8 rw\np0.0 madvise a0+8 hugepage\np0.0 write a1 =1")
@@ -138,7 +139,7 @@ def test_the_oracle_takes_no_huge_page_where_none_can_be() -> None:
 
 @pytest.mark.parametrize("profile", LACKS)
 def test_any_bytes_are_a_program(profile: str) -> None:
-    machine, rng = machine_of(profile), random.Random(2)
+    machine, rng = machine_with(profile), random.Random(2)
     for _ in range(1000):
         machine.run(rng.randbytes(rng.randrange(200)))
         assert machine.finding is None, machine.finding
@@ -149,10 +150,10 @@ def test_any_bytes_are_a_program(profile: str) -> None:
     [("nouffd", "p0.0 uffd-open u0"), ("noksm", "m ksm-scan"), ("noksm", "p0.0 mmap a0 rw\nm ksm-merge p0 a0")],
 )
 def test_what_a_profile_lacks_is_skipped(profile: str, program: str) -> None:
-    assert outcome(machine_of(profile), parse_program(program)) == (Status.SKIPPED, Skip.LACKS)
+    assert outcome(machine_with(profile), parse_program(program)) == (Status.SKIPPED, Skip.LACKS)
 
 
 @pytest.mark.parametrize("advice", ["mergeable", "unmergeable"])
 def test_advice_that_the_kernel_was_not_configured_for_is_refused(advice: str) -> None:
     ops = parse_program(f"p0.0 mmap a0 rw\np0.0 madvise a0+2 {advice}")
-    assert outcome(machine_of("noksm"), ops) == (Status.ERROR, 22)
+    assert outcome(machine_with("noksm"), ops) == (Status.ERROR, 22)

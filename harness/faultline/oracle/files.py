@@ -405,7 +405,8 @@ class Files(Userfault, Memory):
                 if end is None or (backing[1] < end and not copied):
                     poison = process.poisoned & 1 << slot
                     self._zap(process, slot)
-                    process.poisoned |= poison  # no document says that it goes: as the backend shows
+                    if poison and (self._seen_word(process, slot) or 0) & SWAP:
+                        process.poisoned |= poison  # no document says that it goes: as the backend shows
 
     def _not_removable(self, process: Process, slot: int) -> Outcome | None:
         backing = process.backing[slot] if process.backing is not None else None

@@ -949,7 +949,7 @@ MERGE_SOFT_DIRTY: Final = _deviation(
     "New memory regions are always marked as soft-dirty.",
     _ADMIN + "soft-dirty.rst",
     "The mark of a new mapping whose pages are not written is lost when the mapping is joined to an older one.",
-    "6.12 (source: is_mergeable_vma(); machine)",
+    "the source alone (is_mergeable_vma()); the program below does not show it on every tree",
     """\
 p0.0 mmap a0+2 rw
 p0.0 clear-refs soft-dirty

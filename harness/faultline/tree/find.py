@@ -13,7 +13,7 @@ from faultline.kinds import FaultlineError
 from faultline.tree.debian import PACKAGE_NOTE, fetch
 
 #: Versions that the machine's headers and services were checked with; others are tried, with a warning.
-SUPPORTED: Final = ((5, 10), (6, 1), (6, 12))
+SUPPORTED: Final = ((6, 12),)
 #: The tree that is used if none is named.
 DEFAULT_TREE: Final = "debian:6.12"
 
@@ -43,11 +43,11 @@ class TreeInfo:
 
     @property
     def untried(self) -> str:
-        """One line that warns of a version that nobody tried, empty for those in :data:`SUPPORTED`."""
+        """One line that warns of a version that was not tried to the end, empty for those in :data:`SUPPORTED`."""
         if (self.major, self.minor) in SUPPORTED:
             return ""
         known = ", ".join(f"{a}.{b}" for a, b in SUPPORTED)
-        return f"Linux {self.major}.{self.minor} was never tried, only {known}: findings may be faults of the machine"
+        return f"Linux {self.major}.{self.minor} is not supported, only {known}: findings may be faults of the machine"
 
 
 def find_tree(spec: str, say: Callable[[str], None] = lambda _: None) -> TreeInfo:
