@@ -33,7 +33,8 @@ def test_the_thread_gets_its_verdict(name, faultline):
 
 def test_the_double_release_of_t5_and_its_repro(faultline, tmp_path):
     done = faultline("check", "--patch", THREAD / "t5.cocci", "--programs", PROGRAMS, "--seed", 1, "--json")
-    (finding,) = (f for f in done.json["findings"] if f["kind"] == "unlock-not-owner")
+    # the vma's lock as well as mmap_lock is released twice
+    finding = next(f for f in done.json["findings"] if f["kind"] == "unlock-not-owner" and f["operation"] == "write")
     assert finding["minimised"]
     assert finding["operation"] == "write"
     repro = read_repro(tmp_path / finding["repro"])
@@ -121,7 +122,7 @@ def test_a_repro_is_minimised_in_place(faultline, tmp_path):
     [
         (["run", "--tree", "/nowhere"], ExitStatus.ERROR, "/nowhere: no such kernel tree"),
         (["run", "--tree", "/etc"], ExitStatus.ERROR, "not a kernel tree"),
-        (["run", "--tree", "debian:2.4"], ExitStatus.ERROR, "2.4 is not supported"),
+        (["run", "--tree", "debian:2.4"], ExitStatus.ERROR, "linux-source-2.4"),
         (["run", "--profile", "none"], ExitStatus.ERROR, "no profile none"),
         (["check", "--patch", "misfit.patch"], ExitStatus.ERROR, "does not fit mm/memory.c"),
         (["check", "--patch", "broken.patch"], ExitStatus.ERROR, "mm/memory.c"),
@@ -157,7 +158,9 @@ def test_a_bug_put_back_is_found_and_timed(faultline):
         assert 0 < trial["found"][0]["operations"] <= 12
 
 
-@pytest.mark.parametrize("name", read_known(ROOT / "corpora/known"))
+@pytest.mark.parametrize(
+    "name", [name for name, entry in read_known(ROOT / "corpora/known").items() if "6.12" in entry.trees]
+)
 def test_a_known_finding_is_there_and_is_told_apart(name, faultline):
     entry = read_known(ROOT / "corpora/known")[name]
     replayed = faultline("replay", ROOT / "corpora/known" / entry.repro)

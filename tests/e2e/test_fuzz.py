@@ -57,9 +57,11 @@ def test_a_pytest_campaign_fails_with_a_report_and_a_repro(tmp_path):
     assert done.returncode == 1, done.stdout
     assert "seed 1" in done.stdout
     assert "unlock-not-owner: operation" in done.stdout
-    (file,) = (tmp_path / "found").glob("unlock-not-owner-*.repro")
-    assert f"faultline replay {file}" in done.stdout
-    assert len(read_repro(file).ops) <= 8
+    files = sorted((tmp_path / "found").glob("unlock-not-owner-*.repro"))
+    assert files
+    for file in files:
+        assert f"faultline replay {file}" in done.stdout
+        assert len(read_repro(file).ops) <= 10
     assert not list((tmp_path / "found").glob(".*"))
 
 

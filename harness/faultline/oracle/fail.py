@@ -100,6 +100,11 @@ class Fail(Memory):
             if op[0] == _MREMAP:
                 yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), True
 
+    @staticmethod
+    def _done_before(op: Operation) -> tuple[Operation | None, ...]:
+        """What a failed operation may have done besides, before: nothing, or what it does first."""
+        return (None, (_MUNMAP, op[1], op[4], op[5])) if op[0] == _MREMAP else (None,)
+
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""
         at = _PAGES_AT.get(op[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice, permutations
+from itertools import islice, permutations, product
 from typing import Final
 
 from faultline.oracle import rules, versions
@@ -197,10 +197,10 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         record = self._record_of(op, self._outcome(op), snapshots)
         if observed.startswith(record, len(self._out)):
             return record
-        for part, keep in self._done_by_failed(op, seen):
+        for first, (part, keep) in product(self._done_before(op), self._done_by_failed(op, seen)):
             self._restore(saved)
-            if part is not None:
-                self._outcome(part)
+            for step in filter(None, (first, part)):
+                self._outcome(step)
             if keep:
                 self._set_mergeable(mergeable)
             self._cut_anywhere(op)
