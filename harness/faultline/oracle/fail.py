@@ -119,4 +119,5 @@ class Fail(Memory):
         for process, row in zip(self._living, bits, strict=True):
             process.packed = None
             for slot, bit in enumerate(row):
-                process.row[slot] = process.row[slot] & ~MERGEABLE | bit
+                if process.row[slot]:
+                    process.row[slot] = process.row[slot] & ~MERGEABLE | bit
