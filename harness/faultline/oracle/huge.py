@@ -99,12 +99,10 @@ class Huge(Memory):
         return _REFUSALS[errno.ENOMEM]
 
     def _op_khugepaged(self, op: Operation) -> Outcome:
-        _, _, number, start, pages = op
-        if not self._live >> number & 1:
-            self._rule = rules.SKIP_PROCESS
+        _, _, _, start, pages = op
+        process = self._target(op)
+        if process is None:
             return _NO_PROCESS
-        process = self._processes[number]
-        assert process is not None
         self._rule = rules.KHUGEPAGED
         self._collapsing = process, self._mask(start, start + pages)
         return DONE

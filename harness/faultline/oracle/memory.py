@@ -260,6 +260,13 @@ class Memory:
         """The present operation may split the folios of these slots."""
         raise NotImplementedError
 
+    def _target(self, op: Operation) -> Process | None:
+        """The process that an operation of the monitor names first; None: it does not live, which is the rule then."""
+        if self._live >> op[2] & 1:
+            return self._processes[op[2]]
+        self._rule = rules.SKIP_PROCESS
+        return None
+
     # --- pages ---
 
     def _drop_page(self, process: Process, slot: int, page: Page) -> None:

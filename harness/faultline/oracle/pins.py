@@ -332,12 +332,6 @@ class Pins(Memory):
 
     # --- access from outside ---
 
-    def _target(self, op: Operation) -> Process | None:
-        if self._live >> op[2] & 1:
-            return self._processes[op[2]]
-        self._rule = rules.SKIP_PROCESS
-        return None
-
     def _op_process_read(self, op: Operation) -> Outcome:
         process = self._target(op)
         return _NO_PROCESS if process is None else self._read_from_outside(op, self._index, process)

@@ -50,12 +50,10 @@ class Swap(Memory):
     # --- the operations ---
 
     def _op_swap_out(self, op: Operation) -> Outcome:
-        _, _, number, start, pages = op
-        if not self._live >> number & 1:
-            self._rule = rules.SKIP_PROCESS
+        _, _, _, start, pages = op
+        process = self._target(op)
+        if process is None:
             return _NO_PROCESS
-        process = self._processes[number]
-        assert process is not None
         self._rule = rules.RECLAIM
         self._reclaim(process, range(start, start + pages))
         return DONE
