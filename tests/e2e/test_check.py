@@ -46,6 +46,15 @@ def test_the_double_release_of_t5_and_its_repro(faultline, tmp_path):
         assert "base: clean" in replayed.out
 
 
+@pytest.mark.parametrize("name", ["t1", "t2"])
+def test_a_page_in_the_swap_cache_must_not_become_writable(name, faultline):
+    """The proposals' second defect in data: mapped once is not exclusive."""
+    done = faultline("replay", ROOT / "corpora/seeds/thread-swap-cache.prog", "--patch", THREAD / f"{name}.cocci")
+    assert done.status == ExitStatus.FINDINGS
+    assert "wrong-data: operation 11 of 11, p1.0 read a0" in done.out
+    assert "base: clean" in done.out
+
+
 def test_one_seed_gives_one_result(faultline, tmp_path):
     """Whatever the number of workers, and in two campaigns."""
 
