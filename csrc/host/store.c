@@ -230,6 +230,7 @@ static int store_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_bdi = bdi_alloc(NUMA_NO_NODE);
 	if (!sb->s_bdi)
 		return -ENOMEM;
+	set_bit(WB_registered, &sb->s_bdi->wb.state);	/* as bdi_register(), which makes a device too */
 	sb->s_root = d_make_root(store_inode(sb, S_IFDIR | 0777));
 	return sb->s_root ? 0 : -ENOMEM;
 }

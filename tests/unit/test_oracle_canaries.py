@@ -200,6 +200,7 @@ def test_every_rule_decides_some_script() -> None:
         rules.RULES[i].id
         for i in (
             rules.UFFD_FEATURE, rules.UNREGISTER_OTHER, rules.SKIP_LACKS, rules.FAIL_NO_MEMORY, rules.MADVISE_UNKNOWN,
+            rules.MREMAP_PRIVATE,
         )
     }
     huge = {
@@ -223,6 +224,13 @@ def test_rules_of_other_versions() -> None:
     """
     for version, outcome in (((6, 12), "done"), ((6, 18), "EINVAL")):
         script = parse(other.format(outcome))
+        assert mismatches(script, Oracle(tree_version=version).expect(script.ops).trace) == []
+    shared = """
+        p0.0 mmap-shared a0 rw
+        p0.0 mremap a0 a1 dontunmap     -> {}
+    """
+    for version, outcome in (((5, 10), "EINVAL"), ((6, 1), "done")):
+        script = parse(shared.format(outcome))
         assert mismatches(script, Oracle(tree_version=version).expect(script.ops).trace) == []
 
 

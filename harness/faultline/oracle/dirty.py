@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from faultline.oracle import rules
+from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, FEATURE_WP_ASYNC, PROCESS_MASK, Memory, Outcome, failed
 from faultline.oracle.state import (
     GUARD,
@@ -28,9 +28,10 @@ from faultline.oracle.state import (
     Waiter,
 )
 from faultline.program.codec import Operation
-from faultline.program.ops import BY_NAME, CATEGORY, OPS, REFS, SCAN_MODE, SLOTS, TASK_MONITOR
+from faultline.program.ops import ADVICE, BY_NAME, CATEGORY, OPS, REFS, SCAN_MODE, SLOTS, TASK_MONITOR
 from faultline.program.trace import Bit, Status
 
+_UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 _CLEAR_SOFT_DIRTY: Final = REFS.words.index("soft-dirty")
 CLEAR_REFS: Final = BY_NAME["clear-refs"].code
 _FORK, _COPY, _MOVE = (BY_NAME[name].code for name in ("fork", "uffd-copy", "uffd-move"))
@@ -62,7 +63,7 @@ _MAPPING_OPS: Final = frozenset(
 _KNOWN: Final = _PAGE_OPS | _MAPPING_OPS
 #: Operations that give a mapping another place or size.
 _REMAPPERS: Final = frozenset(op.code for op in OPS if op.name.startswith("mremap"))
-_MREMAP: Final = BY_NAME["mremap"].code
+_MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("mremap", "madvise", "swapoff"))
 _PINS: Final = frozenset(op.code for op in OPS if op.family == "pins")
 #: An operation that waits for an event has done its work.
 _DOES: Final = (Status.DONE, Status.BLOCKED)
@@ -164,6 +165,8 @@ class Dirty(Memory):
             if op[0] in _KSM:
                 row = process.row
                 bits.lost[rules.KSM_SOFT_DIRTY] = bits.shown & _slots(row, MERGEABLE) & _slots(row, PRESENT)
+            if op[0] == _SWAPOFF and not self._holds[versions.SWAPOFF_KEEPS]:
+                bits.lost[rules.SWAPOFF_BITS] = bits.shown & _slots(bits.row, SWAP)
             bits.shown = (bits.shown | written.get(number, 0)) & mapped
             bits.written = (bits.written | written.get(number, 0)) & bits.shown
             bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
@@ -246,6 +249,8 @@ class Dirty(Memory):
             elif before[slot] & _PAGE and not row[slot] & _PAGE:
                 bits.maybe |= bits.shown & bit
                 bits.shown &= ~bit
+        if self._unmerges(op) and op[1] & PROCESS_MASK == process.number and not self._holds[versions.UNMERGE_READS]:
+            bits.maybe |= _slots(before, MERGEABLE) & _slots(row, PRESENT)
         if maps and op[0] in _MAPPERS:
             fresh = (1 << op[2] + op[3]) - (1 << op[2])
             bits.shown |= fresh
@@ -263,6 +268,10 @@ class Dirty(Memory):
                 bits.maybe |= run
                 lost |= run & bits.shown & ~bits.written
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
+
+    @staticmethod
+    def _unmerges(op: Operation) -> bool:
+        return op[0] == _MREMAP or (op[0] == _MADVISE and op[4] == _UNMERGEABLE)
 
     @staticmethod
     def _runs(process: Process) -> Iterator[int]:

@@ -212,6 +212,9 @@ class Ksm(Memory):
         for entry in self._swap:
             if entry.page is instead:
                 entry.page = page
+        for frame in self._orphans:
+            if frame.left is instead:
+                frame.left = page
         if isinstance(page, KsmPage):
             self._merge_given_up(page)
         for key in page:

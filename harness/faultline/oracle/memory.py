@@ -155,6 +155,8 @@ class Memory:
     """By operation: how it goes on when its task, which a fault had stopped, is woken."""
     _frames: dict[int, Frame]
     """By slot of all processes: pages that others hold."""
+    _orphans: list[Frame]
+    """Those of them that their process maps no longer, and others may, on kernels that let these store to them."""
     _waits: bool
     """Who is at work may wait for a userfaultfd."""
 
@@ -166,6 +168,18 @@ class Memory:
 
     def _let_go(self, process: Process, slot: int) -> None:
         """The slot is about to map its page no longer."""
+        raise NotImplementedError
+
+    def _leave_behind(self, frame: Frame, page: Page) -> None:
+        """The slot that the frame belonged to maps this page no longer; others may map it still."""
+        raise NotImplementedError
+
+    def _reuse(self, page: Page) -> None:
+        """Who comes back from swap may store to the page, though it is held."""
+        raise NotImplementedError
+
+    def _leak(self, page: Page, content: int) -> None:
+        """The page, which may be such a one, has new content."""
         raise NotImplementedError
 
     def _frame_moves(self, source: int, target: int) -> None:
@@ -634,11 +648,26 @@ class Memory:
                 row[slot] |= MERGEABLE
                 continue
             page = process.pages[slot]
-            if row[slot] & MERGEABLE and isinstance(page, KsmPage):
+            merged = row[slot] & MERGEABLE and isinstance(page, KsmPage)
+            if merged and not self._stays_merged(process, slot, slot):
+                assert isinstance(page, KsmPage)
                 self._leave(page, process.number << SLOT_SHIFT | slot)
                 process.pages[slot] = [process.number << SLOT_SHIFT | slot]
                 row[slot] |= EXCLUSIVE
             row[slot] &= ~MERGEABLE
+
+    def _stays_merged(self, process: Process, slot: int, seen_at: int) -> bool:
+        """Whether the page that KSM made cannot be unmerged, by a deviation.
+
+        :param seen_at: the slot where the operation puts the page.
+        """
+        if self._holds[versions.UNMERGE_READS] or process.row[slot] & (UFFD_WP | REG_WP) != UFFD_WP | REG_WP:
+            return False
+        seen = self._seen_word(process, seen_at)
+        if seen is None or seen & (PRESENT | EXCLUSIVE) != PRESENT:
+            return False
+        self._met[rules.UNMERGE_WP] = None
+        return True
 
     # --- accesses ---
 
@@ -727,6 +756,8 @@ class Memory:
         process.packed = None
         if slot in process.swapped:
             word = self._swap_in(process, slot)
+            if self._orphans:
+                self._reuse(process.pages[slot])
         if process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = row[slot]
         if not word & PRESENT and word & GUARD:
@@ -767,6 +798,8 @@ class Memory:
         row[slot] = word | _FRESH if value is None else word & ~CONTENT | _FRESH | value
         if self._frames:
             self._stored(key, row[slot] & CONTENT)
+        if self._orphans:
+            self._leak(process.pages[slot], row[slot] & CONTENT)
         return DONE
 
     def _store_protected(self, op: Operation, index: int, process: Process, slot: int, key: int) -> Outcome | None:
@@ -792,6 +825,8 @@ class Memory:
             assert isinstance(page, list)
             self._rule = rules.WRITE_COPY
             self._leave(page, key)
+            if key in self._frames:
+                self._leave_behind(self._frames[key], page)
         else:
             process.row[ANON] += 1
 
@@ -915,7 +950,7 @@ class Memory:
         child.pages[slot] = ZERO
         if child.row[slot] & REG_WP and self._holds[versions.FORK_COPIES_WP]:
             return
-        bits = PRESENT | child.row[slot] & UFFD_WP
+        bits = PRESENT | (child.row[slot] & UFFD_WP if child.row[slot] & REG_WP else 0)
         if not self._extent(parent, slot) & parent.touched:
             child.row[slot] &= ~bits
             child.pages[slot] = None

@@ -80,7 +80,11 @@ class Mremap(Memory):
             if not self._holds[versions.MREMAP_LOOKS_FIRST]:
                 self._half_done(move)
             return self._after_events(op[1], move.events, _EFAULT)
-        if self._holds[versions.MREMAP_MANY] and move.pages == move.new:
+        if self._is_no_private(move):
+            self._rule = rules.MREMAP_PRIVATE
+            self._half_done(move)
+            outcome = _EINVAL
+        elif self._holds[versions.MREMAP_MANY] and move.pages == move.new:
             outcome = self._move_many(move)
         else:
             outcome = self._move_one(move)
@@ -97,6 +101,12 @@ class Mremap(Memory):
                 return _EFAULT
             return _EINVAL
         return None
+
+    def _is_no_private(self, move: _Move) -> bool:
+        """Whether the kernel moves private anonymous memory alone with MREMAP_DONTUNMAP, and this is none."""
+        if not move.dontunmap or self._holds[versions.DONTUNMAP_ANY]:
+            return False
+        return move.process.backing is not None and move.process.backing[move.start] is not None
 
     def _says(self, outcome: Outcome, otherwise: bool) -> bool:
         """Whether the backend reports this outcome, one of several allowed ones; ``otherwise`` without a backend."""
@@ -226,14 +236,17 @@ class Mremap(Memory):
         had = row[start]
         vma = had & VMA_BITS & ~(0 if follows or context is None else REGISTERED)
         beside = context is not None and self._is_beside(process, start, target, target + new)
-        self._unmerge(process, start, start + kept)
+        self._unmerge(process, start, start + kept, target)
         held = bool(self._extent(process, start) & process.touched)
         for i in range(kept):
             self._carry_slot(process, start + i, target + i)
             if context is not None and not follows:
                 row[target + i] &= ~REGISTERED
-                self._clear_wp(process, row, target + i)
-                self._stale.pop(process.number << SLOT_SHIFT | target + i, None)
+                if self._holds[versions.MREMAP_CLEARS]:
+                    self._clear_wp(process, row, target + i)
+                    self._stale.pop(process.number << SLOT_SHIFT | target + i, None)
+                else:
+                    self._leave_stale(process, target + i, rules.MREMAP_BIT)
         self._carry_backing(process, start, target, new)
         for slot in range(target, target + new):
             row[slot] = row[slot] or vma
@@ -312,10 +325,12 @@ class Mremap(Memory):
         move.late += self._unmap_events(process, start, end)
         self._unmap(process, start, end)
 
-    def _unmerge(self, process: Process, start: int, end: int) -> None:
+    def _unmerge(self, process: Process, start: int, end: int, target: int) -> None:
         for slot in range(start, end):
             page = process.pages[slot]
-            if process.row[slot] & MERGEABLE and isinstance(page, KsmPage):
+            merged = process.row[slot] & MERGEABLE and isinstance(page, KsmPage)
+            if merged and not self._stays_merged(process, slot, slot - start + target):
+                assert isinstance(page, KsmPage)
                 self._also(rules.MREMAP_KSM)
                 key = process.number << SLOT_SHIFT | slot
                 self._leave(page, key)

@@ -26,6 +26,7 @@ from faultline.oracle.state import (
     Frame,
     Hold,
     KsmPage,
+    Page,
     Pin,
     Process,
     Waiter,
@@ -58,7 +59,7 @@ _BLOCKED: Final = int(Status.BLOCKED)
 _DONE: Final = int(Status.DONE)
 
 #: What belongs to the state here, of the names that the oracle saves.
-PIN_STATE: Final = ("_frames", "_pins")
+PIN_STATE: Final = ("_frames", "_orphans", "_pins")
 
 
 class Pins(Memory):
@@ -70,6 +71,7 @@ class Pins(Memory):
 
     def _reset_pins(self) -> None:
         self._frames = {}
+        self._orphans = []
         self._pins = [None] * PINS
         self._waits = True
 
@@ -97,6 +99,8 @@ class Pins(Memory):
             frame = hold.frame
             if hold in frame.holds:
                 frame.holds.remove(hold)
+            if not frame.holds and frame in self._orphans:
+                self._orphans.remove(frame)
             if not frame.holds and frame.key >= 0:
                 del self._frames[frame.key]
                 frame.key = -1
@@ -112,6 +116,24 @@ class Pins(Memory):
         if frame is not None:
             frame.content = self._content(process, slot)
             frame.key = -1
+            swapped = process.swapped.get(slot)
+            self._leave_behind(frame, process.pages[slot] if swapped is None else swapped.page)
+
+    def _leave_behind(self, frame: Frame, page: Page) -> None:
+        if isinstance(page, list) and not isinstance(page, FilePage) and not self._holds[versions.PIN_EXCLUSIVE]:
+            frame.left = page
+            if frame not in self._orphans:
+                self._orphans.append(frame)
+
+    def _reuse(self, page: Page) -> None:
+        for frame in self._orphans:
+            frame.reused |= frame.left is page
+
+    def _leak(self, page: Page, content: int) -> None:
+        for frame in self._orphans:
+            if frame.reused and frame.left is page:
+                for hold in frame.holds:
+                    hold.leaked.add(content)
 
     def _frame_moves(self, source: int, target: int) -> None:
         frame = self._frames.pop(source, None)
@@ -266,6 +288,9 @@ class Pins(Memory):
             hold.allowed = {seen[3]}
             if hold in hold.frame.holds:
                 hold.frame.holds.remove(hold)
+            return seen[3]
+        if seen is not None and seen[1] == _DONE and seen[3] in hold.leaked:
+            self._met[rules.REF_LEAK] = None
             return seen[3]
         return content
 

@@ -165,6 +165,9 @@ MREMAP_SIZE: Final = _rule(
 MREMAP_OVERLAP: Final = _rule(
     "mremap-overlap", "A new range that overlaps the old one is EINVAL.", "mremap(2), ERRORS, EINVAL"
 )
+MREMAP_PRIVATE: Final = _rule(
+    "mremap-private", "MREMAP_DONTUNMAP of what is not private anonymous memory is EINVAL.", "mremap(2), ERRORS, EINVAL"
+)
 MREMAP_FAULT: Final = _rule(
     "mremap-fault", "A page of the old range that is not mapped is EFAULT; so may be mappings of different types.",
     "mremap(2), ERRORS, EFAULT",
@@ -798,6 +801,22 @@ m uffd-wp u0 a0
 m uffd-unregister u0 a0
 """,
 )
+MREMAP_BIT: Final = _deviation(
+    "wp-survives-mremap",
+    "pagemap bit 57 means that the page is write-protected by userfaultfd.",
+    _BIT_57,
+    "Moving a range without the remap event, which ends its registration, leaves the protection's bit on the pages.  "
+    "Writes then pass, and go on passing without a message after the range is registered for WP again.",
+    "5.10 (source: move_ptes())",
+    """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 uffd-open u0
+m uffd-register u0 a0 wp
+m uffd-wp u0 a0
+p0.0 mremap a0 a1
+""",
+)
 FLUSHED_BIT: Final = _deviation(
     "wp-survives-flushed-fork",
     "pagemap bit 57 means that the page is write-protected by userfaultfd; the child's userfaultfd is gone with the "
@@ -861,6 +880,24 @@ p0.0 read a0
 m uffd-zeropage u0 a0
 """,
 )
+UNMERGE_WP: Final = _deviation(
+    "wp-stays-merged",
+    "MADV_UNMERGEABLE unmerges whatever KSM had merged in the range.",
+    "madvise(2), MADV_UNMERGEABLE",
+    "A page that is write-protected by userfaultfd stays merged, without an error, for unmerging is a write to it.",
+    "5.10 (source: break_ksm())",
+    """\
+p0.0 mmap a0+2 rw
+p0.0 write a0 =7
+p0.0 write a1 =7
+p0.0 madvise a0+2 mergeable
+m ksm-merge p0 a0+2
+p0.0 uffd-open u0
+m uffd-register u0 a0+2 wp
+m uffd-wp u0 a0+2
+p0.0 madvise a0+2 unmergeable
+""",
+)
 FREE_SHARED: Final = _deviation(
     "free-discards-shared-page",
     "MADV_FREE gives up the caller's pages; a child's and a parent's contents are separate.",
@@ -887,7 +924,7 @@ FREE_MERGED: Final = _deviation(
     "madvise(2), MADV_FREE; " + _ADMIN + "ksm.rst, Overview",
     "If the last mapping of a KSM page gives it up, the page stays in KSM's tree, clean.  Pages merged with it after "
     "that are discarded by reclaim: their owners find zeroes.",
-    "6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live)",
+    "5.10 (machine), 6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live)",
     """\
 p0.0 mmap a0+3 rw
 p0.0 madvise a0+3 mergeable
@@ -903,12 +940,49 @@ p0.0 madvise a2 pageout
 p0.0 read a2
 """,
 )
+REF_LEAK: Final = _deviation(
+    "ref-sees-sibling",
+    "Stores to a private mapping are not visible to other processes.",
+    "mmap(2), MAP_PRIVATE; fork(2)",
+    "If a process holds a page by a plain reference and unmaps it, and the last process that maps it stores to it as "
+    "it comes back from the swap cache, the page is not copied: the reference shows the store.",
+    "5.10 (source: reuse_swap_page() looks at mappings and swap alone)",
+    """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 fork p1
+p0.0 ref k0 a0
+p0.0 munmap a0
+m swap-out p1 a0
+m swap-out p1 a0
+p1.0 write a0 =2
+m pin-read k0 a0
+""",
+)
+SWAPOFF_BITS: Final = _deviation(
+    "swapoff-drops-bits",
+    "pagemap bits 55 and 57 mean that the page was written since the bits were cleared, and that it is write-protected "
+    "by userfaultfd; swap keeps both.",
+    _BIT_57 + "; " + _ADMIN + "soft-dirty.rst",
+    "swapoff maps the pages that it brings back without the two bits: a write-protected page can be written to.",
+    "5.10 (source: unuse_pte())",
+    """\
+p0.0 mmap a0 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0 wp
+p0.0 write a0 =1
+m uffd-wp u0 a0
+m swap-out p0 a0
+m swap-out p0 a0
+m swapoff sync
+""",
+)
 MREMAP_HOLE: Final = _deviation(
     "mremap-over-hole",
     "mremap is EFAULT if part of the old range is not mapped.",
     "mremap(2), ERRORS, EFAULT",
     "Holes are passed over where the mapping shrinks, and where it keeps its size and place.",
-    "6.12 (source), 6.18 (live)",
+    "5.10, 6.12 (source), 6.18 (live)",
     """\
 p0.0 mmap a0 rw
 p0.0 mremap-resize a0+2 =1
@@ -921,7 +995,7 @@ MREMAP_MERGED: Final = _deviation(
     "userfaultfd(2), DESCRIPTION",
     "If a range moves without the remap event to where it merges with a mapping of the same userfaultfd, that one is "
     "unregistered as well; its pages keep bit 57.  If it merges with the rest of itself, the unmap event is missing.",
-    "6.12 (source: mremap_userfaultfd_prep() of the merged mapping)",
+    "5.10, 6.12 (source: mremap_userfaultfd_prep() of the merged mapping)",
     """\
 p0.0 mmap a0+3 rw
 p0.0 uffd-open u0
@@ -934,7 +1008,7 @@ KSM_SOFT_DIRTY: Final = _deviation(
     "pagemap bit 55 means that the page was written since the bits were cleared; KSM is transparent.",
     _ADMIN + "soft-dirty.rst; " + _ADMIN + "ksm.rst, Overview",
     "Replacing a page by a KSM page drops its soft-dirty bit.",
-    "6.12 (source: replace_page(); machine)",
+    "5.10, 6.12 (source: replace_page(); machine)",
     """\
 p0.0 mmap a0+2 rw
 p0.0 madvise a0+2 mergeable

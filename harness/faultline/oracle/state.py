@@ -234,7 +234,7 @@ class RemoveWaiter(EventWaiter):
 class Frame:
     """A page that somebody holds: a device by a pin, or another by a plain reference."""
 
-    __slots__ = ("content", "holds", "key", "page")
+    __slots__ = ("content", "holds", "key", "left", "page", "reused")
 
     def __init__(self, key: int) -> None:
         self.key = key
@@ -244,17 +244,23 @@ class Frame:
         self.page: FilePage | None = None
         """If it is the page of a file; then ``key`` is -1."""
         self.holds: list[Hold] = []
+        self.left: list[int] | None = None
+        """The slots of others that mapped the page when its own let it go."""
+        self.reused = False
+        """One of them may store to it."""
 
 
 class Hold:
-    """A hold on a page.  A strict one follows the page's content; a loose one shows something of ``allowed``."""
+    """A hold on a page.  A strict one follows the page's content; a loose one shows something of ``allowed``, or by a
+    known deviation of ``leaked``."""
 
-    __slots__ = ("allowed", "frame", "strict")
+    __slots__ = ("allowed", "frame", "leaked", "strict")
 
     def __init__(self, frame: Frame, strict: bool, content: int) -> None:
         self.frame = frame
         self.strict = strict
         self.allowed = {content}
+        self.leaked: set[int] = set()
 
 
 class Pin:

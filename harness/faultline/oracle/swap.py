@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from faultline.oracle import rules
+from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, Memory, Outcome
 from faultline.oracle.state import (
     ANON,
@@ -71,7 +71,15 @@ class Swap(Memory):
             for process, slot in slots:
                 if not fails or not (self._seen_word(process, slot) or 0) & SWAP:
                     self._swap_in(process, slot)
+                    if not self._holds[versions.SWAPOFF_KEEPS]:
+                        self._brought_back(process, slot)
         return DONE
+
+    def _brought_back(self, process: Process, slot: int) -> None:
+        """Kernels lose bits of what swapoff brings back."""
+        key = process.number << SLOT_SHIFT | slot
+        if process.row[slot] & UFFD_WP:
+            self._once.append((key, UFFD_WP, rules.SWAPOFF_BITS, -1))
 
     def _op_drop_swap_cache(self, _: Operation) -> Outcome:
         self._rule = rules.DROP_SWAP_CACHE

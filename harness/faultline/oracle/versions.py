@@ -153,3 +153,19 @@ REGISTER_MINOR: Final = _difference(
     "register-minor", (5, 13), "UFFDIO_REGISTER_MODE_MINOR is known, and not EINVAL whatever the range.",
     "UFFDIO_REGISTER_MODE_MINOR in " + _UAPI + " of 5.13, absent in tree 5.10",
 )
+DONTUNMAP_ANY: Final = _difference(
+    "dontunmap-any", (5, 13), "MREMAP_DONTUNMAP moves any mapping, not private anonymous ones alone.",
+    "mremap(2), MREMAP_DONTUNMAP and EINVAL; observed: tree 5.10 (vma_to_resize()), tree 6.1",
+)
+MREMAP_CLEARS: Final = _difference(
+    "mremap-clears", (6, 1), "Moving a range without the remap event clears the write protection of its pages.",
+    "observed: tree 5.10, late tree 6.1 (move_ptes())",
+)
+SWAPOFF_KEEPS: Final = _difference(
+    "swapoff-keeps", (5, 19), "swapoff keeps the write protection and the soft-dirty bit of what it brings back.",
+    "observed: tree 5.10, tree 6.1 (unuse_pte())",
+)
+UNMERGE_READS: Final = _difference(
+    "unmerge-reads", (6, 2), "Unmerging a page of KSM is no write to it, which makes it soft-dirty.",
+    "observed: tree 5.10, tree 6.1, tree 6.12 (break_ksm())",
+)
