@@ -17,11 +17,19 @@ static const struct {
 
 #define PFN_BITS	55
 
-static void check_entry(int p, int slot, u64 entry, unsigned int bits, unsigned long pfn)
+/* leaves out: that the huge zero page is shown as one of a file, which it is not. */
+static bool is_huge_zero(unsigned long pte, unsigned int bits)
+{
+	return bits & FL_BIT_HUGE && pte & _PAGE_SPECIAL;
+}
+
+static void check_entry(int p, int slot, u64 entry, unsigned int bits, unsigned long pte)
 {
 	for (int i = 0; i < ARRAY_SIZE(told); i++) {
 		bool says = entry >> told[i].pagemap & 1, is = bits & told[i].bit;
 
+		if (told[i].bit == FL_BIT_FILE && is_huge_zero(pte, bits))
+			continue;
 		if (fl_canary_is(PAGEMAP_HIDES) && told[i].bit == FL_BIT_UFFD_WP)
 			says = false;
 		if (unlikely(says != is))
@@ -29,7 +37,7 @@ static void check_entry(int p, int slot, u64 entry, unsigned int bits, unsigned 
 				  "pagemap says that p%d a%d is %s%s, the page table says otherwise",
 				  p, slot, says ? "" : "not ", told[i].name);
 	}
-	if (unlikely(bits & FL_BIT_PRESENT && (entry & ((1ULL << PFN_BITS) - 1)) != pfn))
+	if (unlikely(bits & FL_BIT_PRESENT && (entry & ((1ULL << PFN_BITS) - 1)) != pte_pfn(__pte(pte))))
 		fl_report(FL_KIND_WRONG_DATA, NULL, "pagemap gives p%d a%d another page frame than the page table",
 			  p, slot);
 }
@@ -49,13 +57,12 @@ static void check_process(int p)
 			bits[(addr - FL_REGION) >> PAGE_SHIFT] = fl_page_bits(vma, addr);
 	for (int slot = 0; slot < FL_SLOTS; slot++)
 		check_entry(p, slot, entries[slot], bits[slot],
-			    pte_pfn(__pte(fl_pte_value(mm, FL_REGION + slot * PAGE_SIZE))));
+			    fl_pte_value(mm, FL_REGION + slot * PAGE_SIZE));
 }
 
 void fl_check_pagemap(void)
 {
-	/* leaves out: huge pages */
-	if (!IS_ENABLED(CONFIG_PROC_PAGE_MONITOR) || IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+	if (!IS_ENABLED(CONFIG_PROC_PAGE_MONITOR))
 		return;
 	for (int p = 0; p < FL_PROCESSES; p++)
 		if (fl_lives(p) && !rwsem_is_locked(&fl.process[p].mm->mmap_lock))

@@ -45,7 +45,6 @@ unsigned int fl_has(void)
 #endif
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		has |= 1 << FL_NEED_THP;
-#ifndef CONFIG_TRANSPARENT_HUGEPAGE	/* the oracle does not know yet what these do to huge pages */
 #ifdef UFFDIO_MOVE
 	has |= 1 << FL_NEED_UFFD_MOVE;
 #endif
@@ -56,7 +55,6 @@ unsigned int fl_has(void)
 		has |= 1 << FL_NEED_SOFT_DIRTY;
 #if defined(PAGEMAP_SCAN) && defined(CONFIG_PROC_PAGE_MONITOR)
 	has |= 1 << FL_NEED_PAGEMAP_SCAN;
-#endif
 #endif
 	return has;
 }

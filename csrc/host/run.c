@@ -227,6 +227,13 @@ static void after_operation(unsigned int flags)
 	}
 }
 
+/* SHARING of faultline.program.ops. */
+static bool shows_sharing(int code)
+{
+	return code == FL_OP_KSM_MERGE || code == FL_OP_KSM_SCAN || code == FL_OP_SPLIT || code == FL_OP_MIGRATE ||
+	       code == FL_OP_SWAP_OUT || code == FL_OP_UFFD_MOVE;
+}
+
 static void run_operation(int index, const struct fl_operation *op, unsigned int flags)
 {
 	bool failing = fl_fail_begin();
@@ -257,8 +264,7 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 	put_record(index, &outcome, completed);
 	if (!(flags & FL_SNAPSHOTS))
 		return;
-	if (op->code == FL_OP_KSM_MERGE || op->code == FL_OP_KSM_SCAN || op->code == FL_OP_SPLIT ||
-	    op->code == FL_OP_MIGRATE)
+	if (shows_sharing(op->code))
 		fl_put_sharing(&trace);
 	fl_put_snapshot(&trace);
 	if (flags & FL_INTERNALS)

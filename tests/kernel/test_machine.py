@@ -20,7 +20,7 @@ from faultline.program.codec import Operation, encode
 from faultline.program.generate import random_program
 from faultline.program.ops import lacking
 from faultline.program.text import format_program, parse_program, read_repro
-from faultline.verdict.judge import machine_finding
+from faultline.verdict.judge import locator_of, machine_finding
 from faultline.verdict.known import read_known, signatures
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
@@ -98,13 +98,13 @@ def oracle_of(machine: Machine) -> Oracle:
     return Oracle(tree_version=machine.version, has=machine.has)
 
 
-def unknown(machine: Machine) -> MachineFinding | None:
-    """What the last run found, unless corpora/known records it for the tree."""
+def unknown(machine: Machine, ops: list[Operation]) -> MachineFinding | None:
+    """What the run of this program, the last one, found, unless corpora/known records it for the tree."""
     found = machine.finding
     if found is None:
         return None
     known = signatures(read_known(corpora_dir() / "known"), "{}.{}".format(*machine.version))
-    return None if machine_finding(found, [], lambda _: [], b"").signature in known else found
+    return None if machine_finding(found, ops, locator_of(machine.library), b"").signature in known else found
 
 
 def agrees(machine: Machine, ops: list[Operation]) -> bool:
@@ -132,7 +132,7 @@ def test_random_programs_agree_with_the_oracle(machine: Machine) -> None:
     oracle = oracle_of(machine)
     for ops in islice(programs(1), 10_000):
         trace = machine.run(encode(ops), paranoid=True)
-        assert unknown(machine) is None, format_program(ops)
+        assert unknown(machine, ops) is None, format_program(ops)
         assert oracle.expect(ops, trace).trace == trace, format_program(ops)
 
 
@@ -145,7 +145,7 @@ def test_any_bytes_are_a_program(machine: Machine) -> None:
     rng = random.Random(2)
     for _ in range(3000):
         machine.run(rng.randbytes(rng.randrange(200)))
-        assert unknown(machine) is None, machine.finding
+        assert unknown(machine, ops) is None, machine.finding
 
 
 def test_every_page_reference_and_object_is_back_after_a_program(machine: Machine) -> None:

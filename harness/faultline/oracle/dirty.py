@@ -15,6 +15,8 @@ from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, FEATURE_WP_ASYNC, PROCESS_MASK, Memory, Outcome, failed
 from faultline.oracle.state import (
     GUARD,
+    HUGE,
+    HUGE_PAGES,
     MAPPED,
     MERGEABLE,
     PRESENT,
@@ -23,6 +25,7 @@ from faultline.oracle.state import (
     SWAP,
     UFFD_WP,
     VMA_BITS,
+    ZERO,
     Context,
     Process,
     Waiter,
@@ -49,7 +52,7 @@ _PAGE_OPS: Final = frozenset(
     in (
         "read", "write", "fork", "exit", "uffd-open", "uffd-wp", "uffd-resolve", "uffd-copy", "uffd-zeropage",
         "uffd-wake", "uffd-read", "uffd-poison", "uffd-move", "clear-refs", "pagemap-scan", "swap-out",
-        "drop-swap-cache", "swapoff",
+        "drop-swap-cache", "swapoff", "khugepaged", "split",
     )
 )  # fmt: skip
 #: Operations that change mappings and write to no page.
@@ -89,7 +92,7 @@ def _slots(row: array[int], bits: int) -> int:
 class SoftDirtyBits:
     """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
 
-    __slots__ = ("lost", "maybe", "row", "shown", "written")
+    __slots__ = ("lost", "maybe", "row", "row_shown", "shown", "tried", "written")
 
     def __init__(self, process: Process, shown: int, maybe: int, written: int) -> None:
         self.shown = shown
@@ -101,7 +104,11 @@ class SoftDirtyBits:
         self.lost: dict[int, int] = {}
         """Of ``shown``: those that kernels are known to lose with this operation, by deviation."""
         self.row = process.row[:SLOTS]
-        """The words of the last record."""
+        """The words of the last record, before what huge pages made of them."""
+        self.row_shown = self.row
+        """The same after that."""
+        self.tried = 0
+        """Slots that the present operation wrote to, or may have."""
 
 
 class SoftDirty:
@@ -126,6 +133,7 @@ class Dirty(Memory):
     _ops: Sequence[Operation]
     _handles: list[Context | None]
     _has: Collection[str]
+    _snapshots: bool
 
     def _op_clear_refs(self, op: Operation) -> Outcome:
         process = self._processes[op[1] & PROCESS_MASK]
@@ -170,7 +178,34 @@ class Dirty(Memory):
             bits.shown = (bits.shown | written.get(number, 0)) & mapped
             bits.written = (bits.written | written.get(number, 0)) & bits.shown
             bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
+            bits.tried = written.get(number, 0) | tried.get(number, 0)
             bits.row = process.row[:SLOTS]
+
+    def _follow_huge(self, soft: SoftDirty, op: Operation) -> None:
+        """Pages that were mapped as one, or came as one, are tracked as one: a write to one of them may show for all.
+
+        What nobody wrote may be the zero page again, and then be without the mark that its move gave it.
+        """
+        for number, bits in soft.bits.items():
+            process = self._processes[number]
+            assert process is not None
+            row, before = process.row, bits.row_shown
+            bits.row = bits.row_shown = row[:SLOTS]
+            for start in range(0, SLOTS, HUGE_PAGES):
+                slots = range(start, start + HUGE_PAGES)
+                tried = bits.tried >> start & (1 << HUGE_PAGES) - 1
+                for slot in slots:
+                    was, now = before[slot], row[slot]
+                    whole = (was | now) & HUGE and (tried or (was ^ now) & (HUGE | PRESENT))
+                    came = now & PRESENT and not was & PRESENT and tried and process.pages[slot]
+                    if whole or came:
+                        self._also(rules.SOFT_DIRTY_HUGE)
+                        bits.maybe |= 1 << slot & ~bits.shown
+                    moved = op[0] == _MOVE and op[3] <= slot < op[3] + op[4]
+                    parted = was & HUGE and not now & HUGE and not bits.written >> slot & 1
+                    if (moved or parted) and process.pages[slot] is ZERO and bits.shown >> slot & 1:
+                        bits.shown ^= 1 << slot
+                        bits.maybe |= 1 << slot
 
     def _meet_children(self, soft: SoftDirty, op: Operation, outcome: Outcome) -> None:
         """A child has its parent's bits; documentation promises only those of pages that the parent wrote."""
@@ -346,6 +381,8 @@ class Dirty(Memory):
                 continue
             held, unsure = self._categories(process, slot)
             held |= _WPALLOWED if allowed else 0
+            if self._huge:
+                held, unsure = self._with_huge(process.row[slot], held, unsure, mode)
             if self._is_wanted(held, unsure, 1 << category, mode, None if claimed is None else claimed >> slot & 1):
                 found |= 1 << slot
                 if mode & _SCAN_WP:
@@ -383,6 +420,12 @@ class Dirty(Memory):
             held |= _CATEGORY["soft-dirty"] if bits is None or bits.shown & bit else 0
             unsure |= _CATEGORY["soft-dirty"] if bits is not None and bits.maybe & bit else 0
         return held, unsure
+
+    def _with_huge(self, word: int, held: int, unsure: int, mode: int) -> tuple[int, int]:
+        """The categories with the one of huge pages; to protect one in part, the kernel splits it."""
+        if word & PRESENT and (mode & _SCAN_WP or not self._snapshots):
+            return held, unsure | _CATEGORY["huge"]
+        return held | (_CATEGORY["huge"] if word & HUGE else 0), unsure
 
     def _scan_protects(self, process: Process, slot: int, held: int, unsure: int) -> None:
         """The page was found, so it is write-protected if it was written."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from faultline.oracle import rules
-from faultline.oracle.memory import Memory, Outcome
+from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, Memory, Outcome
 from faultline.oracle.pins import HOLDING
-from faultline.oracle.state import MERGEABLE
+from faultline.oracle.state import MERGEABLE, EventWaiter
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, BY_NAME, OPS, PAGES, POPULATE, WAKE_MODE
 from faultline.program.trace import Status
@@ -41,6 +41,8 @@ _POPULATE: Final = BY_NAME["populate"].code
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
 _MUNMAP, _MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
 _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
+#: Operations that make room first, whose events are waited for also if nothing is mapped then.
+_UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
@@ -64,6 +66,8 @@ class Fail(Memory):
         if seen is None:
             return None
         if op[0] in HOLDING and seen[0] == _DONE[0] and 0 < seen[2] < op[4]:
+            return seen
+        if seen == BLOCKED_EVENT and op[0] in _UNMAPS_FIRST:
             return seen
         says = _SAYS.get(op[0], (errno.ENOMEM, errno.EAGAIN))
         return seen if seen[0] == _ERROR and seen[1] in says else None
@@ -99,6 +103,16 @@ class Fail(Memory):
                 yield part, True
             if op[0] == _MREMAP:
                 yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), True
+
+    def _ends_in_failure(self, op: Operation, seen: Outcome) -> bool:
+        """Has an operation that waits for the events of what it unmapped fail in the end; false: none is owed."""
+        waiter = self._blocked.get(op[1])
+        if seen != BLOCKED_EVENT:
+            return True
+        if not isinstance(waiter, EventWaiter):
+            return False
+        waiter.outcome = ENOMEM
+        return True
 
     @staticmethod
     def _done_before(op: Operation) -> tuple[Operation | None, ...]:

@@ -117,8 +117,22 @@ class Files(Userfault, Memory):
             page = file.pages[number] = FilePage()
         return page
 
+    @staticmethod
+    def _is_hole(file: File, number: int, claim: bool | None) -> bool:
+        """Whether the file has a hole there.
+
+        :param claim: what the backend says of a page that may have been dropped, None for nothing.
+        """
+        page = file.pages.get(number)
+        if page is not None and page.perhaps_hole and not page:
+            page.perhaps_hole = False
+            if claim:
+                del file.pages[number]
+        return number not in file.pages
+
     def _enter(self, process: Process, slot: int, page: FilePage) -> None:
         """Maps the file's page; a protected slot stays protected."""
+        page.perhaps_hole = False
         key = process.number << SLOT_SHIFT | slot
         word = process.row[slot] & (VMA_BITS | UFFD_WP)
         if not word & REG_WP:
@@ -153,7 +167,9 @@ class Files(Userfault, Memory):
             self._rule = rules.BUS_BEYOND
             return _BUS
         word = process.row[slot]
-        if number not in file.pages:
+        seen = self._saw(index)
+        stopped = None if seen is None else seen[0] in (Status.BLOCKED, Status.SIGNAL)
+        if self._is_hole(file, number, stopped if word & REG_MISSING else None if stopped is None else not stopped):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
                 return self._fault(op, index, process, slot, flags)
@@ -453,10 +469,11 @@ class Files(Userfault, Memory):
         assert backing is not None
         file, number, shared = backing
         row = process.row
+        claim = None if (seen := self._seen_record()) is None else seen[4] > filled
         if number >= file.size:
             self._rule = rules.FILL_BEYOND
             return errno.EFAULT
-        if row[slot] & PRESENT or slot in process.swapped or (shared and number in file.pages):
+        if row[slot] & PRESENT or slot in process.swapped or (shared and not self._is_hole(file, number, claim)):
             return errno.EEXIST
         if not shared and value < 0:
             if row[slot] & UFFD_WP and self._stops_at_marker(filled):
@@ -495,12 +512,15 @@ class Files(Userfault, Memory):
         self._rule = rules.CONTINUE
         slot, error = start, 0
         while slot < start + pages and not error:
-            error = self._continue_slot(process, slot, UFFD_WP if mode & _CONTINUE_WP else 0)
+            error = self._continue_slot(process, slot, UFFD_WP if mode & _CONTINUE_WP else 0, slot - start)
             slot += not error
         return self._filled(context, start, slot - start, pages, bool(mode & _CONTINUE_DONTWAKE), error)
 
-    def _continue_slot(self, process: Process, slot: int, wp: int) -> int:
-        """The errno, 0 if the page was mapped."""
+    def _continue_slot(self, process: Process, slot: int, wp: int, filled: int) -> int:
+        """The errno, 0 if the page was mapped.
+
+        :param filled: how many pages before it were.
+        """
         assert process.backing is not None
         backing = process.backing[slot]
         assert backing is not None
@@ -508,7 +528,7 @@ class Files(Userfault, Memory):
         if number >= file.size:
             self._rule = rules.CONTINUE_BEYOND
             return errno.EINVAL
-        if number not in file.pages:
+        if self._is_hole(file, number, None if (seen := self._seen_record()) is None else seen[4] <= filled):
             self._rule = rules.CONTINUE_MISSING
             return errno.EFAULT
         if process.row[slot] & PRESENT or slot in process.swapped:

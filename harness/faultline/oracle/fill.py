@@ -169,6 +169,10 @@ class Fill(Userfault):
         empty = not self._holds_something(process, source)
         if self._holds_something(process, target):
             self._rule = rules.MOVE_EXISTS
+            page = process.pages[source]
+            if self._huge and page and self._stops_with(errno.EBUSY, moved) and self._is_busy(page, moved):
+                self._rule = rules.MOVE_BUSY
+                return errno.EBUSY
             return errno.ENOENT if empty and not holes and self._stops_with(errno.ENOENT, moved) else errno.EEXIST
         if empty:
             self._rule = rules.MOVE if holes else rules.MOVE_HOLE
@@ -199,10 +203,17 @@ class Fill(Userfault):
         self._carry_swapped(process, source, target)
         protected = process.row[source] & UFFD_WP
         self._word_moves(process, source, target)
-        if protected and (self._seen_word(process, target) or 0) & UFFD_WP:
+        if protected and (self._seen_word(process, self._moves_on_to(target)) or 0) & UFFD_WP:
             self._also(rules.MOVE_SWAPPED)
             process.row[target] |= UFFD_WP
         return 0
+
+    def _moves_on_to(self, slot: int) -> int:
+        """Where the page that the present move put there is in the end: the ranges may overlap."""
+        _, _, _, start, pages, source, _ = self._ops[self._index]
+        while start > source and source <= slot < source + pages:
+            slot += start - source
+        return slot
 
     def _word_moves(self, process: Process, source: int, target: int) -> None:
         row = process.row

@@ -201,6 +201,8 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
             self._restore(saved)
             for step in filter(None, (first, part)):
                 self._outcome(step)
+            if not self._ends_in_failure(op, seen):
+                continue
             if keep:
                 self._set_mergeable(mergeable)
             self._cut_anywhere(op)
@@ -271,6 +273,8 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
                 self._adopt_bits(len(self._out) + len(record))
             if self._huge:
                 self._show_huge()
+                if self._soft is not None:
+                    self._follow_huge(self._soft, op)
             at = len(record) + SNAPSHOT_HEAD.size
             record += SNAPSHOT_HEAD.pack(self._live) + b"".join([process.pack() for process in self._living])
             if self._soft is not None:
@@ -392,6 +396,8 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         if record is None or observed is None or not self._snapshots:
             return None
         at = len(self._out) + RECORD.size + record[2] * COMPLETION.size
+        if self._ops[self._index][0] in SHARING:
+            at += len(self._living) * SLOTS
         if at + SNAPSHOT_HEAD.size > len(observed):
             return None
         (live,) = SNAPSHOT_HEAD.unpack_from(observed, at)
@@ -444,6 +450,8 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         if not lost or seen is None or seen & SWAP:
             return False
         process.poisoned ^= 1 << slot
+        process.row[slot] &= ~SWAP
+        process.packed = None
         return True
 
     def _poisoned_bits(self) -> Iterator[OpenBits]:

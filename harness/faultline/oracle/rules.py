@@ -507,6 +507,11 @@ SOFT_DIRTY_MERGE: Final = _rule(
     "soft-dirty-merge", "Where mappings change, pages may become soft-dirty that nobody wrote.",
     _ADMIN + "soft-dirty.rst; pagemap.rst, PAGE_IS_WRITTEN",
 )
+SOFT_DIRTY_HUGE: Final = _rule(
+    "soft-dirty-huge",
+    "Pages that a huge page maps, or that were brought in together, may become soft-dirty with one of them.",
+    _ADMIN + "soft-dirty.rst (the bit is one of a page table entry)",
+)
 SCAN: Final = _rule(
     "scan", "The mapped pages of the range that are of the category, or with `inverted` are not, are found.",
     _ADMIN + "pagemap.rst, PAGEMAP_SCAN",

@@ -99,6 +99,8 @@ class FilePage(list[int]):
         self.content = content
         self.frame: Frame | None = None
         """Whoever holds the page."""
+        self.perhaps_hole = False
+        """It holds zeroes, and reclaim may have dropped it as a page that nobody wrote."""
 
 
 Backing: TypeAlias = "tuple[File, int, bool]"

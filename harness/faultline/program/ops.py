@@ -510,7 +510,9 @@ LOADS: Final = frozenset(
     BY_NAME[name].code for name in ("read", "guest-read", "pin-read", "mem-read", "process-read", "file-read")
 )
 #: Codes of the operations after which a record has a sharing map (:mod:`faultline.program.trace`).
-SHARING: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan", "split", "migrate"))
+SHARING: Final = frozenset(
+    BY_NAME[name].code for name in ("ksm-merge", "ksm-scan", "split", "migrate", "swap-out", "uffd-move")
+)
 
 
 def lacking(ops: Iterable[tuple[int, ...]], has: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -236,11 +236,12 @@ def open_judge(
 
     :raises FaultlineError: a library cannot be loaded.
     """
-    sides = [Side(machine.Machine(path), _locator(path)) for path in (subject, base) if path is not None]
+    sides = [Side(machine.Machine(path), locator_of(path)) for path in (subject, base) if path is not None]
     return Judge(sides[0], sides[1] if base else None, known=known, before_run=before_run)
 
 
-def _locator(library: Path) -> Callable[[int], Sequence[Place]]:
+def locator_of(library: Path) -> Callable[[int], Sequence[Place]]:
+    """What tells the places in the source that an offset in the library belongs to, innermost first."""
     symbolizer = Symbolizer(library)
 
     @cache
