@@ -7,8 +7,8 @@ Record:
     ``<HBBii``  op index, status, count of completions, value, aux
     completions, each ``<HBxii``  op index, status, value, aux: operations that blocked earlier and ended now,
         ascending by (process, task)
-    after a ksm operation, a split, a migration, a swap-out or a uffd-move, only if snapshots are on: the sharing map (see
-        below)
+    after a ksm operation, a split, a migration, a swap-out or a uffd-move, only if snapshots are on: the sharing map
+        (see below)
     a snapshot, if asked for
     an internals block, if asked for (never produced by the oracle)
 
