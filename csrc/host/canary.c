@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Planted faults.  Each stands where the machine, or kernel code under it, could go wrong; tests see it found. */
+#include "host/huge.h"
 #include "host/pins.h"
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
@@ -61,6 +62,18 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",
 	[FL_CANARY_DOUBLE_VMA_UNLOCK] = "double-vma-unlock",
 #endif
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	[FL_CANARY_PMD_UNLOCKED] = "pmd-unlocked",
+#ifdef FL_HAVE_LARGE_MAPCOUNT
+	[FL_CANARY_ENTIRE_MAPCOUNT] = "entire-mapcount",
+	[FL_CANARY_LARGE_MAPCOUNT] = "large-mapcount",
+	[FL_CANARY_PAGES_MAPPED] = "pages-mapped",
+	[FL_CANARY_LARGE_REFERENCES] = "large-references",
+	[FL_CANARY_FREE_MAPPED_FOLIO] = "free-mapped-folio",
+	[FL_CANARY_FREE_OTHER_ORDER] = "free-other-order",
+	[FL_CANARY_FREE_DEFERRED] = "free-deferred",
+#endif
+#endif
 };
 
 int fl_canary(int number)
@@ -72,9 +85,12 @@ int fl_canary(int number)
 	return 0;
 }
 
+/* NULL beyond the last one, "" for one that this build has not. */
 const char *fl_canary_name(int number)
 {
-	return number >= 0 && number < FL_NR_CANARIES ? names[number] : NULL;
+	if (number < 0 || number >= FL_NR_CANARIES)
+		return NULL;
+	return names[number] ?: "";
 }
 
 static void lose_uffd_bit(struct mm_struct *mm)
@@ -226,5 +242,7 @@ void fl_canary_before(struct fl_task *task)
 	case FL_CANARY_ENDLESS_LOOP:
 		for (;;)
 			barrier();
+	default:
+		fl_canary_huge(mm);
 	}
 }

@@ -306,6 +306,14 @@ enum fl_canary_number {
 	FL_CANARY_USE_AFTER_FREE,	/* seen by the asan variant alone */
 	FL_CANARY_KEEP_VMA_LOCK,	/* these two where the tree has such locks */
 	FL_CANARY_DOUBLE_VMA_UNLOCK,
+	FL_CANARY_PMD_UNLOCKED,		/* these where the profile has huge pages, and the tree what they spoil */
+	FL_CANARY_ENTIRE_MAPCOUNT,
+	FL_CANARY_LARGE_MAPCOUNT,
+	FL_CANARY_PAGES_MAPPED,
+	FL_CANARY_LARGE_REFERENCES,
+	FL_CANARY_FREE_MAPPED_FOLIO,
+	FL_CANARY_FREE_OTHER_ORDER,
+	FL_CANARY_FREE_DEFERRED,
 	FL_NR_CANARIES
 };
 extern int fl_canary_on;

@@ -10,10 +10,12 @@ void fl_huge_boot(void);
 void fl_huge_deny_files(void);
 void fl_huge_cleanup(void);
 void fl_khugepaged(struct mm_struct *mm, unsigned long start, unsigned long end);
+void fl_canary_huge(struct mm_struct *mm);
 #else
 static inline void fl_huge_boot(void) { }
 static inline void fl_huge_cleanup(void) { }
 static inline void fl_khugepaged(struct mm_struct *mm, unsigned long start, unsigned long end) { }
+static inline void fl_canary_huge(struct mm_struct *mm) { }
 #endif
 
 #endif

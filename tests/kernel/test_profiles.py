@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from machines import machine_of
-from test_machine import unknown
+from test_machine import HUGE_CANARIES, check_canary, unknown
 
 from faultline.backend.machine import Machine
 from faultline.build import build, csrc_dir
@@ -117,6 +117,24 @@ def test_where_huge_pages_are(program: str, huge: int) -> None:
     assert sum(bool(word & Bit.HUGE) for word in words_after(machine_with("thp"), program)) == huge
 
 
+@pytest.mark.parametrize(
+    ("program", "present"),
+    [
+        ("p0.0 mmap a0+4 rw\np0.0 write a1 =1", 4),
+        ("p0.0 mmap a0+7 rw\np0.0 write a5 =1", 1),
+        ("p0.0 mmap a0+8 rw\np0.0 madvise a4+4 nohugepage\np0.0 write a1 =1", 4),
+        ("p0.0 mmap a0+8 rw\np0.0 madvise a0+8 nohugepage\np0.0 write a1 =1", 1),
+    ],
+)  # fmt: skip
+def test_where_large_folios_are(program: str, present: int) -> None:
+    machine = machine_with("thp")
+    if machine.version < (6, 8):
+        pytest.skip("the tree has no large folios of anonymous memory but huge pages")
+    words = words_after(machine, program)
+    assert sum(bool(word & Bit.PRESENT) for word in words) == present
+    assert not any(word & Bit.HUGE for word in words)
+
+
 def test_the_oracle_takes_no_huge_page_where_none_can_be() -> None:
     """Pages that are not there unasked, or are where huge pages are forbidden, or a huge page in part, are findings."""
     machine = machine_with("thp")
@@ -135,6 +153,11 @@ def test_the_oracle_takes_no_huge_page_where_none_can_be() -> None:
     damaged = bytearray(trace)
     damaged[row + 8] ^= 1  # a page that was not asked for holds zeroes
     assert oracle.expect(allowed, bytes(damaged)).trace != damaged
+
+
+@pytest.mark.parametrize("canary", HUGE_CANARIES)
+def test_a_canary_in_a_huge_page_is_found(canary: str) -> None:
+    check_canary(machine_with("thp"), canary)
 
 
 @pytest.mark.parametrize("profile", LACKS)

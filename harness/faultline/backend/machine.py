@@ -121,14 +121,20 @@ class Machine:
 
     def canaries(self) -> tuple[str, ...]:
         """Names of the faults that can be planted; the first plants none."""
+        return tuple(filter(None, self._canaries()))
+
+    def _canaries(self) -> list[str]:
+        """By number; empty: this build has not got it."""
         names: list[str] = []
         while (name := self._lib.fl_canary_name(len(names))) != self._ffi.NULL:
             names.append(self._ffi.string(name).decode())
-        return tuple(names)
+        return names
 
     def plant(self, canary: str) -> None:
         """Plant the fault `canary`, one of :meth:`canaries`.  Raises ValueError for an unknown one."""
-        self._lib.fl_canary(self.canaries().index(canary))
+        if not canary:
+            raise ValueError(canary)
+        self._lib.fl_canary(self._canaries().index(canary))
 
     def close(self) -> None:
         """End the machine: no run may follow."""
