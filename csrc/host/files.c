@@ -127,6 +127,9 @@ void fput(struct file *file)
 		release(file);
 }
 
+/* As filp_close() calls it since 6.15. */
+void fput_close(struct file *file) { fput(file); }
+
 /* On the way to user space. */
 void fl_files_release(void)
 {

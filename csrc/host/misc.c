@@ -6,6 +6,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/ctype.h>
 #include <linux/jiffies.h>
+#include <linux/kobject.h>
 #include <linux/miscdevice.h>
 #include <linux/mmu_notifier.h>
 #include <linux/random.h>
@@ -35,6 +36,17 @@ void exit_creds(struct task_struct *ts) { }
 /* leaves out: the passing of time. */
 unsigned long volatile jiffies = INITIAL_JIFFIES;
 void ktime_get_coarse_real_ts64(struct timespec64 *ts) { *ts = (struct timespec64){ .tv_sec = 1 }; }
+void ktime_get_coarse_real_ts64_mg(struct timespec64 *ts) { ktime_get_coarse_real_ts64(ts); }
+void ktime_get_real_ts64_mg(struct timespec64 *ts) { ktime_get_coarse_real_ts64(ts); }
+
+/* keeps: nanoseconds that are less than a second. */
+void set_normalized_timespec64(struct timespec64 *ts, time64_t sec, s64 nsec)
+{
+	s64 over = nsec / NSEC_PER_SEC - (nsec % NSEC_PER_SEC < 0);
+
+	ts->tv_sec = sec + over;
+	ts->tv_nsec = nsec - over * NSEC_PER_SEC;
+}
 
 /* keeps: rounding up. */
 unsigned long __msecs_to_jiffies(const unsigned int msecs) { return DIV_ROUND_UP((unsigned long)msecs * HZ, 1000); }
@@ -65,6 +77,16 @@ int __cpuhp_setup_state(enum cpuhp_state state, const char *name, bool invoke, i
 	return err;
 }
 
+/* keeps: success.  leaves out: sysfs and what it would hold. */
+struct kobject *kobject_create_and_add(const char *name, struct kobject *parent)
+{
+	static struct kobject nothing;
+
+	return &nothing;
+}
+void kobject_put(struct kobject *kobj) { }
+int sysfs_create_group(struct kobject *kobj, const struct attribute_group *grp) { return 0; }
+
 /* The string without the blanks around it. */
 char *strim(char *s)
 {
@@ -90,6 +112,9 @@ bool queue_work_on(int cpu, struct workqueue_struct *wq, struct work_struct *wor
 	return true;
 }
 
+#ifdef FL_HAVE_TIMER_INIT_KEY
+#define init_timer_key timer_init_key
+#endif
 /* leaves out: timers, and work that waits for one: nothing is ever late. */
 void init_timer_key(struct timer_list *timer, void (*func)(struct timer_list *), unsigned int flags, const char *name,
 		    struct lock_class_key *key)
@@ -117,6 +142,18 @@ long strnlen_user(const char __user *s, long len)
 		if (fl_copy_from_user(&c, (unsigned long)s + n, 1))
 			return 0;
 	return n + !!c;
+}
+
+/* keeps: the length without the end, at most what there is room for. */
+long strncpy_from_user(char *to, const char __user *from, long room)
+{
+	for (long n = 0; n < room; n++) {
+		if (fl_copy_from_user(to + n, (unsigned long)from + n, 1))
+			return -EFAULT;
+		if (!to[n])
+			return n;
+	}
+	return room;
 }
 
 /* leaves out: buffer heads; there is no block device yet. */

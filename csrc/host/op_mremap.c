@@ -30,6 +30,26 @@ void fl_op_mremap_resize(struct fl_task *task, const unsigned char *v)
 	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
 }
 
+/* As often as no system call begins anew whom nobody else disturbs. */
+#define BEGINS_MAX	100
+
+/* A system call that found somebody in its way begins anew, on the way to user space, unless a signal waits there. */
+static void advise(struct fl_task *task, const unsigned char *v, int advice)
+{
+	long ret;
+
+	for (int n = 0; n < BEGINS_MAX; n++) {
+		ret = sys_madvise(fl_slot_addr(v[0]), fl_pages_len(v[1]), advice);
+		if (ret != -ERESTARTNOINTR || task->killed) {
+			fl_result(task, ret);
+			return;
+		}
+		clear_tsk_thread_flag(task->ts, TIF_SIGPENDING);
+	}
+	fl_report_from(FL_KIND_HANG, NULL, sys_madvise, __builtin_frame_address(0),
+		       "no end in sight: madvise() began anew %d times", BEGINS_MAX);
+}
+
 #ifdef FL_HAVE_GUARD_REGIONS
 #define ADVICE_INSTALL	MADV_GUARD_INSTALL
 #define ADVICE_REMOVE	MADV_GUARD_REMOVE
@@ -41,10 +61,10 @@ void fl_op_mremap_resize(struct fl_task *task, const unsigned char *v)
 
 void fl_op_guard_install(struct fl_task *task, const unsigned char *v)
 {
-	fl_result(task, sys_madvise(fl_slot_addr(v[0]), fl_pages_len(v[1]), ADVICE_INSTALL));
+	advise(task, v, ADVICE_INSTALL);
 }
 
 void fl_op_guard_remove(struct fl_task *task, const unsigned char *v)
 {
-	fl_result(task, sys_madvise(fl_slot_addr(v[0]), fl_pages_len(v[1]), ADVICE_REMOVE));
+	advise(task, v, ADVICE_REMOVE);
 }

@@ -290,5 +290,8 @@ void fl_store_boot(void)
 	store_aops.set_page_dirty = __set_page_dirty_nobuffers;
 #endif
 	store_aops.writepages = store_writepages;
+#if FL_KVER >= 600 && defined(CONFIG_MIGRATION)
+	store_aops.migrate_folio = filemap_migrate_folio;
+#endif
 	store_mnt = kern_mount(&store_type);
 }

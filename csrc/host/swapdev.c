@@ -359,6 +359,12 @@ struct file *do_filp_open(int dfd, struct filename *path, const struct open_flag
 	return file;
 }
 
+/* Its name since 7.0. */
+struct file *do_file_open(int dfd, struct filename *path, const struct open_flags *flags)
+{
+	return do_filp_open(dfd, path, flags);
+}
+
 #if FL_KVER < 619
 struct filename *getname(const char __user *path) { return &name; }
 #else

@@ -89,6 +89,7 @@ FACTS: Final = (
     Fact("fdget-function", ("include/linux/file.h",), r"^struct fd fdget\(unsigned int fd\);"),
     Fact("mnt-idmap", ("include/linux/mount.h",), r"struct mnt_idmap \*mnt_idmap;"),
     Fact("write-cache-pages", ("include/linux/writeback.h",), r"^int write_cache_pages\("),
+    Fact("timer-init-key", ("include/linux/timer.h",), r"^void timer_init_key\("),
     Fact("writeback-page", ("include/linux/writeback.h",), r"\*writepage_t\)\(struct page"),
     # huge pages
     Fact("mkwrite-novma", ("include/linux/pgtable.h",), r"pmd_mkwrite_novma"),
