@@ -92,9 +92,11 @@ def _slots(row: array[int], bits: int) -> int:
 class SoftDirtyBits:
     """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
 
-    __slots__ = ("lost", "maybe", "row", "row_shown", "shown", "tried", "written")
+    __slots__ = ("fixed", "lost", "maybe", "row", "row_shown", "shown", "tried", "written")
 
     def __init__(self, process: Process, shown: int, maybe: int, written: int) -> None:
+        self.fixed = 0
+        """Those whose page was pinned when the bits were cleared."""
         self.shown = shown
         """Those that are set, for certain."""
         self.maybe = maybe
@@ -146,7 +148,10 @@ class Dirty(Memory):
             self._soft = SoftDirty()
             self._soft.living = {living.number for living in self._living}
         pinned = any(past[0] in _PINS for past in self._ops[: self._index])
-        self._soft.bits[process.number] = SoftDirtyBits(process, 0, _slots(process.row, PRESENT) if pinned else 0, 0)
+        bits = SoftDirtyBits(process, 0, _slots(process.row, PRESENT) if pinned else 0, 0)
+        if self._frames:
+            bits.fixed = sum(1 << slot for slot in range(SLOTS) if self._pinned(process, slot))
+        self._soft.bits[process.number] = bits
         return DONE
 
     # --- what an operation does to soft-dirty bits ---
@@ -175,6 +180,8 @@ class Dirty(Memory):
                 bits.lost[rules.KSM_SOFT_DIRTY] = bits.shown & _slots(row, MERGEABLE) & _slots(row, PRESENT)
             if op[0] == _SWAPOFF and not self._holds[versions.SWAPOFF_KEEPS]:
                 bits.lost[rules.SWAPOFF_BITS] = bits.shown & _slots(bits.row, SWAP)
+            if bits.fixed:
+                self._follow_fixed(process, bits, op, written.get(number, 0))
             bits.shown = (bits.shown | written.get(number, 0)) & mapped
             bits.written = (bits.written | written.get(number, 0)) & bits.shown
             bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
@@ -206,6 +213,14 @@ class Dirty(Memory):
                     if (moved or parted) and process.pages[slot] is ZERO and bits.shown >> slot & 1:
                         bits.shown ^= 1 << slot
                         bits.maybe |= 1 << slot
+
+    @staticmethod
+    def _follow_fixed(process: Process, bits: SoftDirtyBits, op: Operation, written: int) -> None:
+        """Clearing the bits left these pages writable."""
+        if op[0] == _MREMAP and bits.fixed >> op[2] & (1 << op[3]) - 1:
+            bits.fixed |= (1 << op[4] + op[5]) - (1 << op[4])
+        bits.fixed &= _slots(process.row, _PAGE)
+        bits.lost[rules.PIN_SOFT_DIRTY] = bits.fixed & (bits.shown | written)
 
     def _meet_children(self, soft: SoftDirty, op: Operation, outcome: Outcome) -> None:
         """A child has its parent's bits; documentation promises only those of pages that the parent wrote."""
@@ -433,7 +448,7 @@ class Dirty(Memory):
         if not (held | unsure) & _WRITTEN or word & UFFD_WP or process.poisoned >> slot & 1:
             return
         if word & GUARD:
-            self._once.append((key, UFFD_WP, -1, rules.SCAN_UNSURE))
+            self._marks = True
             return
         self._also(rules.SCAN_WP)
         process.packed = None

@@ -472,8 +472,10 @@ class Files(Userfault, Memory):
         claim = None if (seen := self._seen_record()) is None else seen[4] > filled
         if number >= file.size:
             self._rule = rules.FILL_BEYOND
-            return errno.EFAULT
+            return errno.ENOMEM if shared and self._holds[versions.FILL_BEYOND] else errno.EFAULT
         if row[slot] & PRESENT or slot in process.swapped or (shared and not self._is_hole(file, number, claim)):
+            return errno.EEXIST
+        if row[slot] & GUARD and not self._fills_guard(filled):
             return errno.EEXIST
         if not shared and value < 0:
             if row[slot] & UFFD_WP and self._stops_at_marker(filled):
@@ -527,11 +529,13 @@ class Files(Userfault, Memory):
         file, number, _ = backing
         if number >= file.size:
             self._rule = rules.CONTINUE_BEYOND
-            return errno.EINVAL
+            return errno.EFAULT if self._holds[versions.CONTINUE_BEYOND] else errno.EINVAL
         if self._is_hole(file, number, None if (seen := self._seen_record()) is None else seen[4] <= filled):
             self._rule = rules.CONTINUE_MISSING
             return errno.EFAULT
         if process.row[slot] & PRESENT or slot in process.swapped:
+            return errno.EEXIST
+        if process.row[slot] & GUARD and not self._fills_guard(filled):
             return errno.EEXIST
         process.row[slot] = process.row[slot] & VMA_BITS & ~SWAP | wp
         self._enter(process, slot, file.pages[number])

@@ -45,9 +45,6 @@ def _invalid() -> Outcome:
 class Fill(Userfault):
     """Newer ways to fill missing pages."""
 
-    _poisons: bool
-    """The program has poisoned pages."""
-
     # --- poison ---
 
     def _op_uffd_poison(self, op: Operation) -> Outcome:
@@ -68,7 +65,7 @@ class Fill(Userfault):
         while slot < start + pages and not error:
             error = self._poison_slot(process, slot)
             slot += not error
-        self._poisons = True
+        self._marks = True
         process.touched |= 1 << start
         return self._filled(context, start, slot - start, pages, bool(mode & _DONTWAKE), error)
 

@@ -140,6 +140,8 @@ class Memory:
     _ended: list[tuple[int, int, int, int, int]]
     """Operations that end with this one: task byte, index, outcome."""
     _once: list[OpenBits]
+    _marks: bool
+    """The program has poisoned pages, or PAGEMAP_SCAN was to protect guard pages."""
     """What the next snapshot may decide."""
     _stale: dict[int, OpenBits]
     """By slot of all processes: what every snapshot may decide, until the bit is gone."""
@@ -632,7 +634,9 @@ class Memory:
         sure = self._extent(process, at)
         for slot in range(at + 1, end):
             word = process.row[slot]
-            if not sure >> slot & 1 and word & PAGE_BITS and self._seen_word(process, slot) == word:
+            if sure >> slot & 1 or not word & PAGE_BITS or word & GUARD:
+                continue
+            if self._seen_word(process, slot) == word:
                 return slot
         return end
 

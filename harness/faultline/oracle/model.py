@@ -21,6 +21,7 @@ from faultline.oracle.pins import HOLDING, PIN_STATE, REMOTE, Pins
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
 from faultline.oracle.state import (
     EXCLUSIVE,
+    GUARD,
     HUGE,
     SLOT_MASK,
     SLOT_SHIFT,
@@ -55,7 +56,7 @@ _STATE: Final = (
     "_swap",
     "_files", "_perhaps",
     "_rows_before", "_collapsing", "_splitting", "_observed_rows",
-    "_soft", "_poisons",
+    "_soft", "_marks",
 )
 
 Handler = Callable[[Operation], Outcome]
@@ -246,7 +247,7 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         self._collapsing = None
         self._splitting = []
         self._observed_rows = []
-        self._poisons = False
+        self._marks = False
 
     # --- a record ---
 
@@ -269,7 +270,7 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
                 record += self._map(len(self._out) + len(record), op, outcome)
             if self._perhaps:
                 self._adopt_files(len(self._out) + len(record))
-            if self._once or self._stale or self._tainted or self._poisons:
+            if self._once or self._stale or self._tainted or self._marks:
                 self._adopt_bits(len(self._out) + len(record))
             if self._huge:
                 self._show_huge()
@@ -410,7 +411,7 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
     def _adopt_bits(self, at: int) -> None:
         """Takes over the bits that the snapshot, at this place of the backend's trace, may decide."""
         open_bits: dict[int, list[OpenBits]] = {}
-        for bits in (*self._once, *self._stale.values(), *self._tainted_bits(), *self._poisoned_bits()):
+        for bits in (*self._once, *self._stale.values(), *self._tainted_bits(), *self._marked_bits()):
             open_bits.setdefault(bits[0], []).append(bits)
         self._once.clear()
         observed = self._observed
@@ -454,12 +455,14 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         process.packed = None
         return True
 
-    def _poisoned_bits(self) -> Iterator[OpenBits]:
-        if self._poisons:
+    def _marked_bits(self) -> Iterator[OpenBits]:
+        if self._marks:
             for process in self._living:
-                for slot in range(SLOTS if process.poisoned else 0):
-                    if process.poisoned >> slot & 1 and not self._lost_poison(process, slot):
-                        key = process.number << SLOT_SHIFT | slot
+                for slot in range(SLOTS):
+                    key = process.number << SLOT_SHIFT | slot
+                    if process.row[slot] & GUARD:
+                        yield key, UFFD_WP, -1, rules.GUARD_WP
+                    elif process.poisoned >> slot & 1 and not self._lost_poison(process, slot):
                         yield key, SWAP, rules.MARKER_SWAP, -1
                         yield key, UFFD_WP, -1, rules.POISON_WP
 

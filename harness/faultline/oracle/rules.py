@@ -212,6 +212,11 @@ GUARD_REMOVE: Final = _rule(
 GUARD_ACCESS: Final = _rule(
     "guard-access", "Access to a guard page is SIGSEGV.", "include/uapi/asm-generic/mman-common.h, MADV_GUARD_INSTALL"
 )
+GUARD_WP: Final = _rule(
+    "guard-wp",
+    "Whether a guard page that PAGEMAP_SCAN was to protect shows as write-protected is the kernel's choice.",
+    _ADMIN + "pagemap.rst (says nothing of it)",
+)
 DONTNEED_GUARD: Final = _rule("dontneed-guard", "Dropping pages leaves guard pages.", OBSERVED)
 # --- reclaim and swap ---
 RECLAIM: Final = _rule(
@@ -428,8 +433,9 @@ FILL_RANGE: Final = _rule(
     "fill-range", "A range that is not within one registered mapping is ENOENT.", OBSERVED
 )
 FILL_GUARD: Final = _rule(
-    "fill-guard", "Whether UFFDIO_COPY puts a page in the place of a guard page is the kernel's choice.",
-    _IOCTL + "UFFDIO_COPY (says nothing of it)",
+    "fill-guard",
+    "Whether UFFDIO_COPY and UFFDIO_CONTINUE put a page in the place of a guard page is the kernel's choice.",
+    _IOCTL + "UFFDIO_COPY, UFFDIO_CONTINUE (say nothing of it)",
 )
 FILL_MAPPINGS: Final = _rule(
     "fill-mappings", "Whether equal mappings side by side count as one is the kernel's choice.",
@@ -691,7 +697,7 @@ FAULT_MINOR: Final = _rule(
     _UFFD + ", UFFDIO_REGISTER_MODE_MINOR; " + _ADMIN + "userfaultfd.rst",
 )
 FILL_KIND: Final = _rule("fill-kind", "Only memory that the ioctl supports can be filled: else EINVAL.", OBSERVED)
-FILL_BEYOND: Final = _rule("fill-beyond", "Filling a page beyond the end of the file is EFAULT.", OBSERVED)
+FILL_BEYOND: Final = _rule("fill-beyond", "Filling a page beyond the end of the file is EFAULT or ENOMEM.", OBSERVED)
 CONTINUE: Final = _rule(
     "continue", "Pages that are in the page cache are mapped, and waiters go on unless DONTWAKE is given.",
     _IOCTL + "UFFDIO_CONTINUE",
@@ -699,7 +705,7 @@ CONTINUE: Final = _rule(
 CONTINUE_MISSING: Final = _rule(
     "continue-missing", "A page that is not in the page cache is EFAULT.", _IOCTL + "UFFDIO_CONTINUE, EFAULT"
 )
-CONTINUE_BEYOND: Final = _rule("continue-beyond", "A page beyond the end of the file is EINVAL.", OBSERVED)
+CONTINUE_BEYOND: Final = _rule("continue-beyond", "A page beyond the end of the file is EINVAL or EFAULT.", OBSERVED)
 REMOVE: Final = _rule(
     "remove", "The pages and what the file holds there are freed; later accesses see zeroes.", "madvise(2), MADV_REMOVE"
 )
@@ -763,7 +769,7 @@ MARKER_SWAP: Final = _deviation(
     "pagemap bit 62 means that the page is swapped.",
     _ADMIN + "pagemap.rst, bit 62",
     "Bit 62 is also set for a missing page that is write-protected (WP_UNPOPULATED), without any swap.",
-    "6.12 (source), 6.18 (live)",
+    "6.12 (source), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 uffd-open u0 wp-unpopulated
@@ -777,7 +783,7 @@ REREGISTER_BIT: Final = _deviation(
     _BIT_57,
     "Registering a range again without WP leaves the bit on its pages.  Writes then pass, and go on passing without a "
     "message after the range is registered for WP again, with the bit still shown.",
-    "5.10, 6.1, 6.12 (source), 6.18 (live)",
+    "5.10, 6.1, 6.12 (source), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 write a0 =1
@@ -828,7 +834,7 @@ FLUSHED_BIT: Final = _deviation(
     "flushed event.",
     _BIT_57 + "; userfaultfd(2), DESCRIPTION",
     "If the userfaultfd is closed while a fork event waits, the child is not registered but keeps the bit.",
-    "5.10, 6.1, 6.12 (source), 6.18 (live)",
+    "5.10, 6.1, 6.12 (source), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 write a0 =1
@@ -844,7 +850,7 @@ KSM_BIT: Final = _deviation(
     "Writing to a write-protected page registered for that queues a message; KSM is transparent.",
     "userfaultfd(2), UFFDIO_REGISTER_MODE_WP; " + _ADMIN + "ksm.rst, Overview",
     "Replacing a page by a KSM page drops its write protection: bit 57 is gone and the next write passes unnoticed.",
-    "5.10, 6.1, 6.12 (source: replace_page()), 6.18 (live)",
+    "5.10, 6.1, 6.12 (source: replace_page()), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0+2 rw
 p0.0 write a0 =7
@@ -862,7 +868,7 @@ WP_HOLE: Final = _deviation(
     "UFFDIO_WRITEPROTECT is ENOENT if an address of the range does not exist.",
     "ioctl_userfaultfd(2), UFFDIO_WRITEPROTECT, ENOENT",
     "Holes are passed over without an error as long as one mapping lies in the range.",
-    "6.12 (source), 6.18 (live)",
+    "6.12 (source), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 uffd-open u0
@@ -875,7 +881,7 @@ MARKER_ZEROPAGE: Final = _deviation(
     "A fault on a missing page can be resolved by UFFDIO_ZEROPAGE.",
     _ADMIN + "userfaultfd.rst, Resolving Userfaults",
     "If the missing page is write-protected (WP_UNPOPULATED), UFFDIO_ZEROPAGE is EEXIST; UFFDIO_COPY works.",
-    "6.12 (source), 6.18 (live)",
+    "6.12 (source), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 uffd-open u0 wp-unpopulated
@@ -929,7 +935,7 @@ FREE_MERGED: Final = _deviation(
     "madvise(2), MADV_FREE; " + _ADMIN + "ksm.rst, Overview",
     "If the last mapping of a KSM page gives it up, the page stays in KSM's tree, clean.  Pages merged with it after "
     "that are discarded by reclaim: their owners find zeroes.",
-    "5.10 (machine), 6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live)",
+    "5.10 (machine), 6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0+3 rw
 p0.0 madvise a0+3 mergeable
@@ -987,7 +993,7 @@ MREMAP_HOLE: Final = _deviation(
     "mremap is EFAULT if part of the old range is not mapped.",
     "mremap(2), ERRORS, EFAULT",
     "Holes are passed over where the mapping shrinks, and where it keeps its size and place.",
-    "5.10, 6.12 (source), 6.18 (live)",
+    "5.10, 6.12 (source), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 mremap-resize a0+2 =1
@@ -1000,7 +1006,7 @@ MREMAP_MERGED: Final = _deviation(
     "userfaultfd(2), DESCRIPTION",
     "If a range moves without the remap event to where it merges with a mapping of the same userfaultfd, that one is "
     "unregistered as well; its pages keep bit 57.  If it merges with the rest of itself, the unmap event is missing.",
-    "5.10, 6.12 (source: mremap_userfaultfd_prep() of the merged mapping)",
+    "5.10, 6.12 (source: mremap_userfaultfd_prep() of the merged mapping), 7.2 (machine)",
     """\
 p0.0 mmap a0+3 rw
 p0.0 uffd-open u0
@@ -1013,7 +1019,7 @@ KSM_SOFT_DIRTY: Final = _deviation(
     "pagemap bit 55 means that the page was written since the bits were cleared; KSM is transparent.",
     _ADMIN + "soft-dirty.rst; " + _ADMIN + "ksm.rst, Overview",
     "Replacing a page by a KSM page drops its soft-dirty bit.",
-    "5.10, 6.12 (source: replace_page(); machine)",
+    "5.10, 6.12 (source: replace_page(); machine), 7.2 (machine)",
     """\
 p0.0 mmap a0+2 rw
 p0.0 madvise a0+2 mergeable
@@ -1021,6 +1027,22 @@ p0.0 clear-refs soft-dirty
 p0.0 write a0 =7
 p0.0 write a1 =7
 m ksm-merge p0 a0+2
+""",
+)
+PIN_SOFT_DIRTY: Final = _deviation(
+    "pin-drops-soft-dirty",
+    "pagemap bit 55 means that the page was written since the bits were cleared.",
+    _ADMIN + "soft-dirty.rst",
+    "Clearing the bits leaves a pinned page writable.  If its bit was not set (a long-term pin for reading made it, "
+    "and mprotect() made it writable while its mapping was new), a write to it does not set it.",
+    "6.12, 7.2 (machine; source: clear_soft_dirty(), maybe_change_pte_writable())",
+    """\
+p0.0 mmap a0 rw
+p0.0 pin k0 a0 longterm
+p0.0 mprotect a0 r
+p0.0 mprotect a0 rw
+p0.0 clear-refs soft-dirty
+p0.0 write a0 =1
 """,
 )
 MERGE_SOFT_DIRTY: Final = _deviation(

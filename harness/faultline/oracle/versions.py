@@ -169,3 +169,11 @@ UNMERGE_READS: Final = _difference(
     "unmerge-reads", (6, 2), "Unmerging a page of KSM is no write to it, which makes it soft-dirty.",
     "observed: tree 5.10, tree 6.1, tree 6.12 (break_ksm())",
 )
+FILL_BEYOND: Final = _difference(
+    "fill-beyond", (7, 2), "Filling a page of shared memory beyond the end of the file is ENOMEM, not EFAULT.",
+    "observed: live kernel 6.18, tree 7.2 (shmem_mfill_folio_alloc())",
+)
+CONTINUE_BEYOND: Final = _difference(
+    "continue-beyond", (7, 2), "UFFDIO_CONTINUE of a page beyond the end of the file is EFAULT, not EINVAL.",
+    _MAN + "UFFDIO_CONTINUE, EFAULT; observed: live kernel 6.18, tree 7.2 (mfill_atomic_pte_continue())",
+)
