@@ -9,16 +9,32 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from test_machine import CANARIES, CORPUS, KSM, STANDARD, agrees, check_canary, oracle_of, programs, unknown
+from test_machine import (
+    CANARIES,
+    CORPORA,
+    CORPUS,
+    KSM,
+    STANDARD,
+    agrees,
+    check_canary,
+    explained,
+    oracle_of,
+    programs,
+    signature,
+    unknown,
+)
 
 from faultline.backend.machine import Machine
 from faultline.oracle.rules import DEVIATIONS, KnownDeviation
-from faultline.program.codec import encode
+from faultline.program.codec import decode, encode
 from faultline.program.generate import random_program
 from faultline.program.ops import lacking
-from faultline.program.text import parse_program, read_repro
+from faultline.program.text import format_program, parse_program, read_repro
+from faultline.verdict.known import Known, read_known
 
 pytestmark = pytest.mark.kernel
+
+KNOWN = read_known(CORPORA / "known")
 
 #: Planted faults that a tree does not walk into: up to 6.1 no entry is writable when it gets protected.
 UNREACHED = {(5, 10): {"uffd-wp-write", "lose-pin", "free-pinned", "spoil-pinned"}, (6, 1): {"uffd-wp-write"}}
@@ -33,16 +49,15 @@ def test_random_programs_agree_with_the_oracle(any_machine: Machine) -> None:
     oracle, rng = oracle_of(any_machine), random.Random(7)
     for _ in range(3000):
         ops = random_program(rng, has=any_machine.has)
-        trace = any_machine.run(encode(ops), paranoid=True)
-        assert unknown(any_machine, ops) is None, any_machine.finding
-        assert oracle.expect(ops, trace).trace == trace
+        assert explained(any_machine, oracle, ops), format_program(ops)
 
 
 def test_any_bytes_are_a_program(any_machine: Machine) -> None:
     rng = random.Random(8)
     for _ in range(1000):
-        any_machine.run(rng.randbytes(rng.randrange(200)))
-        assert unknown(any_machine, []) is None, any_machine.finding
+        wire = rng.randbytes(rng.randrange(200))
+        any_machine.run(wire)
+        assert unknown(any_machine, decode(wire)) is None, any_machine.finding
 
 
 def test_a_trace_does_not_depend_on_what_ran_before(any_machine: Machine) -> None:
@@ -71,6 +86,19 @@ def test_a_known_deviation_shows_on_the_trees_that_it_names(any_machine: Machine
     assert expected.trace == trace
     seen_in = re.findall(r"\b\d+\.\d+\b", deviation.trees)
     assert (deviation.id in expected.deviations) == ("{}.{}".format(*any_machine.version) in seen_in)
+
+
+@pytest.mark.parametrize("entry", KNOWN.values(), ids=KNOWN)
+def test_a_known_finding_shows_on_the_trees_that_it_names(any_machine: Machine, entry: Known) -> None:
+    repro = read_repro(CORPORA / "known" / entry.repro)
+    ops = repro.ops
+    if repro.header.get("profile", "base") != "base":
+        pytest.skip("another profile's")
+    if missing := lacking(ops, any_machine.has):
+        pytest.skip(f"the tree lacks {', '.join(sorted(missing))}")
+    any_machine.run(encode(ops), paranoid=True)
+    shown = signature(any_machine, ops) == entry.signature
+    assert shown == ("{}.{}".format(*any_machine.version) in entry.trees)
 
 
 @pytest.mark.parametrize("canary", sorted(CANARIES.keys() - {"endless-loop"}))  # that one is the watchdog's alone
