@@ -195,7 +195,7 @@ def test_every_rule_decides_some_script() -> None:
         used |= {rule.id for index in range(len(ops)) for rule in expectation.rules(index)}
     by_choice = (rules.FORK_ZERO_PAGE, rules.KSM_UNBORN, rules.RETRY_ORDER, rules.MREMAP_KSM, rules.MAP_AROUND)
     chosen = {rules.RULES[i].id for i in by_choice}
-    chosen |= {rules.RULES[i].id for i in (rules.SOFT_DIRTY_MERGE, rules.POISON_WP, rules.MOVE_SWAPPED)}
+    chosen |= {rules.RULES[i].id for i in (rules.SOFT_DIRTY_MERGE, rules.POISON_WP, rules.GUARD_WP, rules.MOVE_SWAPPED)}
     versions = {
         rules.RULES[i].id
         for i in (
@@ -242,3 +242,14 @@ def test_what_the_kernel_lacks_is_skipped() -> None:
         p0.0 madvise a0 mergeable   -> EINVAL
     """)
     assert mismatches(script, Oracle(has={"uffd"}).expect(script.ops).trace) == []
+    beyond = """
+        p0.0 file-open f0 memfd @1
+        p0.0 mmap-file a0+2 rw f0 @0 shared
+        p0.0 uffd-open u0
+        m uffd-register u0 a1 missing
+        m uffd-copy u0 a1 =1            -> {}
+        m uffd-continue u0 a1           -> {}
+    """
+    for version, outcomes in (((6, 18), ("EFAULT -14", "EINVAL -22")), ((7, 2), ("ENOMEM -12", "EFAULT -14"))):
+        script = parse(beyond.format(*outcomes))
+        assert mismatches(script, Oracle(tree_version=version).expect(script.ops).trace) == []
