@@ -25,12 +25,14 @@ from typing import Final, TypeVar
 
 from faultline.backend.machine import Machine
 from faultline.build import csrc_dir
+from faultline.build.profile import profile_names
 from faultline.campaign.source import Source
 from faultline.campaign.subject import DEFAULT_PROFILE, Say, Subject, build_library, prepare
 from faultline.kinds import FaultlineError
 from faultline.program.codec import encode
 from faultline.program.text import parse_program
 from faultline.tree import TreeInfo, find_tree
+from faultline.tree.cache import cache_dir
 from faultline.verdict.judge import Judge
 
 #: What the rate of a machine is measured with: a protected page, a fork, a write that waits, and all given back.
@@ -65,15 +67,19 @@ class Figure:
     """One row: ``value`` in ``unit``, to be at least the goal (``more`` is better) or at most; None: no goal."""
 
     name: str
-    value: float
+    value: float | None
+    """None: it could not be measured; ``note`` says why."""
     unit: str
     goal: float | None
     more: bool
+    base: float | None = None
+    """The same of the default tree's base profile, measured in the same run."""
+    note: str = ""
 
     @property
     def ratio(self) -> float | None:
         """How many times better than the goal; below 1 the goal is missed."""
-        if self.goal is None:
+        if self.goal is None or self.value is None:
             return None
         return self.value / self.goal if self.more else self.goal / self.value
 
@@ -90,7 +96,10 @@ def speed(kernel: str, jobs: int, say: Say) -> Iterator[Figure]:
     say("machine, snapshots, oracle and comparison")
     yield Figure("with snapshots, oracle, comparison", _in_child(_judge_rate, subject), "programs/s", 10_000, True)
     say("random programs, generated and judged")
-    yield Figure("random programs, generated and judged", _in_child(_campaign_rate, subject), "programs/s", None, True)
+    random = _in_child(_campaign_rate, subject)
+    yield Figure("random programs, generated and judged", random, "programs/s", None, True)
+    for other, profile in _builds(tree):
+        yield _build_figure(other, profile, random, jobs, say)
     say("Hypothesis")
     yield Figure("Hypothesis, per worker", _in_child(_hypothesis_rate, subject), "examples/s", 500, True)
     yield Figure("memory of a worker", _in_child(_worker_memory, subject), "MB", 400, False)
@@ -106,6 +115,31 @@ def speed(kernel: str, jobs: int, say: Say) -> Iterator[Figure]:
             patch = _one_line_patch(tree, Path(folder))
             say("a build after a patch of one file")
             yield Figure("build for a patch of one file", _build_seconds(tree, (patch,), jobs), "s", 3, False)
+
+
+# --- other trees and profiles ---
+
+
+def _builds(tree: TreeInfo) -> Iterator[tuple[TreeInfo, str]]:
+    """Every other profile of the tree, and every profile of the trees that are in the cache."""
+    profiles = profile_names(csrc_dir())
+    yield from ((tree, profile) for profile in profiles if profile != DEFAULT_PROFILE)
+    root = cache_dir() / "trees"
+    others = [find_tree(str(path)) for path in root.iterdir()] if root.is_dir() else []
+    for other in sorted(others, key=lambda other: (other.major, other.minor), reverse=True):
+        if (other.major, other.minor) != (tree.major, tree.minor):
+            yield from ((other, profile) for profile in profiles)
+
+
+def _build_figure(tree: TreeInfo, profile: str, base: float, jobs: int, say: Say) -> Figure:
+    """Random programs on one build; a tree that does not build or start is a row too."""
+    name = f"random programs, {tree.major}.{tree.minor} {profile}"
+    say(name)
+    try:
+        rate = _in_child(_campaign_rate, prepare(tree.spec, (), profile, check=False, jobs=jobs, say=say))
+    except FaultlineError as error:
+        return Figure(name, None, "programs/s", None, True, note=str(error))
+    return Figure(name, rate, "programs/s", None, True, base=base)
 
 
 # --- what is measured in a process of its own ---

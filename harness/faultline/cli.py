@@ -441,7 +441,10 @@ def bench() -> None:
 @_json
 @_quiet
 def bench_speed(tree: str | None, jobs: int, as_json: bool, quiet: bool) -> None:
-    """Throughput, build times and memory, each measured beside its goal; takes about two minutes."""
+    """Throughput, build times and memory, each measured beside its goal.
+
+    Takes about three minutes, and half a minute more for each profile and tree that is not built yet.
+    """
     desk = _begin(as_json, tree=tree, patches=(), profile=None, jobs=jobs, quiet=quiet, verbose=False)
     screen = desk.screen
     figures = []

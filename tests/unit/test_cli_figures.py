@@ -17,24 +17,30 @@ def figures(kernel, jobs, say):
     yield Figure("fast", 200_000, "programs/s", 100_000, True)
     yield Figure("slow", 90, "s", 60, False)
     yield Figure("plain", 7, "programs/s", None, True)
+    yield Figure("profile", 30, "programs/s", None, True, base=60)
+    yield Figure("broken", None, "programs/s", None, True, note="does not build")
 
 
 def test_each_figure_stands_beside_its_goal(monkeypatch, capsys):
     monkeypatch.setattr(cli, "speed", figures)
     assert cli.command_line(["bench", "speed"]) == ExitStatus.CLEAN
-    _, fast, slow, plain = capsys.readouterr().out.splitlines()
+    _, fast, slow, plain, profile, broken = capsys.readouterr().out.splitlines()
     assert fast.split() == ["fast", "200,000", "programs/s", ">=", "100,000", "2.00", "x"]
     assert slow.split() == ["slow", "90", "s", "<=", "60", "0.67", "x"]
     assert plain.split() == ["plain", "7", "programs/s"]
+    assert profile.split() == ["profile", "30", "programs/s", "0.50", "x", "base"]
+    assert broken.split() == ["broken", "-", "does", "not", "build"]
 
 
 def test_the_data_say_the_same(monkeypatch, capsys):
     monkeypatch.setattr(cli, "speed", figures)
     assert cli.command_line(["bench", "speed", "--json", "-q"]) == ExitStatus.CLEAN
-    fast, slow, plain = json.loads(capsys.readouterr().out)["figures"]
+    fast, slow, plain, profile, broken = json.loads(capsys.readouterr().out)["figures"]
     assert (fast["value"], fast["goal"], fast["goal_is"], fast["ratio"]) == (200_000, 100_000, "at least", 2)
     assert (slow["goal_is"], round(slow["ratio"], 2)) == ("at most", 0.67)
     assert (plain["goal"], plain["ratio"]) == (None, None)
+    assert (profile["value"], profile["base"]) == (30, 60)
+    assert (broken["value"], broken["note"]) == (None, "does not build")
 
 
 def test_the_standard_program_does_what_it_is_there_for():

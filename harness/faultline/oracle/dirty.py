@@ -130,6 +130,7 @@ class Dirty(Memory):
 
     _soft: SoftDirty | None
     """None: no soft-dirty bits were cleared yet."""
+    _closely: bool
     _told: bytes | None
     """The backend's trace with its soft-dirty bits, if the program clears any."""
     _ops: Sequence[Operation]
@@ -146,6 +147,7 @@ class Dirty(Memory):
         self._rule = rules.CLEAR_SOFT_DIRTY
         if self._soft is None:
             self._soft = SoftDirty()
+            self._closely = True
             self._soft.living = {living.number for living in self._living}
         pinned = any(past[0] in _PINS for past in self._ops[: self._index])
         bits = SoftDirtyBits(process, 0, _slots(process.row, PRESENT) if pinned else 0, 0)
@@ -448,7 +450,7 @@ class Dirty(Memory):
         if not (held | unsure) & _WRITTEN or word & UFFD_WP or process.poisoned >> slot & 1:
             return
         if word & GUARD:
-            self._marks = True
+            self._marks = self._closely = True
             return
         self._also(rules.SCAN_WP)
         process.packed = None

@@ -101,6 +101,7 @@ class Files(Userfault, Memory):
         process.edges &= ~self._mask(start + 1, end)
         if process.backing is None:
             process.backing = [None] * SLOTS
+            self._closely = True
         process.backing[start:end] = [(file, first + i, shared) for i in range(pages)]
         return self._after_events(task, events) if events else DONE
 

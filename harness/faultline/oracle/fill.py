@@ -65,7 +65,7 @@ class Fill(Userfault):
         while slot < start + pages and not error:
             error = self._poison_slot(process, slot)
             slot += not error
-        self._marks = True
+        self._marks = self._closely = True
         process.touched |= 1 << start
         return self._filled(context, start, slot - start, pages, bool(mode & _DONTWAKE), error)
 

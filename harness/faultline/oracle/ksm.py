@@ -51,6 +51,7 @@ class Ksm(Memory):
         return self._op_ksm_scan(op)
 
     def _op_ksm_scan(self, op: Operation) -> Outcome:
+        self._closely = True
         unborn = [waiter for waiter in self._blocked.values() if isinstance(waiter, ForkWaiter)]
         for waiter in unborn:
             waiter.open_bits += self._protected(waiter.child)

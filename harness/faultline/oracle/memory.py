@@ -161,6 +161,8 @@ class Memory:
     """Those of them that their process maps no longer, and others may, on kernels that let these store to them."""
     _waits: bool
     """Who is at work may wait for a userfaultfd."""
+    _closely: bool
+    """The snapshots may decide more than what most programs leave open."""
 
     # --- pages that others hold: see pins.py ---
 
@@ -359,11 +361,11 @@ class Memory:
             process.backing[start:end] = [None] * (end - start)
         if self._stale:
             self._forget(process, start, end)
-        process.touched &= ~self._mask(start, end)
-        process.lazy &= ~self._mask(start, end)
-        process.nohuge &= ~self._mask(start, end)
-        if process.poisoned:
-            process.poisoned &= ~self._mask(start, end)
+        others = ~self._mask(start, end)
+        process.touched &= others
+        process.lazy &= others
+        process.nohuge &= others
+        process.poisoned &= others
         if process.doomed:
             for slot in range(start, end):
                 process.doomed.pop(slot, None)
@@ -707,9 +709,9 @@ class Memory:
         if not word & need:
             self._rule = rules.SEGV_READ
             return _SEGV
-        if slot in process.swapped:
+        if process.swapped and slot in process.swapped:
             word = self._swap_in(process, slot)
-        if process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
+        if process.lazy and process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = process.row[slot]
         if word & PRESENT:
             self._rule = rules.READ
@@ -749,44 +751,28 @@ class Memory:
         """
         row = process.row
         word = row[slot]
-        if not word & need:
-            self._rule = rules.SEGV_WRITE
-            return _SEGV
-        if not word & WRITE and process.backing is not None and self._maps_shared(process, slot):
-            self._rule = rules.SEGV_WRITE
-            self._also(rules.FORCE_SHARED)
-            return _SEGV
+        if not word & WRITE:
+            forced = word & need
+            if not forced or self._maps_shared(process, slot):
+                self._rule = rules.SEGV_WRITE
+                if forced:
+                    self._also(rules.FORCE_SHARED)
+                return _SEGV
         key = process.number << SLOT_SHIFT | slot
         process.packed = None
-        if slot in process.swapped:
+        if process.swapped and slot in process.swapped:
             word = self._swap_in(process, slot)
             if self._orphans:
                 self._reuse(process.pages[slot])
-        if process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
+        if process.lazy and process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = row[slot]
-        if not word & PRESENT and word & GUARD:
-            self._rule = rules.GUARD_ACCESS
-            return _SEGV
-        if process.poisoned >> slot & 1 and not word & PRESENT:
-            process.touched |= 1 << slot
-            self._rule = rules.POISONED
-            return _BUS
-        if not word & PRESENT and process.backing is not None and process.backing[slot] is not None:
-            outcome = self._prepare_store(op, index, process, slot)
+        if word & PRESENT:
+            self._rule = rules.WRITE
+        else:
+            outcome = self._store_missing(op, index, process, slot, key, word)
             if outcome is not None:
                 return outcome
             word = row[slot]
-        elif not word & PRESENT:
-            process.touched |= 1 << slot
-            if word & REG_MISSING:
-                self._rule = rules.FAULT_MISSING
-                return self._fault(op, index, process, slot, MESSAGE_WRITE)
-            word = row[slot] = self._populated(word, _FRESH)
-            process.pages[slot] = [key]
-            row[ANON] += 1
-            self._rule = rules.WRITE_FRESH
-        else:
-            self._rule = rules.WRITE
         if word & UFFD_WP and word & REG_WP:
             outcome = self._store_protected(op, index, process, slot, key)
             if outcome is not None:
@@ -794,7 +780,8 @@ class Memory:
             word = row[slot]
         if word & FILE:
             return self._store_file(process, slot, value)
-        self._keep(process, slot)
+        if process.lazy or process.doomed:
+            self._keep(process, slot)
         page = process.pages[slot]
         if not page or len(page) > 1 or isinstance(page, KsmPage) or (self._swap and self._is_cached(page)):
             word &= ~UFFD_WP
@@ -805,6 +792,29 @@ class Memory:
         if self._orphans:
             self._leak(process.pages[slot], row[slot] & CONTENT)
         return DONE
+
+    def _store_missing(
+        self, op: Operation, index: int, process: Process, slot: int, key: int, word: int
+    ) -> Outcome | None:
+        """A store where no page is.  None: the store goes on, the slot's word tells how."""
+        if word & GUARD:
+            self._rule = rules.GUARD_ACCESS
+            return _SEGV
+        if process.poisoned >> slot & 1:
+            process.touched |= 1 << slot
+            self._rule = rules.POISONED
+            return _BUS
+        if process.backing is not None and process.backing[slot] is not None:
+            return self._prepare_store(op, index, process, slot)
+        process.touched |= 1 << slot
+        if word & REG_MISSING:
+            self._rule = rules.FAULT_MISSING
+            return self._fault(op, index, process, slot, MESSAGE_WRITE)
+        process.row[slot] = self._populated(word, _FRESH)
+        process.pages[slot] = [key]
+        process.row[ANON] += 1
+        self._rule = rules.WRITE_FRESH
+        return None
 
     def _store_protected(self, op: Operation, index: int, process: Process, slot: int, key: int) -> Outcome | None:
         """None: the store goes on."""
@@ -897,12 +907,11 @@ class Memory:
         base = child.number << SLOT_SHIFT
         child_row, parent_row = child.row, parent.row
         for slot, page in enumerate(parent.pages):
-            if parent.advised and (not child_row[slot] or child_row[slot] & WIPEONFORK):
+            if page is None or (parent.advised and (not child_row[slot] or child_row[slot] & WIPEONFORK)):
                 continue
             if isinstance(page, FilePage):
                 self._duplicate_file(parent, child, slot, page)
             elif page:
-                assert isinstance(page, list)
                 if self._frames and self._pinned(parent, slot):
                     self._also(rules.FORK_PINNED)
                     child.pages[slot] = [base | slot]
@@ -911,10 +920,11 @@ class Memory:
                 child.pages[slot] = page
                 parent_row[slot] &= ~EXCLUSIVE
                 child_row[slot] &= ~EXCLUSIVE
-            elif page is not None:
+            else:
                 self._duplicate_zero(parent, child, slot, open_bits)
         child.lazy = parent.lazy
-        child.doomed = parent.doomed.copy()
+        if parent.doomed:
+            child.doomed = parent.doomed.copy()
         if parent.swapped:
             self._inherit_swapped(parent, child)
         if self._stale:
@@ -1022,7 +1032,7 @@ class Memory:
         number = op[1] & PROCESS_MASK
         process = self._processes[number]
         assert process is not None
-        if self._used_from_outside(process):
+        if self._blocked and self._used_from_outside(process):
             self._rule = rules.SKIP_BUSY
             return BUSY
         self._rule = rules.EXIT

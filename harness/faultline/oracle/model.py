@@ -56,7 +56,7 @@ _STATE: Final = (
     "_swap",
     "_files", "_perhaps",
     "_rows_before", "_collapsing", "_splitting", "_observed_rows",
-    "_soft", "_marks",
+    "_soft", "_marks", "_closely",
 )
 
 Handler = Callable[[Operation], Outcome]
@@ -220,7 +220,7 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         self._soft: SoftDirty | None = None
         self._told = None
         self._observed = observed
-        if snapshots and observed is not None and any(op[0] == CLEAR_REFS for op in ops):
+        if snapshots and observed is not None and CLEAR_REFS in [op[0] for op in ops]:
             self._told = observed
             self._observed = self._without_soft_dirty(ops, observed)
         self._out = bytearray()
@@ -243,11 +243,12 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         self._swap = []
         self._files = [None] * FILES
         self._perhaps = []
-        self._rows_before = {0: first.pack()}
+        self._rows_before = {0: first.pack()} if self._huge else {}
         self._collapsing = None
         self._splitting = []
         self._observed_rows = []
         self._marks = False
+        self._closely = self._huge
 
     # --- a record ---
 
@@ -255,34 +256,44 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         if self._woken:
             self._go_on()
         status, value, aux = outcome
-        ended = self._ended
-        if self._soft is not None:
+        ended, closely = self._ended, self._closely
+        if closely and self._soft is not None:
             self._follow_soft_dirty(self._soft, op, outcome)
         record = RECORD.pack(self._index, status, len(ended), value, aux)
         if ended:
-            ended.sort(key=lambda end: (process_of(end[0]), task_of(end[0])))
+            if len(ended) > 1:
+                ended.sort(key=lambda end: (process_of(end[0]), task_of(end[0])))
             record += b"".join([COMPLETION.pack(*end[1:]) for end in ended])
             ended.clear()
-        if snapshots:
-            if self._huge:
-                self._look_at_huge(len(self._out) + len(record), op)
-            if op[0] in SHARING:
-                record += self._map(len(self._out) + len(record), op, outcome)
-            if self._perhaps:
-                self._adopt_files(len(self._out) + len(record))
-            if self._once or self._stale or self._tainted or self._marks:
-                self._adopt_bits(len(self._out) + len(record))
-            if self._huge:
-                self._show_huge()
-                if self._soft is not None:
-                    self._follow_huge(self._soft, op)
-            at = len(record) + SNAPSHOT_HEAD.size
-            record += SNAPSHOT_HEAD.pack(self._live) + b"".join([process.pack() for process in self._living])
-            if self._soft is not None:
-                record = self._show_soft_dirty(self._soft, record, at, _ROW_SIZE)
-        elif self._once or self._perhaps:
+        if not snapshots:
             self._once.clear()
             self._perhaps.clear()
+            return record
+        if closely or op[0] in SHARING:
+            return self._record_closely(record, op, outcome)
+        if self._once or self._stale:
+            self._adopt_bits(len(self._out) + len(record))
+        rows = [process.packed or process.pack() for process in self._living]
+        return record + SNAPSHOT_HEAD.pack(self._live) + b"".join(rows)
+
+    def _record_closely(self, record: bytes, op: Operation, outcome: Outcome) -> bytes:
+        """The record with its map and its snapshot, which may decide more than in the simplest programs."""
+        if self._huge:
+            self._look_at_huge(len(self._out) + len(record), op)
+        if op[0] in SHARING:
+            record += self._map(len(self._out) + len(record), op, outcome)
+        if self._perhaps:
+            self._adopt_files(len(self._out) + len(record))
+        if self._once or self._stale or self._tainted or self._marks:
+            self._adopt_bits(len(self._out) + len(record))
+        if self._huge:
+            self._show_huge()
+            if self._soft is not None:
+                self._follow_huge(self._soft, op)
+        at = len(record) + SNAPSHOT_HEAD.size
+        record += SNAPSHOT_HEAD.pack(self._live) + b"".join([process.pack() for process in self._living])
+        if self._soft is not None:
+            record = self._show_soft_dirty(self._soft, record, at, _ROW_SIZE)
         return record
 
     def _look_at_huge(self, at: int, op: Operation) -> None:

@@ -91,7 +91,7 @@ class Userfault(Memory):
         if self._handles[handle] is not None:
             self._rule = rules.SKIP_USED
             return _HANDLE_USED
-        for feature, offered in _OFFERED:
+        for feature, offered in _OFFERED if features else ():
             if features & feature and not self._holds[offered]:
                 self._rule = rules.UFFD_FEATURE
                 return _EINVAL
@@ -186,8 +186,7 @@ class Userfault(Memory):
             self._rule = rules.REGISTER_EMPTY
             return self._empty_range(process, end)
         files = process.backing is not None or bits & REG_MINOR
-        for slot in range(start, end):
-            owner = contexts[slot]
+        for slot, owner in enumerate(contexts[start:end], start):
             if files and row[slot] and not self._can_register(process, slot, bits, context):
                 self._rule = rules.REGISTER_KIND
                 return _EINVAL
@@ -322,7 +321,7 @@ class Userfault(Memory):
                 return _ENOENT
             if protect:
                 self._protect_slot(process, slot, word)
-            else:
+            elif word & UFFD_WP:
                 self._clear_wp(process, row, slot)
             if self._stale:
                 self._forget(process, slot, slot + 1)
@@ -347,10 +346,10 @@ class Userfault(Memory):
             return
         owner = process.contexts[slot]
         assert owner is not None
-        if process.poisoned >> slot & 1:
-            return
         of_file = process.backing is not None and process.backing[slot] is not None
-        if (owner.features & FEATURE_WP_UNPOPULATED or of_file) and not word & UFFD_WP:
+        if not owner.features & FEATURE_WP_UNPOPULATED and not of_file:
+            return
+        if not process.poisoned >> slot & 1 and not word & UFFD_WP:
             self._also(rules.WP_UNPOPULATED_FILE if of_file else rules.WP_UNPOPULATED)
             process.row[slot] = word | UFFD_WP
             self._once.append((process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1))

@@ -12,7 +12,11 @@ from faultline.report.text import Line, Style
 
 def figure_line(figure: Figure) -> Line:
     """One row of the table."""
+    if figure.value is None:
+        return Style.MARKED, f"{figure.name:<38} {'-':>10} {figure.note}"
     row = f"{figure.name:<38} {_number(figure.value):>10} {figure.unit:<11}"
+    if figure.base:
+        return Style.PLAIN, f"{row} {'':>10}  {figure.value / figure.base:6.2f} x base"
     if figure.goal is None or figure.ratio is None:
         return Style.PLAIN, row.rstrip()
     goal = f"{'>=' if figure.more else '<='} {_number(figure.goal)}"
@@ -35,6 +39,8 @@ def figures_json(figures: Sequence[Figure]) -> dict[str, Any]:
                 "goal": figure.goal,
                 "goal_is": "at least" if figure.more else "at most",
                 "ratio": figure.ratio,
+                "base": figure.base,
+                "note": figure.note,
             }
             for figure in figures
         ]
