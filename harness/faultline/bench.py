@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -139,6 +140,8 @@ def _build_figure(tree: TreeInfo, profile: str, base: float, jobs: int, say: Say
         rate = _in_child(_campaign_rate, prepare(tree.spec, (), profile, check=False, jobs=jobs, say=say))
     except FaultlineError as error:
         return Figure(name, None, "programs/s", None, True, note=str(error))
+    except BrokenProcessPool:
+        return Figure(name, None, "programs/s", None, True, note="the machine ends its process")
     return Figure(name, rate, "programs/s", None, True, base=base)
 
 
