@@ -145,6 +145,8 @@ class Fill(Userfault):
     def _move_range(self, context: Context, process: Process, op: Operation) -> Outcome:
         _, _, _, start, pages, source, mode = op
         self._rule = rules.MOVE
+        if self._huge:
+            self._may_split(source, pages)
         moved = error = 0
         while moved < pages:
             error = self._move_page(process, source + moved, start + moved, moved, bool(mode & _HOLES))

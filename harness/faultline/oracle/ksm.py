@@ -48,6 +48,8 @@ class Ksm(Memory):
         if not self._live >> op[2] & 1:
             self._rule = rules.SKIP_PROCESS
             return _NO_PROCESS
+        if self._huge:
+            self._may_split(op[3], op[4])
         return self._op_ksm_scan(op)
 
     def _op_ksm_scan(self, op: Operation) -> Outcome:

@@ -86,6 +86,8 @@ class Swap(Memory):
         return DONE
 
     def _advise_pages(self, process: Process, slots: list[int], advice: int) -> bool:
+        if self._huge and slots and advice in (_FREE, _COLD):
+            self._may_split(slots[0], len(slots))
         if advice == _FREE:
             self._rule = rules.LAZY_FREE
             for slot in slots:

@@ -186,7 +186,7 @@ def machine_finding(
     """The finding that a checker's report is, for a program and its trace."""
     frames = tuple(place for offset in seen.frames for place in locate(offset))
     other = _telling(locate(seen.other), None) if seen.other else None
-    named = _telling(frames, other)
+    named = _entry(frames) if seen.kind == FindingKind.HANG else _telling(frames, other)
     at_end = not 0 <= seen.op < len(ops)
     return Finding(
         kind=seen.kind,
@@ -213,6 +213,11 @@ def _telling(frames: Sequence[Place], other: Place | None) -> Place | None:
     also = [other] if other is not None and other.of_kernel else []
     in_files = [place for place in (*kernel, *also) if place.file.endswith(".c")]
     return next(iter([*in_files, *kernel, *frames]), other)
+
+
+def _entry(frames: Sequence[Place]) -> Place | None:
+    """Where the operation entered the kernel: an endless loop is interrupted at any place of it."""
+    return next((place for place in reversed(frames) if place.of_kernel), next(iter(frames), None))
 
 
 def _tool_error(error: Exception) -> Finding:
