@@ -48,6 +48,21 @@ static struct page *anon_page_at(struct mm_struct *mm, unsigned long addr)
 	return page && PageAnon(page) ? page : NULL;
 }
 
+/*
+ * What was used since reclaim last saw it stays for one more round.  Some trees spare MADV_PAGEOUT's pages for that too,
+ * so the marks of use go first, as they do when the active list ages.
+ */
+static void age(struct page *page)
+{
+	vm_flags_t flags;
+
+#ifdef FL_HAVE_FOLIO
+	folio_referenced(page_folio(page), 0, NULL, &flags);
+#else
+	page_referenced(page, 0, NULL, &flags);
+#endif
+}
+
 void fl_op_swap_out(struct fl_task *task, const unsigned char *v)
 {
 	struct mm_struct *mm = fl.process[v[0]].mm;
@@ -59,8 +74,10 @@ void fl_op_swap_out(struct fl_task *task, const unsigned char *v)
 	for (unsigned int i = 0; i < v[2]; i++) {
 		struct page *page = anon_page_at(mm, fl_slot_addr(v[1] + i));
 
-		if (page)
+		if (page) {
+			age(page);
 			isolate(page, &list);
+		}
 	}
 	mmap_read_unlock(mm);
 	reclaim_pages(&list);

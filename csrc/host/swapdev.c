@@ -24,7 +24,7 @@
 static FL_KEEP char *medium;
 static DECLARE_BITMAP(written, DEVICE_PAGES);
 
-static const struct block_device_operations disk_ops;	/* no short cut past the bios */
+static const struct block_device_operations disk_ops;
 static struct gendisk disk;
 static struct request_queue queue;
 static struct block_device bdev;
@@ -131,7 +131,16 @@ blk_qc_t submit_bio(struct bio *bio)
 }
 #endif
 
-/* Of trees where a driver could take a page without a bio: this disk's does not. */
+/*
+ * Where a driver could take a page without a bio, swap calls a device synchronous if its driver can.  This disk's always
+ * asks for the bio.
+ */
+#ifdef FL_HAVE_RW_PAGE
+static const struct block_device_operations sync_ops = { .rw_page = (void *)bdev_read_page };
+#else
+#define sync_ops disk_ops
+#endif
+
 int bdev_read_page(struct block_device *dev, sector_t sector, struct page *page)
 {
 	return -EOPNOTSUPP;
@@ -307,6 +316,7 @@ static const struct file_operations file_ops = { .release = release };
 static void set_kind(int kind)
 {
 	disk.private_data = kind == FL_SWAP_DEVICE_SYNC ? &disk : NULL;
+	disk.fops = kind == FL_SWAP_DEVICE_SYNC ? &sync_ops : &disk_ops;
 #ifdef BLK_FEAT_SYNCHRONOUS
 	queue.limits.features = kind == FL_SWAP_DEVICE_SYNC ? BLK_FEAT_SYNCHRONOUS : 0;
 #else
@@ -321,7 +331,6 @@ static void init_objects(void)
 	if (!medium)
 		medium = fl_posix_map_arena(DEVICE_PAGES * PAGE_SIZE);
 	disk.queue = &queue;
-	disk.fops = &disk_ops;
 	bdev.bd_disk = &disk;
 #if FL_KVER >= 517
 	bdev.bd_queue = &queue;
