@@ -40,6 +40,8 @@ CLEAR_REFS: Final = BY_NAME["clear-refs"].code
 _FORK, _COPY, _MOVE = (BY_NAME[name].code for name in ("fork", "uffd-copy", "uffd-move"))
 #: Operations that write to the page that they name first.
 _WRITES: Final = frozenset(BY_NAME[name].code for name in ("write", "guest-write"))
+#: Operations that put a page where there was none.
+_FILLS: Final = frozenset(BY_NAME[name].code for name in ("uffd-copy", "uffd-move", "uffd-zeropage"))
 _KSM: Final = frozenset(op.code for op in OPS if op.name.startswith("ksm-"))
 #: Operations that map fresh memory.
 _MAPPERS: Final = frozenset(op.code for op in OPS if op.name.startswith("mmap"))
@@ -67,6 +69,8 @@ _KNOWN: Final = _PAGE_OPS | _MAPPING_OPS
 #: Operations that give a mapping another place or size.
 _REMAPPERS: Final = frozenset(op.code for op in OPS if op.name.startswith("mremap"))
 _MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("mremap", "madvise", "swapoff"))
+#: Operations that end the write protection of pages.
+_RESOLVERS: Final = frozenset(BY_NAME[name].code for name in ("uffd-resolve", "uffd-unregister"))
 _PINS: Final = frozenset(op.code for op in OPS if op.family == "pins")
 #: An operation that waits for an event has done its work.
 _DOES: Final = (Status.DONE, Status.BLOCKED)
@@ -92,7 +96,7 @@ def _slots(row: array[int], bits: int) -> int:
 class SoftDirtyBits:
     """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
 
-    __slots__ = ("fixed", "lost", "maybe", "row", "row_shown", "shown", "tried", "written")
+    __slots__ = ("fixed", "hidden", "lost", "maybe", "row", "row_shown", "shown", "tried", "written")
 
     def __init__(self, process: Process, shown: int, maybe: int, written: int) -> None:
         self.fixed = 0
@@ -103,6 +107,8 @@ class SoftDirtyBits:
         """Those that may be set besides."""
         self.written = written
         """Of ``shown``: those that a write set, not the newness of the mapping."""
+        self.hidden = 0
+        """Those whose writes kernels are known not to see, by deviation."""
         self.lost: dict[int, int] = {}
         """Of ``shown``: those that kernels are known to lose with this operation, by deviation."""
         self.row = process.row[:SLOTS]
@@ -184,6 +190,10 @@ class Dirty(Memory):
                 bits.lost[rules.SWAPOFF_BITS] = bits.shown & _slots(bits.row, SWAP)
             if bits.fixed:
                 self._follow_fixed(process, bits, op, written.get(number, 0))
+            if outcome[0] == Status.DONE and self._hides_writes(process, op):
+                bits.hidden |= self._mask(op[3], op[3] + op[4])
+            if bits.hidden:
+                bits.lost[rules.RESOLVE_SOFT_DIRTY] = bits.hidden & written.get(number, 0) & _slots(process.row, _FILE)
             bits.shown = (bits.shown | written.get(number, 0)) & mapped
             bits.written = (bits.written | written.get(number, 0)) & bits.shown
             bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
@@ -235,6 +245,7 @@ class Dirty(Memory):
             if parent is not None and child is not None:
                 kept = parent.written & _slots(child.row, _PAGE) & ~_slots(child.row, _FILE)
                 soft.unborn[op[2]] = SoftDirtyBits(child, kept, ~kept, kept)
+                soft.unborn[op[2]].hidden = parent.hidden
         for born in living - soft.living:
             if born in soft.unborn:
                 soft.bits[born] = soft.unborn.pop(born)
@@ -275,7 +286,7 @@ class Dirty(Memory):
             if bits.shown & bit and not row[slot] & _PAGE:
                 bits.shown &= ~bit
                 bits.maybe |= bit
-            elif op[0] in (_COPY, _MOVE) and row[slot] & _PAGE:
+            elif op[0] in _FILLS and row[slot] & _PAGE:
                 bits.maybe |= bit
         if op[0] in (_COPY, _MOVE) and moved > 0 and self._is_filled_by(process, op):
             for slot in range(op[3], op[3] + moved):
@@ -283,6 +294,12 @@ class Dirty(Memory):
                     self._also(rules.SOFT_DIRTY_FILL)
                     bits.shown |= 1 << slot
                     bits.written |= 1 << slot
+
+    def _hides_writes(self, process: Process, op: Operation) -> bool:
+        """Whether the operation may make shared pages writable that are not soft-dirty."""
+        if op[0] not in _RESOLVERS or self._holds[versions.RESOLVE_NOTES_WRITES]:
+            return False
+        return self._is_filled_by(process, op)
 
     def _is_filled_by(self, process: Process, op: Operation) -> bool:
         context = self._handles[op[2]]

@@ -10,12 +10,12 @@ import errno
 from collections.abc import Iterator
 from typing import Final
 
-from faultline.oracle import rules
+from faultline.oracle import rules, versions
 from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, Memory, Outcome
 from faultline.oracle.pins import HOLDING
-from faultline.oracle.state import MERGEABLE, EventWaiter
+from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, BY_NAME, OPS, PAGES, POPULATE, WAKE_MODE
+from faultline.program.ops import ADVICE, BY_NAME, OPS, PAGES, POPULATE, SLOTS, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
@@ -44,6 +44,7 @@ _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 #: Operations that make room first, whose events are waited for also if nothing is mapped then.
 _UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
+_FORK: Final = BY_NAME["fork"].code
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
 _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
@@ -71,6 +72,19 @@ class Fail(Memory):
             return seen
         says = _SAYS.get(op[0], (errno.ENOMEM, errno.EAGAIN))
         return seen if seen[0] == _ERROR and seen[1] in says else None
+
+    def _may_fail_late(self, op: Operation) -> bool:
+        """Whether this is a fork that the backend shows to wait for its event, and that may fail when that is read."""
+        if op[0] != _FORK or self._holds[versions.FORK_EVENT_LATE]:
+            return False
+        return self._saw(self._index) == BLOCKED_EVENT
+
+    def _doubt_fork(self, op: Operation, end: int) -> None:
+        """The fork that waits may have failed when it had copied the memory up to ``end``."""
+        waiter = self._blocked.get(op[1])
+        if isinstance(waiter, ForkWaiter):
+            waiter.may_fail = True
+            self._unmap(waiter.child, end, SLOTS)
 
     @staticmethod
     def _done_by_failed(op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:

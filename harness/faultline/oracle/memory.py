@@ -159,6 +159,8 @@ class Memory:
     """By slot of all processes: pages that others hold."""
     _orphans: list[Frame]
     """Those of them that their process maps no longer, and others may, on kernels that let these store to them."""
+    _may_fail: bool
+    """A request of the present operation may fail."""
     _waits: bool
     """Who is at work may wait for a userfaultfd."""
     _closely: bool

@@ -146,8 +146,9 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
             self._index = index
             task = op[1]
             if self._failing:
-                self._failing = False
+                self._failing, self._may_fail = False, True
                 out += self._record_of_failing(op, snapshots)
+                self._may_fail = False
                 rule_of.append(self._rule)
                 blocked = self._blocked
                 continue
@@ -189,6 +190,8 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
     def _record_of_failing(self, op: Operation, snapshots: bool) -> bytes:
         """The record of an operation in which a request for memory may fail: the one that the backend shows, of those
         that are allowed."""
+        if self._may_fail_late(op):
+            return self._record_of_failing_fork(op, snapshots)
         seen = self._failed(op)
         if seen is None:
             return self._record_of(op, self._outcome(op), snapshots)
@@ -213,6 +216,20 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
                 return record
         self._restore(saved)
         return self._record_of(op, self._outcome(op), snapshots)
+
+    def _record_of_failing_fork(self, op: Operation, snapshots: bool) -> bytes:
+        """The record of a fork that waits for its event, and may have failed when a part of the memory was copied."""
+        observed = self._told if self._told is not None else self._observed
+        assert observed is not None
+        saved = self._save()
+        for end in (SLOTS, *reversed(range(SLOTS)), SLOTS):
+            self._restore(saved)
+            outcome = self._outcome(op)
+            self._doubt_fork(op, end)
+            record = self._record_of(op, outcome, snapshots)
+            if observed.startswith(record, len(self._out)):
+                break
+        return record
 
     def _reset(self, ops: Sequence[Operation], observed: bytes | None, snapshots: bool) -> None:
         first = Process(0)
@@ -239,7 +256,7 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         self._tainted = False
         self._events_asked = 0
         self._reset_pins()
-        self._failing = False
+        self._failing = self._may_fail = False
         self._swap = []
         self._files = [None] * FILES
         self._perhaps = []

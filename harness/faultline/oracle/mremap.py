@@ -318,7 +318,7 @@ class Mremap(Memory):
 
     def _leave_source(self, move: _Move, start: int, end: int) -> None:
         process = move.process
-        if move.dontunmap:
+        if move.dontunmap or self._is_left(process, start):
             process.edges &= ~self._mask(start + 1, end)
             self._cut(process, start, end)
             return
@@ -336,6 +336,13 @@ class Mremap(Memory):
                 self._leave(page, key)
                 process.pages[slot] = [key]
                 process.row[slot] |= EXCLUSIVE
+
+    def _is_left(self, process: Process, start: int) -> bool:
+        """Whether the backend shows the range mapped that has moved, for want of memory to split its mapping."""
+        if not self._may_fail or not self._seen_word(process, start):
+            return False
+        self._met[rules.MREMAP_LEFT] = None
+        return True
 
     # --- resizing ---
 

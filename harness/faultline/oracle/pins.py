@@ -337,7 +337,7 @@ class Pins(Memory):
         return at_work(waiter.op, waiter.index, waiter.context.mm)
 
     def _populate_again(self, waiter: Waiter) -> Outcome:
-        return self._populate_pages(waiter.op, waiter.index, waiter.context.mm, waiter.slot)
+        return self._populate_pages(waiter.op, waiter.index, waiter.context.mm, waiter.slot, waiter.hole)
 
     def _abandon(self, waiter: Waiter) -> None:
         if waiter.op[0] in HOLDING:
@@ -415,13 +415,20 @@ class Pins(Memory):
         assert process is not None
         return self._populate_pages(op, self._index, process, op[2])
 
-    def _populate_pages(self, op: Operation, index: int, process: Process, start: int) -> Outcome:
+    def _populate_pages(
+        self, op: Operation, index: int, process: Process, start: int, hole: bool = False
+    ) -> Outcome:
+        """Populates the pages from ``start`` on.
+
+        :param hole: part of the range before was not mapped.
+        """
         reads = op[4] == _POPULATE_READ
         need = READ if reads else WRITE
         fault_in = self._fault_in if reads else self._fault_in_for_write
         for slot in range(start, op[2] + op[3]):
             word = process.row[slot]
             if not word and not self._holds[versions.POPULATE_HOLE]:
+                hole = True
                 continue
             if not word & need:
                 self._rule = rules.POPULATE_ERROR
@@ -431,9 +438,14 @@ class Pins(Memory):
                 self._also(rules.POPULATE_ERROR)
                 if process.poisoned >> slot & 1:
                     return _EHWPOISON
-                return outcome if outcome[0] == _BLOCKED else _EFAULT
+                if outcome[0] == _BLOCKED:
+                    waiter = self._blocked[op[1]]
+                    assert isinstance(waiter, Waiter)
+                    waiter.hole = hole
+                    return outcome
+                return _EFAULT
         self._rule = rules.POPULATE_READ if reads else rules.POPULATE_WRITE
-        if not self._holds[versions.POPULATE_HOLE] and not all(process.row[start : op[2] + op[3]]):
+        if hole:
             self._rule = rules.POPULATE_ERROR
             return _ENOMEM
         return DONE

@@ -896,7 +896,7 @@ UNMERGE_WP: Final = _deviation(
     "MADV_UNMERGEABLE unmerges whatever KSM had merged in the range.",
     "madvise(2), MADV_UNMERGEABLE",
     "A page that is write-protected by userfaultfd stays merged, without an error, for unmerging is a write to it.",
-    "5.10 (source: break_ksm())",
+    "5.10, 6.1 (source: break_ksm())",
     """\
 p0.0 mmap a0+2 rw
 p0.0 write a0 =7
@@ -915,7 +915,7 @@ FREE_SHARED: Final = _deviation(
     "madvise(2), MADV_FREE; fork(2)",
     "A page that a read brought back from a synchronous swap device, as zram, is clean.  If parent and child share "
     "it and one of them gives it up, reclaim discards it: the other finds zeroes.",
-    "6.12 (source: madvise_free_pte_range() looks at the mapcount of dirty pages only), 6.18 (live)",
+    "5.10, 6.1, 6.12 (source: madvise_free_pte_range() looks at the mapcount of dirty pages only), 6.18 (live)",
     """\
 p0.0 mmap a0 rw
 p0.0 write a0 =7
@@ -935,7 +935,7 @@ FREE_MERGED: Final = _deviation(
     "madvise(2), MADV_FREE; " + _ADMIN + "ksm.rst, Overview",
     "If the last mapping of a KSM page gives it up, the page stays in KSM's tree, clean.  Pages merged with it after "
     "that are discarded by reclaim: their owners find zeroes.",
-    "5.10 (machine), 6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0+3 rw
 p0.0 madvise a0+3 mergeable
@@ -993,7 +993,7 @@ MREMAP_HOLE: Final = _deviation(
     "mremap is EFAULT if part of the old range is not mapped.",
     "mremap(2), ERRORS, EFAULT",
     "Holes are passed over where the mapping shrinks, and where it keeps its size and place.",
-    "5.10, 6.12 (source), 6.18 (live), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source), 6.18 (live), 7.2 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 mremap-resize a0+2 =1
@@ -1006,7 +1006,7 @@ MREMAP_MERGED: Final = _deviation(
     "userfaultfd(2), DESCRIPTION",
     "If a range moves without the remap event to where it merges with a mapping of the same userfaultfd, that one is "
     "unregistered as well; its pages keep bit 57.  If it merges with the rest of itself, the unmap event is missing.",
-    "5.10, 6.12 (source: mremap_userfaultfd_prep() of the merged mapping), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source: mremap_userfaultfd_prep() of the merged mapping), 7.2 (machine)",
     """\
 p0.0 mmap a0+3 rw
 p0.0 uffd-open u0
@@ -1019,7 +1019,7 @@ KSM_SOFT_DIRTY: Final = _deviation(
     "pagemap bit 55 means that the page was written since the bits were cleared; KSM is transparent.",
     _ADMIN + "soft-dirty.rst; " + _ADMIN + "ksm.rst, Overview",
     "Replacing a page by a KSM page drops its soft-dirty bit.",
-    "5.10, 6.12 (source: replace_page(); machine), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source: replace_page(); machine), 7.2 (machine)",
     """\
 p0.0 mmap a0+2 rw
 p0.0 madvise a0+2 mergeable
@@ -1043,6 +1043,55 @@ p0.0 mprotect a0 r
 p0.0 mprotect a0 rw
 p0.0 clear-refs soft-dirty
 p0.0 write a0 =1
+""",
+)
+RESOLVE_SOFT_DIRTY: Final = _deviation(
+    "resolve-hides-writes",
+    "pagemap bit 55 means that the page was written since the bits were cleared.",
+    _ADMIN + "soft-dirty.rst",
+    "Resolving the write protection of shared memory makes its pages writable: what is written then shows no bit.",
+    "6.1 (source: uffd_wp_range())",
+    """\
+p0.0 file-open f0 memfd @1
+p0.0 mmap-file a0 rw f0 @0 shared
+p0.0 uffd-open u0
+m uffd-register u0 a0 wp
+p0.0 write a0 =1
+p0.0 clear-refs soft-dirty
+m uffd-resolve u0 a0
+p0.0 write a0 =1
+""",
+)
+FAILED_FORK: Final = _deviation(
+    "event-of-failed-fork",
+    "The fork event hands over the userfaultfd of a child.",
+    "userfaultfd(2), UFFD_EVENT_FORK; " + _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd",
+    "A fork that has no memory left for the child's page tables sends its event all the same, waits until it is read, "
+    "and fails then.",
+    "5.10, 6.1 (source: dup_mmap())",
+    """\
+p0.0 mmap a0 rw
+p0.0 uffd-open u0 event-fork
+m uffd-register u0 a0 missing
+m uffd-copy u0 a0 =1
+m fail table n2
+p0.0 fork p1
+m uffd-read u0 u1
+""",
+)
+MREMAP_LEFT: Final = _deviation(
+    "mremap-leaves-source",
+    "mremap moves a mapping.",
+    "mremap(2), DESCRIPTION",
+    "If there is no memory to split the mapping that a part moves from, the part stays mapped there as well, without "
+    "its pages, and the call succeeds.",
+    "5.10, 6.1, 6.12 (source: move_vma())",
+    """\
+p0.0 mmap a0+2 rw
+m fail slab n2
+p0.0 mremap a0 a3
+m fail slab n6
+p0.0 mremap a0 a5
 """,
 )
 MERGE_SOFT_DIRTY: Final = _deviation(

@@ -169,7 +169,7 @@ class Context:
 class Waiter:
     """A task that a fault has stopped."""
 
-    __slots__ = ("context", "flags", "index", "op", "read", "slot", "task")
+    __slots__ = ("context", "flags", "hole", "index", "op", "read", "slot", "task")
 
     def __init__(self, task: int, index: int, op: Operation, context: Context, slot: int, flags: int) -> None:
         self.task = task
@@ -181,6 +181,8 @@ class Waiter:
         """Of its message."""
         self.read = False
         """Its message was read."""
+        self.hole = False
+        """Part of the range before was not mapped."""
 
 
 class EventWaiter:
@@ -202,13 +204,15 @@ class EventWaiter:
 class ForkWaiter(EventWaiter):
     """A task whose fork waits."""
 
-    __slots__ = ("child", "open_bits")
+    __slots__ = ("child", "may_fail", "open_bits")
 
     def __init__(self, task: int, index: int, child: Process, queue: list[tuple[Context, Context | Outcome]]) -> None:
         super().__init__(task, index, queue)
         self.child = child
         self.open_bits: list[OpenBits] = []
         """Of the child's slots, for when it is born."""
+        self.may_fail = False
+        """A request for memory may have failed in the fork, so that the child is never born."""
 
 
 class RemoveWaiter(EventWaiter):

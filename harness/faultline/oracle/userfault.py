@@ -128,6 +128,8 @@ class Userfault(Memory):
         context, _ = queue.pop(0)
         context.events.remove(waiter)
         self._changed(context)
+        if isinstance(waiter, ForkWaiter) and waiter.may_fail:
+            self._fail_fork(waiter)
         while queue:
             context, _ = queue[0]
             if self._is_left_out(waiter):
@@ -143,8 +145,19 @@ class Userfault(Memory):
             self._woken.append(waiter)
             return
         self._ended.append((waiter.task, waiter.index, *waiter.outcome))
-        if isinstance(waiter, ForkWaiter):
+        if isinstance(waiter, ForkWaiter) and waiter.outcome == DONE:
             self._born(waiter.child, waiter.open_bits)
+
+    def _fail_fork(self, waiter: ForkWaiter) -> None:
+        """Ends the fork if the backend shows that it failed, after the event."""
+        if self._saw(waiter.index) != _ENOMEM:
+            return
+        self._met[rules.FAILED_FORK] = None
+        for context, _ in waiter.queue:
+            self._changed(context)
+        waiter.queue.clear()
+        waiter.outcome = _ENOMEM
+        self._discard(waiter.child)
 
     def _flushed(self, waiter: EventWaiter) -> None:
         """Nobody will read the event whose turn it is."""

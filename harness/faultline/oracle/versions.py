@@ -98,6 +98,14 @@ POPULATE_HOLE: Final = _difference(
     "populate-hole", (6, 9), "Populating stops at a page that is not mapped, and does not pass over it.",
     "madvise(2), MADV_POPULATE_READ; observed: tree 6.1 (madvise_populate()), tree 6.12",
 )
+RESOLVE_NOTES_WRITES: Final = _difference(
+    "resolve-notes-writes", (6, 2), "Resolving a write protection leaves shared memory's pages read-only.",
+    "observed: tree 6.1 (uffd_wp_range() goes by the mapping's flags), tree 6.12 (by its vm_page_prot)",
+)
+FORK_EVENT_LATE: Final = _difference(
+    "fork-event-late", (6, 12), "A fork that fails sends no event.",
+    "observed: tree 6.1 (dup_mmap()), tree 6.12 (dup_userfaultfd_fail())",
+)
 PIN_ZERO: Final = _difference(
     "pin-zero", (6, 2), "A long-term pin for reading does not pin the zero page.",
     "Documentation/core-api/mm-api.rst, pin_user_pages(); mm/gup.c of 6.2",
