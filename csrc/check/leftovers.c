@@ -56,6 +56,8 @@ static void check_zero_page(void)
 /* The text is the finding's name: what is known of one cause is not known of all else. */
 static const char *what_drifts(s64 committed)
 {
+	if (committed < 0 && fl_left_middles)
+		return "a move left the middle of a mapping";
 	if (fl_failed)
 		return "a request for memory failed";
 	return committed > 0 && committed <= fl_shrunk_moving ? "a mapping shrank as it moved" : "teardown";
@@ -79,5 +81,5 @@ void fl_check_leftovers(void)
 	if (unlikely(committed))
 		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "Committed_AS is off by %ld pages after %s", (long)committed,
 			  what_drifts(committed));
-	fl_shrunk_moving = 0;
+	fl_shrunk_moving = fl_left_middles = 0;
 }

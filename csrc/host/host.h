@@ -224,6 +224,7 @@ void fl_tlb_page_freed(unsigned long pfn);
 /* fail.c */
 extern int fl_fail_left[];			/* by FL_FAULT_: so many requests from now one fails; 0: none */
 extern unsigned long fl_shrunk_moving;			/* pages by which mappings shrank as they moved */
+extern unsigned long fl_left_middles;			/* moves of the middle of a mapping that left it mapped */
 extern bool fl_failed;				/* one did, in this program */
 bool fl_fail_now(int fault);
 static inline bool fl_fails(int fault)

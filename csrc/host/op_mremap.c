@@ -4,21 +4,33 @@
 #include <linux/mman.h>
 #include <linux/syscalls.h>
 
-unsigned long fl_shrunk_moving;
+unsigned long fl_shrunk_moving, fl_left_middles;
+
+/* Whether the range is in one mapping and touches neither end of it. */
+static bool is_middle(unsigned long start, unsigned long end)
+{
+	struct vm_area_struct *vma = find_vma(current->mm, start);
+
+	return vma && vma->vm_start < start && end < vma->vm_end;
+}
 
 void fl_op_mremap(struct fl_task *task, const unsigned char *v)
 {
 	unsigned long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 	unsigned long to = fl_slot_addr(v[2]);
+	bool middle = false;
 	long ret;
 
-	if (v[4] & FL_REMAP_FLAGS_DONTUNMAP)
+	if (v[4] & FL_REMAP_FLAGS_DONTUNMAP) {
 		flags |= MREMAP_DONTUNMAP;
+		middle = is_middle(fl_slot_addr(v[0]), fl_slot_addr(v[0] + v[1]));
+	}
 	ret = sys_mremap(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_pages_len(v[3]), flags, to);
 	if (ret > 0 && ret != to)
 		fl_report(FL_KIND_WRONG_DATA, NULL, "mremap(MREMAP_FIXED) returned another address than it was given");
 	if (ret > 0 && v[3] < v[1])
 		fl_shrunk_moving += v[1] - v[3];
+	fl_left_middles += ret > 0 && middle;
 	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
 }
 

@@ -333,9 +333,10 @@ class Dirty(Memory):
             self._also(rules.SOFT_DIRTY_FILL)
         lost = 0
         for run in self._runs(process):
-            if run & bits.shown and run & ~bits.shown:
+            fresh = run & bits.shown & ~bits.written
+            if run & bits.shown and run != fresh:
                 bits.maybe |= run
-                lost |= run & bits.shown & ~bits.written
+                lost |= fresh
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
 
     @staticmethod

@@ -96,6 +96,7 @@ FACTS: Final = (
     Fact("mkwrite-novma", ("include/linux/pgtable.h",), r"pmd_mkwrite_novma"),
     Fact("huge-anon-orders", ("include/linux/huge_mm.h",), r"huge_anon_orders_inherit"),
     Fact("hpage-collapse-scan-pmd", ("mm/khugepaged.c",), r"^static int hpage_collapse_scan_pmd\("),
+    Fact("khugepaged-scan-pmd", ("mm/khugepaged.c",), r"^static int khugepaged_scan_pmd\("),
     Fact("page-mapcount", ("include/linux/mm.h",), r"^static inline int page_mapcount\("),
     Fact("large-mapcount", ("include/linux/mm_types.h",), r"atomic_t _large_mapcount;"),
     Fact("page-rmappable-folio", ("mm/internal.h",), r"page_rmappable_folio\("),
