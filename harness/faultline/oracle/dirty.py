@@ -68,7 +68,7 @@ _MAPPING_OPS: Final = frozenset(
 _KNOWN: Final = _PAGE_OPS | _MAPPING_OPS
 #: Operations that give a mapping another place or size.
 _REMAPPERS: Final = frozenset(op.code for op in OPS if op.name.startswith("mremap"))
-_MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("mremap", "madvise", "swapoff"))
+_MREMAP, _MADVISE, _MPROTECT, _SWAPOFF = (BY_NAME[name].code for name in ("mremap", "madvise", "mprotect", "swapoff"))
 #: Operations that end the write protection of pages.
 _RESOLVERS: Final = frozenset(BY_NAME[name].code for name in ("uffd-resolve", "uffd-unregister"))
 _PINS: Final = frozenset(op.code for op in OPS if op.family == "pins")
@@ -107,7 +107,7 @@ class SoftDirtyBits:
         """Those that may be set besides."""
         self.written = written
         """Of ``shown``: those that a write set, not the newness of the mapping."""
-        self.hidden = 0
+        self.hidden: dict[int, int] = {}
         """Those whose writes kernels are known not to see, by deviation."""
         self.lost: dict[int, int] = {}
         """Of ``shown``: those that kernels are known to lose with this operation, by deviation."""
@@ -190,10 +190,9 @@ class Dirty(Memory):
                 bits.lost[rules.SWAPOFF_BITS] = bits.shown & _slots(bits.row, SWAP)
             if bits.fixed:
                 self._follow_fixed(process, bits, op, written.get(number, 0))
-            if outcome[0] == Status.DONE and self._hides_writes(process, op):
-                bits.hidden |= self._mask(op[3], op[3] + op[4])
-            if bits.hidden:
-                bits.lost[rules.RESOLVE_SOFT_DIRTY] = bits.hidden & written.get(number, 0) & _slots(process.row, _FILE)
+            self._hide_writes(process, bits, op, outcome)
+            for deviation, hidden in bits.hidden.items():
+                bits.lost[deviation] = hidden & written.get(number, 0) & _slots(process.row, _FILE)
             bits.shown = (bits.shown | written.get(number, 0)) & mapped
             bits.written = (bits.written | written.get(number, 0)) & bits.shown
             bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
@@ -245,7 +244,7 @@ class Dirty(Memory):
             if parent is not None and child is not None:
                 kept = parent.written & _slots(child.row, _PAGE) & ~_slots(child.row, _FILE)
                 soft.unborn[op[2]] = SoftDirtyBits(child, kept, ~kept, kept)
-                soft.unborn[op[2]].hidden = parent.hidden
+                soft.unborn[op[2]].hidden = parent.hidden.copy()
         for born in living - soft.living:
             if born in soft.unborn:
                 soft.bits[born] = soft.unborn.pop(born)
@@ -295,11 +294,15 @@ class Dirty(Memory):
                     bits.shown |= 1 << slot
                     bits.written |= 1 << slot
 
-    def _hides_writes(self, process: Process, op: Operation) -> bool:
-        """Whether the operation may make shared pages writable that are not soft-dirty."""
-        if op[0] not in _RESOLVERS or self._holds[versions.RESOLVE_NOTES_WRITES]:
-            return False
-        return self._is_filled_by(process, op)
+    def _hide_writes(self, process: Process, bits: SoftDirtyBits, op: Operation, outcome: Outcome) -> None:
+        """The operation may make shared pages writable that are not soft-dirty."""
+        deviation, at = -1, 2
+        if op[0] in _RESOLVERS and not self._holds[versions.RESOLVE_NOTES_WRITES]:
+            deviation, at = rules.RESOLVE_SOFT_DIRTY if self._is_filled_by(process, op) else -1, 3
+        elif op[0] == _MPROTECT and not self._holds[versions.MPROTECT_NOTES_WRITES]:
+            deviation = rules.MPROTECT_SOFT_DIRTY if op[1] & PROCESS_MASK == process.number else -1
+        if deviation >= 0 and outcome[0] in (Status.DONE, Status.ERROR):
+            bits.hidden[deviation] = bits.hidden.get(deviation, 0) | self._mask(op[at], op[at] + op[at + 1])
 
     def _is_filled_by(self, process: Process, op: Operation) -> bool:
         context = self._handles[op[2]]

@@ -621,7 +621,7 @@ class Memory:
             slots = [slot for slot in slots if slot < end]
         else:
             stay = [s for s in slots if s >= end and process.row[s] & PAGE_BITS]
-            slots = [s for s in slots if s not in stay or self._seen_word(process, s) != process.row[s]]
+            slots = [s for s in slots if s not in stay or not self._seen_to_stay(process, s)]
         self._give_way(waiter, slots)
         waiter.at = waiter.stop
         return self._remove(waiter)
@@ -640,9 +640,14 @@ class Memory:
             word = process.row[slot]
             if sure >> slot & 1 or not word & PAGE_BITS or word & GUARD:
                 continue
-            if self._seen_word(process, slot) == word:
+            if self._seen_to_stay(process, slot):
                 return slot
         return end
+
+    def _seen_to_stay(self, process: Process, slot: int) -> bool:
+        """Whether the backend shows the slot's page, which may have been shared with one that is dropped now."""
+        seen = self._seen_word(process, slot)
+        return seen is not None and not (seen ^ process.row[slot]) & ~EXCLUSIVE
 
     def _advise_ksm(self, process: Process, slots: list[int], advice: int) -> None:
         row = process.row

@@ -1062,6 +1062,23 @@ m uffd-resolve u0 a0
 p0.0 write a0 =1
 """,
 )
+MPROTECT_SOFT_DIRTY: Final = _deviation(
+    "mprotect-hides-writes",
+    "pagemap bit 55 means that the page was written since the bits were cleared.",
+    _ADMIN + "soft-dirty.rst",
+    "mprotect() that allows writing makes dirty pages of shared mappings writable, although their bits were cleared: "
+    "what is written then shows no bit.",
+    "5.10 (source: change_pte_range())",
+    """\
+p0.0 file-open f0 tmpfile @2
+p0.0 mmap-file a0 rw f0 @0 shared
+p0.0 write a0 =1
+p0.0 clear-refs soft-dirty
+p0.0 mprotect a0 r
+p0.0 mprotect a0 rw
+p0.0 write a0 =1
+""",
+)
 FAILED_FORK: Final = _deviation(
     "event-of-failed-fork",
     "The fork event hands over the userfaultfd of a child.",

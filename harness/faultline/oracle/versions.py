@@ -102,6 +102,10 @@ RESOLVE_NOTES_WRITES: Final = _difference(
     "resolve-notes-writes", (6, 2), "Resolving a write protection leaves shared memory's pages read-only.",
     "observed: tree 6.1 (uffd_wp_range() goes by the mapping's flags), tree 6.12 (by its vm_page_prot)",
 )
+MPROTECT_NOTES_WRITES: Final = _difference(
+    "mprotect-notes-writes", (6, 0), "mprotect() leaves shared memory's pages read-only that are not soft-dirty.",
+    "observed: tree 5.10 (change_pte_range() asks for the contrary), tree 6.1 (can_change_pte_writable())",
+)
 FORK_EVENT_LATE: Final = _difference(
     "fork-event-late", (6, 12), "A fork that fails sends no event.",
     "observed: tree 6.1 (dup_mmap()), tree 6.12 (dup_userfaultfd_fail())",

@@ -13,7 +13,7 @@ from faultline.kinds import FaultlineError
 from faultline.tree.debian import PACKAGE_NOTE, fetch
 
 #: Versions that the machine's headers and services were checked with; others are tried, with a warning.
-SUPPORTED: Final = ((6, 1), (6, 12), (7, 2))
+SUPPORTED: Final = ((5, 10), (6, 1), (6, 12), (7, 2))
 #: The tree that is used if none is named.
 DEFAULT_TREE: Final = "debian:6.12"
 
