@@ -94,6 +94,7 @@ void fl_check_idle(struct fl_task *task)
 		fl_report(FL_KIND_LOCK_LEAK, NULL, "preemption still disabled after the operation");
 	if (unlikely(current->pagefault_disabled))
 		fl_report(FL_KIND_LOCK_LEAK, NULL, "page faults still disabled after the operation");
+	fl_check_deferred_flush(task);
 	if (unlikely(fl_irqs_off))
 		fl_report(FL_KIND_LOCK_LEAK, NULL, "interrupts still off after the operation");
 }

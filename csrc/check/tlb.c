@@ -108,6 +108,8 @@ static unsigned int asid_of(struct mm_struct *mm)
 		asids_used |= 1UL << asid;
 		mm_of[asid] = mm;
 	}
+	if (!cpumask_test_cpu(fl_cpu, mm_cpumask(mm)))
+		cpumask_set_cpu(fl_cpu, mm_cpumask(mm));
 	return asid;
 }
 
@@ -167,6 +169,43 @@ void fl_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end)
 	flush(mm->context.asid, mask & ~((1U << first) - 1));
 }
 
+#ifdef CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH
+void fl_tlb_defer(struct arch_tlbflush_unmap_batch *batch, struct mm_struct *mm)
+{
+	if (mm->context.asid)
+		batch->asids |= 1UL << mm->context.asid;
+}
+
+void arch_tlbbatch_flush(struct arch_tlbflush_unmap_batch *batch)
+{
+	fl_counts.tlb_flushes++;
+	for (unsigned long left = batch->asids; left && !fl_canary_is(SKIP_BATCH); left &= left - 1)
+		flush(__builtin_ctzl(left), ~0U);
+	batch->asids = 0;
+}
+
+/* Address spaces with a flush that a task which sleeps has put off. */
+static unsigned long deferred(void)
+{
+	unsigned long asids = 0;
+
+	for (int i = 0; i < FL_NTASKS; i++)
+		if (fl.task[i].state == FL_TASK_BLOCKED && fl.task[i].ts->tlb_ubc.flush_required)
+			asids |= fl.task[i].ts->tlb_ubc.arch.asids;
+	return asids;
+}
+
+/* After a task's operation: it has put off none. */
+void fl_check_deferred_flush(struct fl_task *task)
+{
+	if (unlikely(task->ts->tlb_ubc.flush_required))
+		fl_report(FL_KIND_STALE_TLB, NULL, "a TLB flush that was put off has not been done when the operation ends");
+}
+#else
+static unsigned long deferred(void) { return 0; }
+void fl_check_deferred_flush(struct fl_task *task) { }
+#endif
+
 void fl_tlb_page_freed(unsigned long pfn)
 {
 	if (unlikely(refs[pfn - ARCH_PFN_OFFSET]))
@@ -192,7 +231,7 @@ static void check_entry(int cpu, unsigned int asid, unsigned int slot)
 /* After an operation.  An mm with a flush still pending belongs to a task that sleeps in the middle of its work. */
 void fl_check_tlb(void)
 {
-	for (unsigned long left = asids_used & ~1UL; left; left &= left - 1) {
+	for (unsigned long left = asids_used & ~1UL & ~deferred(); left; left &= left - 1) {
 		unsigned int asid = __builtin_ctzl(left);
 
 		if (atomic_read(&mm_of[asid]->tlb_flush_pending))

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "host/huge.h"
 #include <linux/cpumask.h>
+#include <linux/mempolicy.h>
 #include <linux/mmzone.h>
 #include <linux/radix-tree.h>
 #include <linux/rmap.h>
@@ -18,7 +19,11 @@
 #include "internal.h"
 
 pgd_t swapper_pg_dir[PTRS_PER_PGD];
+#ifdef CONFIG_NUMA
+static struct pglist_data contig_page_data;
+#else
 struct pglist_data contig_page_data;
+#endif
 atomic_long_t _totalram_pages = ATOMIC_LONG_INIT(FL_ARENA_PAGES);
 struct cpumask __cpu_online_mask, __cpu_possible_mask, __cpu_present_mask, __cpu_dying_mask, __cpu_active_mask;
 atomic_t __num_online_cpus;
@@ -58,6 +63,10 @@ static void init_node(void)
 {
 	struct pglist_data *node = &contig_page_data;
 
+#ifdef CONFIG_NUMA
+	node_data[0] = node;
+#endif
+	node->node_present_pages = FL_ARENA_PAGES;
 	for (int state = 0; state < NR_NODE_STATES; state++)
 		node_set_state(0, state);
 	lruvec_init(&node->__lruvec);
@@ -112,6 +121,8 @@ static void init_kernel(void)
 #endif
 	mm_cache_init();
 	ptlock_cache_init();
+	numa_policy_init();
+	numa_default_policy();
 	anon_vma_init();
 	proc_caches_init();
 	wait_bit_init();

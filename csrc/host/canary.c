@@ -21,6 +21,8 @@ FL_KEEP bool fl_uffd_wp_keeps_write;
 static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_NONE] = "none",
 	[FL_CANARY_SKIP_FLUSH] = "skip-flush",
+	[FL_CANARY_SKIP_BATCH] = "skip-batch",
+	[FL_CANARY_FORGET_BATCH] = "forget-batch",
 	[FL_CANARY_LEAK_PAGE] = "leak-page",
 	[FL_CANARY_KEEP_SPIN] = "keep-spin",
 	[FL_CANARY_KEEP_MMAP_LOCK] = "keep-mmap-lock",
@@ -186,6 +188,11 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_LEAK_PAGE:
 		fl_page_alloc(GFP_KERNEL, 0);
+		break;
+	case FL_CANARY_FORGET_BATCH:
+#ifdef CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH
+		current->tlb_ubc.flush_required = true;
+#endif
 		break;
 	case FL_CANARY_LOSE_UFFD_BIT:
 		lose_uffd_bit(mm);

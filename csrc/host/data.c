@@ -5,6 +5,7 @@
 #include <linux/bio.h>
 #include <linux/cred.h>
 #include <linux/highuid.h>
+#include <linux/kobject.h>
 #include <linux/pid.h>
 #include <linux/pipe_fs_i.h>
 #include <linux/sched/task.h>
@@ -17,6 +18,8 @@
 
 /* Read by code that runs here: no memory is held back. */
 unsigned long totalreserve_pages;
+int hashdist;				/* big tables lie in one piece */
+int defrag_mode;			/* by default pages are not kept together */
 
 /* No block device, no namespace of users: nothing is equal to these. */
 struct super_block *blockdev_superblock;
@@ -29,6 +32,7 @@ struct task_struct init_task;
 struct pid init_struct_pid;
 struct user_struct root_user;
 struct kobject *fs_kobj;
+const struct sysfs_ops kobj_sysfs_ops;
 const struct pipe_buf_operations page_cache_pipe_buf_ops, default_pipe_buf_ops;
 const struct file_operations simple_offset_dir_operations, simple_dir_operations;
 const struct file_operations def_blk_fops, def_chr_fops, pipefifo_fops;

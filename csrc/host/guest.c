@@ -10,6 +10,11 @@
 #include <linux/pgtable.h>
 #include <linux/pagemap.h>
 
+#ifdef FL_HAVE_HONOR_NUMA_FAULT
+#define FAULT_HINTS	FOLL_HONOR_NUMA_FAULT	/* as the page table: a hinted page is not there */
+#else
+#define FAULT_HINTS	0
+#endif
 #define WRITABLE	1UL
 #define TRIES_MAX	1000
 
@@ -125,7 +130,8 @@ static char *translate(struct guest *guest, unsigned int slot, bool write, long 
 
 		if (guest->valid & (1U << slot) && (!write || entry & WRITABLE))
 			return pfn_to_virt(entry >> 1);
-		*err = get_user_pages_unlocked(fl_slot_addr(slot), 1, &page, write ? FOLL_WRITE : 0);
+		*err = get_user_pages_unlocked(fl_slot_addr(slot), 1, &page,
+					       FAULT_HINTS | (write ? FOLL_WRITE : 0));
 		if (*err != 1)
 			return NULL;
 		note(guest, slot, page, write, sequence);

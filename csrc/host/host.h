@@ -205,6 +205,7 @@ int fl_boot(int cpus);
 void fl_check_idle(struct fl_task *task);
 void fl_sleeping_in_atomic(const char *what) __noreturn;
 void fl_check_tlb(void);
+void fl_check_deferred_flush(struct fl_task *task);
 void fl_check_leftovers(void);
 long fl_page_count_of(int process, int member);
 void fl_check_swap(void);
@@ -268,6 +269,8 @@ void fl_inode_boot(void);
 enum fl_canary_number {
 	FL_CANARY_NONE,
 	FL_CANARY_SKIP_FLUSH,
+	FL_CANARY_SKIP_BATCH,
+	FL_CANARY_FORGET_BATCH,
 	FL_CANARY_LEAK_PAGE,
 	FL_CANARY_KEEP_SPIN,
 	FL_CANARY_KEEP_MMAP_LOCK,

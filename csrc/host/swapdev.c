@@ -37,11 +37,6 @@ static bool is_on;
 struct bio *fl_swapdev_queue;
 static struct bio **queue_end = &fl_swapdev_queue;
 
-bool __weak fl_swap_fault(bool write)
-{
-	return false;
-}
-
 static void transfer_page(char *page, unsigned long at, bool write)
 {
 	if (write) {
@@ -60,7 +55,7 @@ static void transfer(struct bio *bio)
 	unsigned long at = bio->bi_iter.bi_sector / SECTORS;
 	bool write = op_is_write(bio_op(bio));
 
-	bio->bi_status = fl_swap_fault(write) ? BLK_STS_IOERR : BLK_STS_OK;
+	bio->bi_status = fl_fails(write ? FL_FAULT_SWAP_WRITE : FL_FAULT_SWAP_READ) ? BLK_STS_IOERR : BLK_STS_OK;
 	for (int i = 0; i < bio->bi_vcnt; i++) {
 		const struct bio_vec *vec = &bio->bi_io_vec[i];
 

@@ -12,8 +12,6 @@ int fl_swap_off(void);
 bool fl_swap_is_on(void);
 /* The device is done with what was asked of it.  False: nothing was. */
 bool fl_swapdev_interrupt(void);
-/* Whether the next transfer fails. */
-bool fl_swap_fault(bool write);
 
 extern struct bio *fl_swapdev_queue;
 

@@ -218,6 +218,10 @@ CANARIES = {
     "leak-inode": (STORED, FindingKind.REFERENCE_LEAK),
     "lose-writeback": (STORED, None),
     "skip-flush": (PROTECT, FindingKind.STALE_TLB),
+    "skip-batch": (
+        "p0.0 mmap a0 rw\np0.0 fork p1\np1.0 write a0 =1\nm swap-out p1 a0", FindingKind.STALE_TLB,
+    ),
+    "forget-batch": ("p0.0 mmap a0 rw\np0.0 read a0", FindingKind.STALE_TLB),
     "leak-page": (STANDARD, FindingKind.REFERENCE_LEAK),
     "keep-spin": ("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 mprotect a0 r", FindingKind.SLEEP_IN_ATOMIC),
     "keep-mmap-lock": (KSM, FindingKind.LOCK_LEAK),

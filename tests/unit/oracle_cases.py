@@ -37,6 +37,37 @@ CASES = {
         p0.0 write a0 =1                -> done
         p0.0 read a0                    -> 1
     """,
+    "failure of swap": """
+        p0.0 mmap a0 rw
+        p0.0 write a0 =1
+        m fail swap-write n1            -> done
+        m swap-out p0 a0
+        p0.0 read a0                    -> 1
+        m fail swap-read n9             -> done
+        p0.0 read a0                    -> 1
+    """,
+    "numa hints": """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.1 read a1                    -> 0
+        p0.0 numa-hint a0+2             -> done
+        ? p0 a0                         1 present exclusive
+        p0.1 read a0                    -> 1
+        p0.0 numa-hint a0+4             -> done
+        p0.0 write a0 =2                -> done
+        ? p0 a0                         2 present exclusive
+        p0.0 mprotect a0 r
+        p0.0 numa-hint a0
+        p0.0 write a0 =3                -> SIGSEGV
+        p0.0 uffd-open u0
+        m uffd-register u0 a1 wp
+        p0.0 write a1 =4
+        m uffd-wp u0 a1
+        p0.0 numa-hint a1
+        ? p0 a1                         4 present wp exclusive
+        p0.0 write a1 =5                -> blocked fault
+        p1.0 numa-hint a0               -> skipped no_process
+    """,
     "guest": """
         p0.0 guest-read a0              -> EFAULT
         p0.0 mmap a0+2 rw

@@ -153,7 +153,7 @@ SHRINKING = settings(max_examples=20000, database=None, deadline=None, suppress_
     ("predicate", "operations_max", "words"),
     [
         (child_writes, 2, {"fork", "write"}),
-        (blocks_on_wp, 6, {"mmap", "uffd-open", "uffd-register", "write"}),
+        (blocks_on_wp, 6, {"uffd-open", "uffd-register", "write"}),
         (writes_into_stable_node, 13, {"ksm-merge", "uffd-wp", "uffd-resolve", "write"}),
     ],
 )

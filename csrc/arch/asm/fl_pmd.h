@@ -3,6 +3,9 @@
 #ifndef FL_ASM_PMD_H
 #define FL_ASM_PMD_H
 
+#ifdef CONFIG_NUMA_BALANCING
+static inline int pmd_protnone(pmd_t pmd) { return pte_protnone(__pte(pmd_val(pmd))); }
+#endif
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 #define HPAGE_SHIFT	PMD_SHIFT
 #define HPAGE_SIZE	(1UL << HPAGE_SHIFT)

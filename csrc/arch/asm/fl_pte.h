@@ -82,6 +82,10 @@ static inline pte_t pte_modify(pte_t pte, pgprot_t prot)
 	return __pte((pte.pte & _PAGE_CHG_MASK) | (pgprot_val(prot) & ~_PAGE_CHG_MASK));
 }
 
+#ifdef CONFIG_NUMA_BALANCING
+static inline int pte_protnone(pte_t pte) { return (pte.pte & (_PAGE_PRESENT | _PAGE_PROTNONE)) == _PAGE_PROTNONE; }
+#endif
+
 #ifdef CONFIG_HAVE_ARCH_USERFAULTFD_WP
 FL_PTE_TEST(pte_uffd_wp, _PAGE_UFFD_WP)
 FL_PTE_CLEAR(pte_clear_uffd_wp, _PAGE_UFFD_WP)

@@ -15,7 +15,7 @@ from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, Memory, Outcome
 from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, BY_NAME, OPS, PAGES, POPULATE, SLOTS, WAKE_MODE
+from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOTS, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
@@ -38,6 +38,8 @@ _SAYS: Final = {
     )
 }
 _POPULATE: Final = BY_NAME["populate"].code
+NOTHING, MEMORY, SWAP_READ = range(3)
+_READ_FAULT, _WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-read", "swap-write"))
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
 _MUNMAP, _MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
 _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
@@ -53,12 +55,13 @@ _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_
 class Fail(Memory):
     """Failures on demand."""
 
-    _failing: bool
-    """A request of the next operation may fail."""
+    _failing: int
+    """What of the next operation may fail: NOTHING, MEMORY, SWAP_READ."""
 
-    def _op_fail(self, _: Operation) -> Outcome:
+    def _op_fail(self, op: Operation) -> Outcome:
         self._rule = rules.FAIL
-        self._failing = True
+        # A failed write to swap is no matter of user space: the page stays in memory.
+        self._failing = NOTHING if op[2] == _WRITE else SWAP_READ if op[2] == _READ_FAULT else MEMORY
         return _DONE
 
     def _failed(self, op: Operation) -> Outcome | None:

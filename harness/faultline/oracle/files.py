@@ -57,6 +57,7 @@ _BUS: Final[Outcome] = (int(Status.SIGNAL), int(signal.SIGBUS), 0)
 _NO_HANDLE: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_HANDLE), 0)
 _HANDLE_USED: Final[Outcome] = (int(Status.SKIPPED), int(Skip.HANDLE_USED), 0)
 _EINVAL: Final = failed(errno.EINVAL)
+_EIO: Final = failed(errno.EIO)
 _EACCES: Final = failed(errno.EACCES)
 _MEMFD: Final = FILE_TYPE.words.index("memfd")
 _SHARED: Final = MAP_TYPE.words.index("shared")
@@ -174,12 +175,30 @@ class Files(Userfault, Memory):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
                 return self._fault(op, index, process, slot, flags)
+        elif file.pages[number].bad and self._shows_bad_read(process, slot, index):
+            return _BUS
         elif word & REG_MINOR:
             self._rule = rules.FAULT_MINOR
             return self._fault(op, index, process, slot, flags | MESSAGE_MINOR)
         if word & UFFD_WP and word & REG_WP:
             self._also(rules.WP_POPULATES)
         return self._page_of(file, number)
+
+    def _shmem_reads_may_fail(self) -> None:
+        """A read from swap fails in the present operation; which pages of shared memory are there is not known."""
+        mapped = [backing[0] for process in self._living for backing in process.backing or () if backing is not None]
+        for file in (*mapped, *self._files):
+            if file is not None and file.shmem:
+                for page in file.pages.values():
+                    page.bad = True
+
+    def _is_bad(self, file: File, start: int, end: int) -> bool:
+        """Whether the backend shows that a page of this part of the file could not be read, as may be."""
+        bad = any(page.bad for number, page in file.pages.items() if start <= number < end)
+        if not bad or self._saw(self._index) != _EIO:
+            return False
+        self._rule = rules.SWAP_READ_ERROR
+        return True
 
     # --- accesses ---
 
@@ -346,6 +365,8 @@ class Files(Userfault, Memory):
         if op[3] >= file.size:
             return DONE
         page = file.pages.get(op[3])
+        if self._is_bad(file, op[3], op[3] + 1):
+            return _EIO
         return (int(Status.DONE), page.content if page is not None else 0, 1)
 
     def _op_file_write(self, op: Operation) -> Outcome:
@@ -353,6 +374,8 @@ class Files(Userfault, Memory):
         if file is None:
             return self._no_file()
         self._rule = rules.FILE_WRITE
+        if self._is_bad(file, op[3], op[3] + 1):
+            return _EIO
         file.size = max(file.size, op[3] + 1)
         self._set(self._page_of(file, op[3]), op[4])
         return DONE
@@ -384,6 +407,8 @@ class Files(Userfault, Memory):
             self._punch(file, start, end)
             return DONE
         self._rule = rules.FILE_ALLOCATE
+        if self._is_bad(file, start, end):
+            return _EIO
         if file.shmem:
             for number in range(start, end):
                 self._page_of(file, number)
@@ -538,6 +563,9 @@ class Files(Userfault, Memory):
             return errno.EEXIST
         if process.row[slot] & GUARD and not self._fills_guard(filled):
             return errno.EEXIST
+        if file.pages[number].bad and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
+            self._rule = rules.SWAP_READ_ERROR
+            return errno.EIO
         process.row[slot] = process.row[slot] & VMA_BITS & ~SWAP | wp
         self._enter(process, slot, file.pages[number])
         return 0

@@ -140,9 +140,9 @@ class Memory:
     _ended: list[tuple[int, int, int, int, int]]
     """Operations that end with this one: task byte, index, outcome."""
     _once: list[OpenBits]
+    """What the next snapshot may decide."""
     _marks: bool
     """The program has poisoned pages, or PAGEMAP_SCAN was to protect guard pages."""
-    """What the next snapshot may decide."""
     _stale: dict[int, OpenBits]
     """By slot of all processes: what every snapshot may decide, until the bit is gone."""
     _met: dict[int, None]
@@ -301,6 +301,14 @@ class Memory:
 
     def _swap_in(self, process: Process, slot: int) -> int:
         """Brings the slot's page back from swap; its word."""
+        raise NotImplementedError
+
+    def _is_unreadable(self, process: Process, slot: int, index: int) -> bool:
+        """Whether the backend shows that the slot's page could not be read from swap, as may be."""
+        raise NotImplementedError
+
+    def _shows_bad_read(self, process: Process, slot: int, index: int) -> bool:
+        """Whether the backend shows that the page that the slot asks for could not be read."""
         raise NotImplementedError
 
     def _drop_swapped(self, process: Process, slot: int) -> None:
@@ -717,6 +725,8 @@ class Memory:
             self._rule = rules.SEGV_READ
             return _SEGV
         if process.swapped and slot in process.swapped:
+            if self._is_unreadable(process, slot, index):
+                return _BUS
             word = self._swap_in(process, slot)
         if process.lazy and process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = process.row[slot]
@@ -768,6 +778,8 @@ class Memory:
         key = process.number << SLOT_SHIFT | slot
         process.packed = None
         if process.swapped and slot in process.swapped:
+            if self._is_unreadable(process, slot, index):
+                return _BUS
             word = self._swap_in(process, slot)
             if self._orphans:
                 self._reuse(process.pages[slot])

@@ -9,7 +9,7 @@ from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.dirty import CLEAR_REFS, SOFT_DIRTY_BYTE, SOFT_DIRTY_VALUE, Dirty, SoftDirty
-from faultline.oracle.fail import Fail
+from faultline.oracle.fail import NOTHING, SWAP_READ, Fail
 from faultline.oracle.files import Files
 from faultline.oracle.fill import Fill
 from faultline.oracle.guest import Guest
@@ -146,9 +146,14 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
             self._index = index
             task = op[1]
             if self._failing:
-                self._failing, self._may_fail = False, True
-                out += self._record_of_failing(op, snapshots)
-                self._may_fail = False
+                failing, self._failing = self._failing, NOTHING
+                if failing == SWAP_READ:
+                    self._reads_may_fail()
+                    out += self._record_of(op, self._outcome(op), snapshots)
+                else:
+                    self._may_fail = True
+                    out += self._record_of_failing(op, snapshots)
+                    self._may_fail = False
                 rule_of.append(self._rule)
                 blocked = self._blocked
                 continue
@@ -256,7 +261,8 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         self._tainted = False
         self._events_asked = 0
         self._reset_pins()
-        self._failing = self._may_fail = False
+        self._failing = NOTHING
+        self._may_fail = False
         self._swap = []
         self._files = [None] * FILES
         self._perhaps = []

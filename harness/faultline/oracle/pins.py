@@ -464,3 +464,7 @@ class Pins(Memory):
         limit = most * HUGE_PAGES if self._huge else most  # a folio moves as a whole, and each of its pages counts
         moved = seen[4] if seen is not None and 0 <= seen[4] <= limit else most
         return (_DONE, 0, moved)
+
+    def _op_numa_hint(self, _: Operation) -> Outcome:
+        self._rule = rules.NUMA_HINT
+        return DONE

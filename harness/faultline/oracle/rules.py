@@ -546,6 +546,16 @@ FAIL: Final = _rule(
     "fail", "The nth request for memory of the next operation fails.",
     "Documentation/fault-injection/fault-injection.rst",
 )
+SWAP_READ_ERROR: Final = _rule(
+    "swap-read-error",
+    "A page that cannot be read from swap is SIGBUS, or the error of a bad address where there is no signal; it may be "
+    "lost for good, but nothing else is ever found in its place.",
+    "sigaction(2), BUS_OBJERR (hardware error); Documentation/fault-injection/fault-injection.rst, fail_make_request",
+)
+SWAPOFF_ERROR: Final = _rule(
+    "swapoff-error", "After swapoff an access to a page that could not be read is SIGBUS.",
+    "swapoff(2) (says nothing of it); observed: tree 6.1 and tree 6.12 (unuse_pte())",
+)
 FAIL_NO_MEMORY: Final = _rule(
     "fail-no-memory",
     "For want of memory an operation fails with ENOMEM, or with EAGAIN where its page says so, and has done its work "
@@ -632,6 +642,10 @@ MIGRATE: Final = _rule(
 )
 
 # --- bits of a snapshot that documentation leaves open ---
+NUMA_HINT: Final = _rule(
+    "numa-hint", "That pages are hinted changes nothing that a process sees: contents, protection, bits, counters.",
+    "Documentation/admin-guide/sysctl/kernel.rst, numa_balancing (page faults trap accesses, pages may migrate)",
+)
 FORK_ZERO_PAGE: Final = _rule(
     "fork-zero-page", "Whether a zero page of the parent is mapped in the child is the kernel's choice.",
     "fork(2), " + _ADMIN + "pagemap.rst (say nothing of it)",

@@ -66,9 +66,11 @@ class SwapEntry:
     Such a slot maps no page, so its ``Process.pages`` is None; ``Process.swapped`` leads here.
     """
 
-    __slots__ = ("content", "page", "users")
+    __slots__ = ("bad", "content", "page", "users")
 
     def __init__(self, content: int, page: list[int]) -> None:
+        self.bad = False
+        """A read of it may have failed: it may be lost."""
         self.content = content
         """What a load would return."""
         self.page = page
@@ -101,6 +103,8 @@ class FilePage(list[int]):
         """Whoever holds the page."""
         self.perhaps_hole = False
         """It holds zeroes, and reclaim may have dropped it as a page that nobody wrote."""
+        self.bad = False
+        """A read of it from swap may have failed: it may be lost."""
 
 
 Backing: TypeAlias = "tuple[File, int, bool]"

@@ -44,8 +44,13 @@ class Swap(Memory):
     """The operations of reclaim, and the way into swap and back."""
 
     _perhaps: list[int]
+    _marks: bool
     _snapshots: bool
     """The backend's trace, if there is one, has snapshots."""
+
+    def _shmem_reads_may_fail(self) -> None:
+        """As _reads_may_fail(), of shared memory."""
+        raise NotImplementedError
 
     # --- the operations ---
 
@@ -69,7 +74,9 @@ class Swap(Memory):
             slots = [self._slot_of(key) for key in entry.users]
             slots.sort(key=lambda at: bool((self._seen_word(*at) or 0) & EXCLUSIVE))
             for process, slot in slots:
-                if not fails or not (self._seen_word(process, slot) or 0) & SWAP:
+                if entry.bad and (self._seen_word(process, slot) or 0) & SWAP:
+                    self._lose(process, slot)
+                elif not fails or not (self._seen_word(process, slot) or 0) & SWAP:
                     self._swap_in(process, slot)
                     if not self._holds[versions.SWAPOFF_KEEPS]:
                         self._brought_back(process, slot)
@@ -258,6 +265,33 @@ class Swap(Memory):
         return True
 
     # --- back ---
+
+    def _reads_may_fail(self) -> None:
+        """A read from swap fails in the present operation: of which page, and of which beside it, is not known."""
+        for entry in self._swap:
+            entry.bad = True
+        self._shmem_reads_may_fail()
+
+    def _is_unreadable(self, process: Process, slot: int, index: int) -> bool:
+        return process.swapped[slot].bad and self._shows_bad_read(process, slot, index)
+
+    def _shows_bad_read(self, process: Process, slot: int, index: int) -> bool:
+        word, seen = self._seen_word(process, slot), self._saw(index)
+        if seen is None or seen[0] == _BLOCKED or (word is None and seen[0] == _DONE):
+            return False
+        if word is not None and word & PRESENT:
+            return False
+        self._rule = rules.SWAP_READ_ERROR
+        return True
+
+    def _lose(self, process: Process, slot: int) -> None:
+        """swapoff could not read the page: who accesses it is told."""
+        self._also(rules.SWAPOFF_ERROR)
+        self._drop_swapped(process, slot)
+        process.row[slot] &= VMA_BITS
+        process.row[slot] |= SWAP
+        process.poisoned |= 1 << slot
+        self._marks = True
 
     def _drop_swapped(self, process: Process, slot: int) -> None:
         if self._frames:

@@ -45,6 +45,8 @@ from faultline.program.model import (
     EVENT_UNMAP,
     EXIT,
     FAIL,
+    FAIL_SWAP_READ,
+    FAIL_SWAP_WRITE,
     FILE_CLOSE,
     FILE_OPEN,
     FILE_READ,
@@ -54,6 +56,7 @@ from faultline.program.model import (
     GUARD,
     GUEST_READ,
     GUEST_WRITE,
+    HINT,
     HUGEPAGE,
     KEEPONFORK,
     KHUGEPAGED,
@@ -761,6 +764,27 @@ def _migrate(model: Model, gene: bytes) -> list[Operation]:
     if gene[6] & 6:
         ops.append((WRITE, task, start, _other_value(gene)) if gene[6] & 2 else (READ, task, start))
     return ops
+
+
+@_needing("numa-hints")
+def _numa_hint(model: Model, gene: bytes) -> list[Operation]:
+    """Hints over pages with data, in a process of two tasks mostly, as the pages of one alone lie well; an access."""
+    task, slot = _task(model, gene), _slot(model, gene)
+    process, ops = process_of(task), _map_first(model, task)
+    ops.append((WRITE, task, slot, _value(gene)))
+    if gene[6] & 3:
+        ops.append((READ, task_byte(process, 1), slot))
+    if gene[6] & 12 == 12:
+        handles = [handle for handle, uffd in model.uffds.items() if uffd.wp and uffd.owner == process]
+        ops += [(WP, TASK_MONITOR, handle, slot, 1) for handle in handles[:1]]
+    ops.append((HINT, task, *_range(model, gene)))
+    if gene[6] & 48 == 48:
+        ops.append((FORK, task, model.free_process()))
+    if gene[6] & 192:
+        ops.append((WRITE, task, slot, _other_value(gene)) if gene[6] & 64 else (READ, task, slot))
+    return ops
+
+
 #: Advice about huge pages: mostly the kind that does something.
 _HUGE_ADVICE: Final = (COLLAPSE, COLLAPSE, COLLAPSE, COLLAPSE, COLLAPSE, HUGEPAGE, NOHUGEPAGE, COLLAPSE)
 
@@ -812,6 +836,28 @@ def _swap_out(model: Model, gene: bytes) -> list[Operation]:
     if gene[6] & 8:
         ops.append((READ, task, slot) if gene[6] & 16 else (WRITE, task, slot, _other_value(gene)))
     return ops
+
+
+@_needing("fail", "swap")
+def _swap_fails(model: Model, gene: bytes) -> list[Operation]:
+    """A page on its way to swap or back, which fails; then somebody comes for it, again mostly."""
+    task, slot = _task(model, gene), _slot(model, gene)
+    process, ops = process_of(task), _map_first(model, task)
+    ops.append((WRITE, task, slot, _value(gene)))
+    out: Operation = (SWAP_OUT, TASK_MONITOR, process, slot, 1)
+    if gene[6] & 3 == 3:
+        ops += [(FAIL, TASK_MONITOR, FAIL_SWAP_WRITE, 1), out, (READ, task, slot)]
+        return ops
+    ops += [out, (FAIL, TASK_MONITOR, FAIL_SWAP_READ, 1 + (gene[4] >> 6 == 3))]
+    if gene[6] & 12 == 12:
+        ops += [(SWAPOFF, TASK_MONITOR, gene[5] & 1)]
+    else:
+        ops += [(READ, task, slot) if gene[6] & 16 else (WRITE, task, slot, _other_value(gene))]
+    if gene[6] & 32:
+        ops.append((FORK, task, model.free_process()))
+    if gene[6] & 64:
+        ops.append((WRITE, task, slot, _other_value(gene)))
+    return [*ops, (READ, task, slot)]
 
 
 def _swap_protected(model: Model, gene: bytes) -> list[Operation]:
@@ -1057,8 +1103,10 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_populate, 1),
     (_outside, 4),
     (_migrate, 2),
+    (_numa_hint, 2),
     (_fail, 2),
     (_swap_out, 3),
+    (_swap_fails, 1),
     (_swap_protected, 2),
     (_swap_shared, 2),
     (_lazy_free, 1),

@@ -14,6 +14,7 @@ from faultline.program.ops import (
     BY_NAME,
     CATEGORY,
     COPY_MODE,
+    FAULT,
     FEATURES,
     FILES,
     MOVE_MODE,
@@ -47,6 +48,7 @@ READ, WRITE, FORK, EXIT, OPEN = map(_code, ("read", "write", "fork", "exit", "uf
 REGISTER, UNREGISTER, CLOSE = map(_code, ("uffd-register", "uffd-unregister", "uffd-close"))
 WP, RESOLVE, COPY, ZEROPAGE = map(_code, ("uffd-wp", "uffd-resolve", "uffd-copy", "uffd-zeropage"))
 FAIL = _code("fail")
+FAIL_SWAP_READ, FAIL_SWAP_WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-read", "swap-write"))
 GUEST_READ, GUEST_WRITE = map(_code, ("guest-read", "guest-write"))
 MOVE, POISON, CLEAR_REFS, SCAN_PAGES = map(_code, ("uffd-move", "uffd-poison", "clear-refs", "pagemap-scan"))
 WAKE, EVENT, MERGE, SCAN = map(_code, ("uffd-wake", "uffd-read", "ksm-merge", "ksm-scan"))
@@ -54,7 +56,7 @@ PIN, REF, PIN_READ, PIN_WRITE, UNPIN = map(_code, ("pin", "ref", "pin-read", "pi
 PROCESS_READ, PROCESS_WRITE, MEM_READ, MEM_WRITE = map(
     _code, ("process-read", "process-write", "mem-read", "mem-write")
 )
-POPULATED, MIGRATE = map(_code, ("populate", "migrate"))
+POPULATED, MIGRATE, HINT = map(_code, ("populate", "migrate", "numa-hint"))
 SWAP_OUT, DROP_SWAP_CACHE, SWAPOFF = map(_code, ("swap-out", "drop-swap-cache", "swapoff"))
 
 KHUGEPAGED, SPLIT = map(_code, ("khugepaged", "split"))

@@ -119,8 +119,8 @@ REGISTER_MODE: Final = Kind(
     doc="UFFDIO_REGISTER_MODE_MISSING, _WP, _MINOR",
 )
 FAULT: Final = Kind(
-    "fault", Form.CHOICE, 3, words=("page", "table", "slab"),
-    doc="what fails: a user page's allocation, any other page's, an object's",
+    "fault", Form.CHOICE, 5, words=("page", "table", "slab", "swap-read", "swap-write"),
+    doc="what fails: a user page's allocation, any other page's, an object's; a read from or a write to swap",
 )  # fmt: skip
 NTH: Final = Kind("nth", Form.NTH, 32, lo=1, doc="the how manieth, counted from 1")
 COPY_MODE: Final = Kind("copy-mode", Form.FLAGS, 4, words=("wp", "dontwake"), doc="UFFDIO_COPY_MODE_WP, _DONTWAKE")
@@ -204,6 +204,7 @@ NEEDS: Final = (
     Need("uffd-poison", "UFFDIO_POISON (Linux 6.6)"),
     Need("soft-dirty", "soft-dirty bits (CONFIG_MEM_SOFT_DIRTY)"),
     Need("pagemap-scan", "PAGEMAP_SCAN (Linux 6.7, CONFIG_PROC_PAGE_MONITOR)"),
+    Need("numa-hints", "NUMA hint faults (CONFIG_NUMA_BALANCING)"),
 )
 NEED_NAMES: Final = frozenset(need.name for need in NEEDS)
 
@@ -382,6 +383,12 @@ _ROWS: Final = [
          "Moves the pages of the range to other frames, those that can be; aux is how many.", "",
          "Documentation/mm/page_migration.rst"),
     ),
+    *_family(
+        "pins", ("numa-hints",),
+        ("numa-hint", _T, _RANGE, "task_numa_work(), aimed at this range",
+         "NUMA balancing makes the pages of the range inaccessible, those it takes; the next access to each faults and "
+         "makes it accessible again.", "", "Documentation/admin-guide/sysctl/kernel.rst, numa_balancing"),
+    ),
 
     # --- move: mremap, soft-dirty, guard regions, page moves and poison by userfaultfd ---
     *_family(
@@ -483,7 +490,7 @@ _ROWS: Final = [
     # --- fail: failure injection, secondary MMU ---
     *_family(
         "fail", ("fail",),
-        ("fail", _M, (("fault", FAULT), ("nth", NTH)), "fault injection (failslab, fail_page_alloc)",
+        ("fail", _M, (("fault", FAULT), ("nth", NTH)), "fault injection (failslab, fail_page_alloc, fail_make_request)",
          "The nth such request of the next operation fails; nothing happens if there are fewer.", "",
          "Documentation/fault-injection/fault-injection.rst"),
     ),

@@ -82,6 +82,9 @@ FACTS: Final = (
     Fact("guard-regions", ("include/uapi/asm-generic/mman-common.h",), r"^#define MADV_GUARD_INSTALL\b"),
     # pin_user_pages() also gave the vmas
     # a long-term pin may give mmap_lock up and wait
+    Fact("numa-balancing-mode", ("include/linux/sched/sysctl.h",), r"\bsysctl_numa_balancing_mode;"),
+    Fact("folio-numa", ("include/linux/sched/numa_balancing.h",), r"\bstruct folio \*folio"),
+    Fact("honor-numa-fault", ("include/linux/mm_types.h",), r"^\s+FOLL_HONOR_NUMA_FAULT\b"),
     Fact("gup-unlockable", ("mm/internal.h",), r"\bFOLL_UNLOCKABLE\b"),
     Fact("gup-vmas", ("include/linux/mm.h",), r"^long pin_user_pages\([^;]*\*\*vmas"),
     Fact("new-folio-t", ("include/linux/migrate.h",), r"new_folio_t\("),
