@@ -318,6 +318,16 @@ struct page *ALLOC_PAGES(gfp_t gfp, unsigned int order, int node, nodemask_t *ma
 	return request(gfp, order);
 }
 
+/* Called where trees have it: a page that nobody holds a reference to yet. */
+struct page *__alloc_frozen_pages_noprof(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
+{
+	struct page *page = request(gfp, order);
+
+	if (page)
+		set_page_count(page, 0);
+	return page;
+}
+
 #ifdef FOLIO_ALLOC
 struct folio *FOLIO_ALLOC(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
 {

@@ -356,7 +356,7 @@ void *__kmalloc_cache_noprof(struct kmem_cache *cache, gfp_t gfp, size_t size) {
 #else
 CACHE_ALLOC(kmem_cache_alloc)
 CACHE_ALLOC_LRU(kmem_cache_alloc_lru)
-#ifndef FL_HAVE_SLAB_NODE_INLINE
+#if !defined(FL_HAVE_SLAB_NODE_INLINE) || defined(CONFIG_NUMA)
 CACHE_ALLOC_NODE(kmem_cache_alloc_node)
 void *__kmalloc_node(size_t size, gfp_t gfp, int node) { return memory_alloc(size, gfp); }
 #endif
