@@ -2,6 +2,7 @@
 /* Operations that move and resize mappings, and that put guard pages into them. */
 #include "host/ops.h"
 #include <linux/mman.h>
+#include <linux/mmap_lock.h>
 #include <linux/syscalls.h>
 
 unsigned long fl_shrunk_moving, fl_left_middles;
@@ -9,9 +10,14 @@ unsigned long fl_shrunk_moving, fl_left_middles;
 /* Whether the range is in one mapping and touches neither end of it. */
 static bool is_middle(unsigned long start, unsigned long end)
 {
-	struct vm_area_struct *vma = find_vma(current->mm, start);
+	struct vm_area_struct *vma;
+	bool is;
 
-	return vma && vma->vm_start < start && end < vma->vm_end;
+	mmap_read_lock(current->mm);
+	vma = find_vma(current->mm, start);
+	is = vma && vma->vm_start < start && end < vma->vm_end;
+	mmap_read_unlock(current->mm);
+	return is;
 }
 
 void fl_op_mremap(struct fl_task *task, const unsigned char *v)
