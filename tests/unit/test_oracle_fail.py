@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 
 import pytest
 
@@ -75,3 +76,35 @@ def test_advice_that_fails_may_leave_the_range_mergeable() -> None:
     trace[start : start + RECORD.size] = RECORD.pack(3, Status.ERROR, 0, errno.EAGAIN, 0)
     assert int.from_bytes(trace[start + RECORD.size + 4 : start + RECORD.size + 8], "little") & Bit.MERGEABLE
     assert oracle.expect(parse_program(before + "p0.0 madvise a0+2 unmergeable"), bytes(trace)).trace == trace
+
+
+def _unread(before: str, access: str, status: int, value: int) -> bool:
+    """Whether the oracle allows that an access to a page in swap ends so, and the page stays there."""
+    start = len(Oracle().expect(parse_program(before)).trace)
+    trace = bytearray(Oracle().expect(parse_program(before + "p0.0 munmap a9")).trace)
+    trace[start : start + RECORD.size] = RECORD.pack(len(parse_program(before)), status, 0, value, 0)
+    return Oracle().expect(parse_program(before + access), bytes(trace)).trace == trace
+
+
+SWAPPED = "p0.0 mmap a0 rw\np0.0 write a0 =5\nm swap-out p0 a0\n"
+
+
+@pytest.mark.parametrize("access", ["p0.0 read a0", "p0.0 write a0 =6"])
+def test_a_page_that_cannot_be_read_is_a_signal_and_no_other_data(access: str) -> None:
+    failing = SWAPPED + "m fail swap-read n1\n"
+    assert _unread(failing, access, Status.SIGNAL, signal.SIGBUS)
+    assert not _unread(failing, access, Status.SIGNAL, signal.SIGSEGV)
+    assert not _unread(failing, access, Status.DONE, 0)
+    assert not _unread(SWAPPED + "m fail swap-write n1\n", access, Status.SIGNAL, signal.SIGBUS)
+    assert not _unread(SWAPPED, access, Status.SIGNAL, signal.SIGBUS)
+
+
+def test_swapoff_leaves_what_it_cannot_read_a_signal() -> None:
+    for text, allowed in ((SWAPPED + "m fail swap-read n1\n", True), (SWAPPED, False)):
+        poisoned = bytearray(Oracle().expect(parse_program(text + "m swapoff sync")).trace)
+        at = len(poisoned) - 32 * 4 - 12
+        word = int.from_bytes(poisoned[at : at + 4], "little") & ~(Bit.PRESENT | Bit.EXCLUSIVE | 0xFF) | Bit.SWAP
+        poisoned[at : at + 4] = word.to_bytes(4, "little")
+        poisoned[at + 32 * 4 : at + 32 * 4 + 4] = bytes(4)
+        expectation = Oracle().expect(parse_program(text + "m swapoff sync"), bytes(poisoned))
+        assert (expectation.trace == poisoned) == allowed
