@@ -81,6 +81,7 @@ m mem-write p0 a31 =9
 p0.0 populate a0+32 read
 p0.0 populate a3 write
 m migrate p2 a0+2
+p0.1 numa-hint a0+2
 p0.0 uffd-move u0 a4+2 a0
 p1.2 uffd-move u7 a31 a16 dontwake,holes
 m uffd-poison u0 a3 dontwake
