@@ -193,10 +193,6 @@ class Dirty(Memory):
             self._hide_writes(process, bits, op, outcome)
             for deviation, hidden in bits.hidden.items():
                 bits.lost[deviation] = hidden & written.get(number, 0) & _slots(process.row, _FILE)
-            if outcome[0] == Status.DONE and self._hides_writes(process, op):
-                bits.hidden |= self._mask(op[3], op[3] + op[4])
-            if bits.hidden:
-                bits.lost[rules.RESOLVE_SOFT_DIRTY] = bits.hidden & written.get(number, 0) & _slots(process.row, _FILE)
             bits.maybe |= bits.shown & process.poisoned
             bits.shown &= ~process.poisoned
             bits.shown = (bits.shown | written.get(number, 0)) & mapped
