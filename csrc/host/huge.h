@@ -7,7 +7,7 @@
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 void fl_huge_boot(void);
-void fl_huge_deny_files(void);
+void fl_huge_files_boot(void);
 void fl_huge_cleanup(void);
 void fl_khugepaged(struct mm_struct *mm, unsigned long start, unsigned long end);
 void fl_canary_huge(struct mm_struct *mm);

@@ -22,7 +22,7 @@ static void fl_part_split_off(struct page *page)
 void fl_huge_boot(void)
 {
 	khugepaged_init();
-	fl_huge_deny_files();
+	fl_huge_files_boot();
 #ifdef FL_HAVE_HUGE_ANON_ORDERS
 	huge_anon_orders_inherit = BIT(PMD_ORDER) | BIT(2);
 #endif

@@ -204,7 +204,8 @@ class Dirty(Memory):
     def _follow_huge(self, soft: SoftDirty, op: Operation) -> None:
         """Pages that were mapped as one, or came as one, are tracked as one: a write to one of them may show for all.
 
-        What nobody wrote may be the zero page again, and then be without the mark that its move gave it.
+        What nobody wrote may be the zero page again, and then be without the mark that its move gave it.  A file's page
+        that is mapped anew loses its mark, as it does when it was unmapped.
         """
         for number, bits in soft.bits.items():
             process = self._processes[number]
@@ -222,8 +223,10 @@ class Dirty(Memory):
                         self._also(rules.SOFT_DIRTY_HUGE)
                         bits.maybe |= 1 << slot & ~bits.shown
                     moved = op[0] == _MOVE and op[3] <= slot < op[3] + op[4]
+                    remapped = (was ^ now) & (HUGE | PRESENT) and was & PRESENT and (was | now) & _FILE
                     parted = was & HUGE and not now & HUGE and not bits.written >> slot & 1
-                    if (moved or parted) and process.pages[slot] is ZERO and bits.shown >> slot & 1:
+                    gone = remapped or ((moved or parted) and process.pages[slot] is ZERO)
+                    if gone and bits.shown >> slot & 1:
                         bits.shown ^= 1 << slot
                         bits.maybe |= 1 << slot
 

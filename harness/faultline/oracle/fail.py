@@ -132,9 +132,18 @@ class Fail(Memory):
         return True
 
     @staticmethod
-    def _done_before(op: Operation) -> tuple[Operation | None, ...]:
+    def _done_before(op: Operation, seen: Outcome) -> tuple[tuple[Operation, ...], ...]:
         """What a failed operation may have done besides, before: nothing, or what it does first."""
-        return (None, (_MUNMAP, op[1], op[4], op[5])) if op[0] == _MREMAP else (None,)
+        if op[0] in HOLDING and seen[0] != _ERROR and op[3] + seen[2] < SLOTS:
+            return (), ((_POPULATE, op[1], op[3] + seen[2], 1, _READ),)
+        if op[0] != _MREMAP:
+            return ((),)
+        _, task, start, pages, target, new, _ = op
+        clears = (_MUNMAP, task, target, new)
+        if pages <= new:
+            return (), (clears,)
+        cuts_off = (_MUNMAP, task, start + new, pages - new)
+        return (), (clears,), (clears, cuts_off)
 
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""

@@ -23,6 +23,7 @@ from faultline.oracle.memory import (
     Outcome,
     failed,
 )
+from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import (
     ANON,
     CONTENT,
@@ -30,6 +31,8 @@ from faultline.oracle.state import (
     FILE,
     FILES,
     GUARD,
+    HUGE,
+    HUGE_PAGES,
     PAGE_BITS,
     PRESENT,
     REG_MINOR,
@@ -117,7 +120,16 @@ class Files(Userfault, Memory):
         page = file.pages.get(number)
         if page is None:
             page = file.pages[number] = FilePage()
+            if self._huge_files:
+                self._doubt(file, number, number + 1)
         return page
+
+    def _doubt(self, file: File, start: int, end: int) -> None:
+        """Huge pages may hold the holes around these pages of the file, filled with zeroes."""
+        first, last = start // HUGE_PAGES * HUGE_PAGES, (end - 1) // HUGE_PAGES * HUGE_PAGES + HUGE_PAGES
+        if file.shmem:
+            file.doubtful.update(range(first, last))
+            file.doubtful -= file.pages.keys()
 
     @staticmethod
     def _is_hole(file: File, number: int, claim: bool | None) -> bool:
@@ -130,6 +142,10 @@ class Files(Userfault, Memory):
             page.perhaps_hole = False
             if claim:
                 del file.pages[number]
+        elif number in file.doubtful:
+            file.doubtful.discard(number)
+            if claim is False:
+                file.pages[number] = FilePage()
         return number not in file.pages
 
     def _enter(self, process: Process, slot: int, page: FilePage) -> None:
@@ -169,8 +185,7 @@ class Files(Userfault, Memory):
             self._rule = rules.BUS_BEYOND
             return _BUS
         word = process.row[slot]
-        seen = self._saw(index)
-        stopped = None if seen is None else seen[0] in (Status.BLOCKED, Status.SIGNAL)
+        stopped = self._is_stopped(op, index, slot)
         if self._is_hole(file, number, stopped if word & REG_MISSING else None if stopped is None else not stopped):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
@@ -199,6 +214,15 @@ class Files(Userfault, Memory):
             return False
         self._rule = rules.SWAP_READ_ERROR
         return True
+
+    def _is_stopped(self, op: Operation, index: int, slot: int) -> bool | None:
+        """Whether the backend reports that an operation does not get over the slot; None: it reports nothing."""
+        seen = self._saw(index)
+        if seen is None:
+            return None
+        if op[0] in HOLDING and seen[0] == Status.DONE:
+            return slot >= op[3] + seen[2]
+        return seen[0] in (Status.BLOCKED, Status.SIGNAL, Status.ERROR)
 
     # --- accesses ---
 
@@ -333,10 +357,15 @@ class Files(Userfault, Memory):
         file, number, _ = backing
         if word & _MAPPED_PAGE == _MAPPED_PAGE and not seen & PRESENT:
             self._leave_file(process, slot)
-        elif not word & PRESENT and seen & _MAPPED_PAGE == _MAPPED_PAGE and number < file.size:
-            if file.shmem and number not in file.pages:
+        elif not word & PRESENT and seen & _MAPPED_PAGE == _MAPPED_PAGE:
+            if number >= file.size:
+                if not self._huge_files or not seen & HUGE:
+                    return
+                self._met[rules.HUGE_BEYOND] = None
+            if file.shmem and number not in file.pages and number not in file.doubtful:
                 return
             self._also(rules.MAP_AROUND)
+            file.doubtful.discard(number)
             self._enter(process, slot, self._page_of(file, number))
 
     # --- the file itself ---
@@ -391,6 +420,8 @@ class Files(Userfault, Memory):
         if end <= file.size:
             for number in [number for number in file.pages if number >= end]:
                 del file.pages[number]
+            if self._huge_files:
+                self._doubt(file, end, max(file.size, end + 1))
         file.size = end
         return DONE
 
@@ -432,6 +463,8 @@ class Files(Userfault, Memory):
         self._unmap_file(file, start, end)
         for number in range(start, end):
             file.pages.pop(number, None)
+        if self._huge_files:
+            self._doubt(file, start, end)
 
     def _unmap_file(self, file: File, start: int, end: int | None) -> None:
         """No process maps the file's pages from ``start`` on; with no ``end`` private copies go too."""

@@ -8,6 +8,8 @@ What shows is what is resident.  So the oracle takes over what the backend's sna
   shared ones;
 - reclaim takes a folio as a whole, and a fault may bring back as much of it as the swap cache holds;
 - splitting may map pages of zeroes to the zero page again;
+- of shared memory, a huge page may fill the holes around a page of the file, and its pages are mapped, or mapped no
+  longer, as a whole;
 - a huge mapping covers the whole range of one page table, all of it present and of one mapping.
 """
 
@@ -18,7 +20,7 @@ from struct import Struct
 from typing import Final
 
 from faultline.oracle import rules
-from faultline.oracle.memory import DONE, PROCESS_MASK, Memory, Outcome, failed
+from faultline.oracle.memory import DONE, FEATURE_WP_ASYNC, PROCESS_MASK, Memory, Outcome, failed
 from faultline.oracle.state import (
     ANON,
     CONTENT,
@@ -29,9 +31,12 @@ from faultline.oracle.state import (
     PRESENT,
     REG_MISSING,
     SLOT_SHIFT,
+    UFFD_WP,
     VMA_BITS,
     ZERO,
+    Backing,
     FilePage,
+    FilledPage,
     KsmPage,
     Pin,
     Process,
@@ -61,6 +66,7 @@ class Huge(Memory):
     _collapsing: tuple[Process, int] | None
     """A process and the mask of slots in which the present operation may collapse pages."""
     _pins: list[Pin | None]
+    _perhaps: list[int]
     _splitting: list[range]
     """The slots that may belong to the folio which the present operation splits."""
     _observed_rows: list[tuple[Process, tuple[int, ...]]]
@@ -76,6 +82,8 @@ class Huge(Memory):
         assert process is not None
         mask = self._mask(start, start + pages)
         whole = all(process.row[start : start + pages])
+        shown = [backing for backing in process.backing[start : start + pages] if backing] if process.backing else []
+        self._huge_files |= advice != _NOHUGEPAGE and any(file.shmem for file, _, _ in shown)
         if advice == _COLLAPSE:
             return self._collapse(process, mask, whole)
         self._rule = rules.HUGEPAGE if advice == _HUGEPAGE else rules.NOHUGEPAGE
@@ -89,6 +97,9 @@ class Huge(Memory):
     def _collapse(self, process: Process, mask: int, whole: bool) -> Outcome:
         self._rule = rules.COLLAPSE
         self._collapsing = process, mask
+        for slot, backing in enumerate(process.backing or ()):
+            if backing is not None and mask >> slot & 1:
+                self._doubt(backing[0], backing[1], backing[1] + 1)
         record = self._seen_record()
         if record is not None and record[1] == Status.ERROR and record[3] in _REFUSALS:
             self._rule = rules.COLLAPSE_REFUSED
@@ -138,6 +149,8 @@ class Huge(Memory):
                 at += _ROW.size
         for process, seen in self._observed_rows:
             self._adopt_filled(process, seen)
+            if self._huge_files and process.backing is not None:
+                self._look_at_files(process, process.backing, seen)
         if self._collapsing is not None:
             self._adopt_unshared(*self._collapsing)
         if op[0] == _FORK and any(self._pins):
@@ -146,6 +159,26 @@ class Huge(Memory):
                 self._adopt_copied(parent, child)
         for key in self._emptied(sharing):
             self._empty(key)
+
+    @staticmethod
+    def _is_async(process: Process, slot: int) -> bool:
+        context = process.contexts[slot]
+        return context is not None and bool(context.features & FEATURE_WP_ASYNC)
+
+    def _look_at_files(self, process: Process, shown: list[Backing | None], seen: tuple[int, ...]) -> None:
+        """Huge pages of shared memory are mapped, and mapped no longer, as a whole; its content stays."""
+        before = _ROW.unpack(self._rows_before.get(process.number) or process.pack())
+        for slot, backing in enumerate(shown):
+            if before[slot] & HUGE and process.row[slot] & ~seen[slot] & UFFD_WP and self._is_async(process, slot):
+                self._met[rules.HUGE_FILE_WP] = None
+                process.row[slot] &= ~UFFD_WP
+                process.packed = None
+            if backing is None or not backing[0].shmem or not (seen[slot] ^ process.row[slot]) & PRESENT:
+                continue
+            if process.row[slot] & seen[slot] & UFFD_WP and isinstance(process.pages[slot], FilePage):
+                self._zap(process, slot)
+            else:
+                self._perhaps.append(process.number << SLOT_SHIFT | slot)
 
     def _adopt_filled(self, process: Process, seen: tuple[int, ...]) -> None:
         before = self._rows_before.get(process.number)
@@ -186,7 +219,7 @@ class Huge(Memory):
         process.packed = None
         process.touched |= 1 << slot
         if filled & EXCLUSIVE:
-            process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+            process.pages[slot] = FilledPage([process.number << SLOT_SHIFT | slot])
             row[ANON] += 1
         else:
             process.pages[slot] = ZERO
@@ -238,14 +271,17 @@ class Huge(Memory):
         if not keys:
             return []
         pages: dict[int, list[int]] = {}
-        for key in keys:
+        filled: list[list[int]] = []
+        for key in sorted(keys):
             page = self._shared_by(key)
             visible = [user for user in page if self._processes[user >> SLOT_SHIFT] in self._living]
-            if keys.issuperset(visible):
+            if keys.issuperset(visible) and id(page) not in pages:
                 pages[id(page)] = visible
+                if isinstance(page, FilledPage):
+                    filled.append(visible)
         alone = [users for users in pages.values() if all(self._is_exclusive(key) for key in users)]
         near = [[users for users in pages.values() if users[0] % SLOTS in slots] for slots in self._splitting]
-        for some in (alone, list(pages.values()), *near):
+        for some in (alone, list(pages.values()), filled, *near):
             chosen = self._fitting(some, missing)
             if chosen is not None:
                 return chosen

@@ -37,6 +37,7 @@ from faultline.oracle.state import (
     Backing,
     Context,
     EventWaiter,
+    File,
     FilePage,
     ForkWaiter,
     Frame,
@@ -149,6 +150,8 @@ class Memory:
     """Deviations met."""
     _huge: bool
     """The kernel has huge pages."""
+    _huge_files: bool
+    """The program advised huge pages for shared memory."""
     _unknown_advice: frozenset[int]
     """Advice that the kernel does not know."""
     _events_asked: int
@@ -222,6 +225,10 @@ class Memory:
 
     def _duplicate_file(self, parent: Process, child: Process, slot: int, page: FilePage) -> None:
         """The parent's page of a file may or may not be in the child."""
+        raise NotImplementedError
+
+    def _doubt(self, file: File, start: int, end: int) -> None:
+        """Huge pages may hold the holes around these pages of the file."""
         raise NotImplementedError
 
     def _not_removable(self, process: Process, slot: int) -> Outcome | None:

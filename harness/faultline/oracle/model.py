@@ -56,7 +56,7 @@ _STATE: Final = (
     "_swap",
     "_files", "_perhaps",
     "_rows_before", "_collapsing", "_splitting", "_observed_rows",
-    "_soft", "_marks", "_closely",
+    "_soft", "_marks", "_closely", "_huge_files",
 )
 
 Handler = Callable[[Operation], Outcome]
@@ -206,9 +206,9 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         record = self._record_of(op, self._outcome(op), snapshots)
         if observed.startswith(record, len(self._out)):
             return record
-        for first, (part, keep) in product(self._done_before(op), self._done_by_failed(op, seen)):
+        for first, (part, keep) in product(self._done_before(op, seen), self._done_by_failed(op, seen)):
             self._restore(saved)
-            for step in filter(None, (first, part)):
+            for step in (*first, *filter(None, (part,))):
                 self._outcome(step)
             if not self._ends_in_failure(op, seen):
                 continue
@@ -271,6 +271,7 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         self._splitting = []
         self._observed_rows = []
         self._marks = False
+        self._huge_files = False
         self._closely = self._huge
 
     # --- a record ---
@@ -303,10 +304,11 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
         """The record with its map and its snapshot, which may decide more than in the simplest programs."""
         if self._huge:
             self._look_at_huge(len(self._out) + len(record), op)
-        if op[0] in SHARING:
-            record += self._map(len(self._out) + len(record), op, outcome)
+        at = len(self._out) + len(record)
         if self._perhaps:
-            self._adopt_files(len(self._out) + len(record))
+            self._adopt_files(at + (len(self._living) * SLOTS if op[0] in SHARING else 0))
+        if op[0] in SHARING:
+            record += self._map(at, op, outcome)
         if self._once or self._stale or self._tainted or self._marks:
             self._adopt_bits(len(self._out) + len(record))
         if self._huge:

@@ -1125,6 +1125,37 @@ m fail slab n6
 p0.0 mremap a0 a5
 """,
 )
+HUGE_BEYOND: Final = _deviation(
+    "huge-beyond-end",
+    "Access to a page of the mapping that lies beyond the end of the file is SIGBUS.",
+    "mmap(2), SIGBUS",
+    "Where a huge page of shared memory is mapped, pages beyond the file's end can be read and written.",
+    "the machine with huge pages (profile thp), and by hand in 6.18",
+    """\
+p0.0 file-open f0 memfd @7
+p0.0 mmap-file a0+8 rw f0 @0 shared
+p0.0 madvise a0+8 hugepage
+p0.0 write a0 =1
+p0.0 read a7
+""",
+)
+HUGE_FILE_WP: Final = _deviation(
+    "huge-file-loses-wp",
+    "pagemap bit 57 means that the page is write-protected by userfaultfd.",
+    _ADMIN + "pagemap.rst, bit 57 and PM_SCAN_WP_MATCHING",
+    "PAGEMAP_SCAN protects a huge page of shared memory as a whole; a write to one of its pages, in asynchronous mode,"
+    " ends the protection of all.",
+    "the machine with huge pages (profile thp; source: __split_huge_pmd_locked() leaves no markers)",
+    """\
+p0.0 mmap-shared a0+8 rw
+p0.0 write a0 =1
+p0.0 madvise a0+8 collapse
+p0.0 uffd-open u0 wp-async
+m uffd-register u0 a0+8 wp
+p0.0 pagemap-scan a0+8 written wp
+p0.0 write a0 =1
+""",
+)
 MERGE_SOFT_DIRTY: Final = _deviation(
     "merge-drops-soft-dirty",
     "New memory regions are always marked as soft-dirty.",

@@ -82,7 +82,7 @@ class SwapEntry:
 class File:
     """A file, or the object behind a shared anonymous mapping.  It lives for as long as something refers to it."""
 
-    __slots__ = ("pages", "shmem", "size")
+    __slots__ = ("doubtful", "pages", "shmem", "size")
 
     def __init__(self, size: int, *, shmem: bool) -> None:
         self.size = size
@@ -91,6 +91,12 @@ class File:
         """Its page cache is all there is of it, so that a hole can be told from a page of zeroes."""
         self.pages: dict[int, FilePage] = {}
         """Those that are no holes; of a file with a store, those that were looked at."""
+        self.doubtful: set[int] = set()
+        """Holes that may have been filled with zeroes as parts of huge pages."""
+
+
+class FilledPage(list[int]):
+    """The slots that share a page of zeroes which nobody asked for: it came with a neighbour."""
 
 
 class FilePage(list[int]):
