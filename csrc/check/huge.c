@@ -5,13 +5,22 @@
  * pages that some entry maps.
  */
 #include "host/host.h"
+#include <linux/hugetlb.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include "internal.h"
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#ifdef FL_HAVE_FOLIO
+#define FL_ENTIRE_MAPCOUNT(page)	folio_entire_mapcount(page_folio(page))
+#else
+#define FL_ENTIRE_MAPCOUNT(page)	compound_mapcount(page)
+#endif
+
 int fl_compound_mapcount(struct page *page)
 {
+	if (PageHuge(page))	/* always mapped whole; the first page's own count is its type */
+		return FL_ENTIRE_MAPCOUNT(page);
 #ifdef FL_HAVE_PAGE_MAPCOUNT
 	return page_mapcount(page);
 #else

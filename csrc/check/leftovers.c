@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* After teardown: what the program brought must be gone. */
 #include "host/host.h"
+#include "host/huge.h"
 #include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/vmstat.h>
@@ -68,6 +69,7 @@ void fl_check_leftovers(void)
 	s64 committed = percpu_counter_sum(&vm_committed_as) - committed_at_start;
 
 	check_zero_page();
+	fl_hugetlb_check();
 	fl_slab_check();
 	if (unlikely(fl_pages_live() != pages_at_start))
 		fl_report(FL_KIND_REFERENCE_LEAK, NULL, "%ld pages left over after teardown",

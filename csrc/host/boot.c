@@ -68,7 +68,7 @@ static void init_node(void)
 #endif
 	node->node_present_pages = FL_ARENA_PAGES;
 	for (int state = 0; state < NR_NODE_STATES; state++)
-		node_set_state(0, state);
+		node_set(0, node_states[state]);
 	lruvec_init(&node->__lruvec);
 #if FL_KVER < 511
 	spin_lock_init(&node->lru_lock);
@@ -86,6 +86,8 @@ static void init_node(void)
 		if (!i)
 			zone_page_state_add(FL_ARENA_PAGES, zone, NR_FREE_PAGES);
 		spin_lock_init(&zone->lock);
+		if (!i)		/* whoever looks for memory looks there */
+			node->node_zonelists[ZONELIST_FALLBACK]._zonerefs[0] = (struct zoneref){ .zone = zone };
 #if FL_KVER >= 514
 		zone->per_cpu_zonestats = alloc_percpu(struct per_cpu_zonestat);
 #else
@@ -137,6 +139,8 @@ static void init_kernel(void)
 	fl_swapfile_boot();
 	fl_workingset_boot();
 	fl_huge_boot();
+	fl_hugetlb_boot();
+	fl_hugetlbfs_boot();
 	mm_percpu_wq = (void *)1;	/* queue_work_on() does not look at it */
 }
 

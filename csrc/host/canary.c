@@ -76,6 +76,9 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_FREE_DEFERRED] = "free-deferred",
 #endif
 #endif
+#ifdef CONFIG_HUGETLB_PAGE
+	[FL_CANARY_LEAK_HUGETLB] = "leak-hugetlb",
+#endif
 };
 
 int fl_canary(int number)

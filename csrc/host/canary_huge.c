@@ -76,6 +76,8 @@ void fl_canary_huge(struct mm_struct *mm)
 
 	if (fl_canary_is(PMD_UNLOCKED))
 		write_huge_unlocked(mm);
+	else if (fl_canary_is(LEAK_HUGETLB))
+		get_page(pte_page(pte));
 	else if (pte_present(pte) && PageCompound(pte_page(pte)))
 		spoil_large(page_folio(pte_page(pte)));
 }

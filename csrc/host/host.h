@@ -257,8 +257,10 @@ static inline void fl_ksm_cleanup(void) { }
 #endif
 #ifdef CONFIG_USERFAULTFD
 void fl_uffd_boot(void);
+struct mm_struct *fl_uffd_mm(struct file *file);
 #else
 static inline void fl_uffd_boot(void) { }
+static inline struct mm_struct *fl_uffd_mm(struct file *file) { return NULL; }
 #endif
 void fl_filemap_boot(void);
 void fl_swapfile_boot(void);
@@ -318,6 +320,7 @@ enum fl_canary_number {
 	FL_CANARY_FREE_MAPPED_FOLIO,
 	FL_CANARY_FREE_OTHER_ORDER,
 	FL_CANARY_FREE_DEFERRED,
+	FL_CANARY_LEAK_HUGETLB,
 	FL_NR_CANARIES
 };
 extern int fl_canary_on;

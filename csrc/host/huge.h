@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Transparent huge pages; what the profile leaves out has nothing to do: its operations are skipped. */
+/* Huge pages, transparent ones and those of hugetlbfs; what the profile leaves out has nothing to do: its operations are skipped. */
 #ifndef FL_HOST_HUGE_H
 #define FL_HOST_HUGE_H
 
@@ -16,6 +16,18 @@ static inline void fl_huge_boot(void) { }
 static inline void fl_huge_cleanup(void) { }
 static inline void fl_khugepaged(struct mm_struct *mm, unsigned long start, unsigned long end) { }
 static inline void fl_canary_huge(struct mm_struct *mm) { }
+#endif
+
+#ifdef CONFIG_HUGETLB_PAGE
+void fl_hugetlb_boot(void);
+void fl_hugetlbfs_boot(void);
+void fl_hugetlb_check(void);
+bool fl_hugetlb_unknown(const struct fl_operation *op);
+#else
+static inline void fl_hugetlb_boot(void) { }
+static inline void fl_hugetlbfs_boot(void) { }
+static inline void fl_hugetlb_check(void) { }
+static inline bool fl_hugetlb_unknown(const struct fl_operation *op) { return false; }
 #endif
 
 #endif

@@ -65,25 +65,56 @@ struct dentry *d_make_root(struct inode *inode)
 	return inode ? fl_dentry_alloc(inode) : NULL;
 }
 
-struct vfsmount *kern_mount(struct file_system_type *type)
+struct fs_context *fs_context_for_mount(struct file_system_type *type, unsigned int flags)
 {
-	struct fs_context fc = { .fs_type = type, .sb_flags = SB_KERNMOUNT, .user_ns = &init_user_ns };
-	struct vfsmount *mnt = kzalloc(sizeof(*mnt), GFP_KERNEL);
-	int err = mnt ? type->init_fs_context(&fc) : -ENOMEM;
+	struct fs_context *fc = kzalloc(sizeof(*fc), GFP_KERNEL);
+	int err;
 
+	if (!fc)
+		return ERR_PTR(-ENOMEM);
+	fc->fs_type = type;
+	fc->sb_flags = flags;
+	fc->user_ns = &init_user_ns;
+	err = type->init_fs_context(fc);
 	if (!err)
-		err = fc.ops->get_tree(&fc);
-	if (!err && fc.ops->free)
-		fc.ops->free(&fc);
+		return fc;
+	kfree(fc);
+	return ERR_PTR(err);
+}
+
+void put_fs_context(struct fs_context *fc)
+{
+	if (fc->ops->free)
+		fc->ops->free(fc);
+	kfree(fc);
+}
+
+struct vfsmount *fc_mount(struct fs_context *fc)
+{
+	struct vfsmount *mnt = kzalloc(sizeof(*mnt), GFP_KERNEL);
+	int err = mnt ? fc->ops->get_tree(fc) : -ENOMEM;
+
 	if (err)
 		return ERR_PTR(err);
-	mnt->mnt_root = fc.root;
-	mnt->mnt_sb = fc.root->d_sb;
+	mnt->mnt_root = fc->root;
+	mnt->mnt_sb = fc->root->d_sb;
 #ifdef FL_HAVE_MNT_IDMAP
 	mnt->mnt_idmap = &nop_mnt_idmap;
 #elif FL_KVER >= 512
 	mnt->mnt_userns = &init_user_ns;
 #endif
+	return mnt;
+}
+
+struct vfsmount *kern_mount(struct file_system_type *type)
+{
+	struct fs_context *fc = fs_context_for_mount(type, SB_KERNMOUNT);
+	struct vfsmount *mnt;
+
+	if (IS_ERR(fc))
+		return ERR_CAST(fc);
+	mnt = fc_mount(fc);
+	put_fs_context(fc);
 	return mnt;
 }
 

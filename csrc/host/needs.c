@@ -58,5 +58,10 @@ unsigned int fl_has(void)
 #if defined(PAGEMAP_SCAN) && defined(CONFIG_PROC_PAGE_MONITOR)
 	has |= 1 << FL_NEED_PAGEMAP_SCAN;
 #endif
+	if (IS_ENABLED(CONFIG_HUGETLB_PAGE)) {
+		has |= 1 << FL_NEED_HUGETLB;
+		/* what the oracle does not know yet beside it */
+		has &= ~(1 << FL_NEED_FAIL | 1 << FL_NEED_SOFT_DIRTY | 1 << FL_NEED_PAGEMAP_SCAN);
+	}
 	return has;
 }

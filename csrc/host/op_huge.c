@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Operations on transparent huge pages that are not advice. */
+/* Operations on huge pages that are not advice. */
 #include "host/ops.h"
 #include "host/huge.h"
 #include <linux/mmap_lock.h>
 #include <linux/huge_mm.h>
+#include <linux/mman.h>
 #include <linux/pagemap.h>
+#include <linux/syscalls.h>
 
 /* By a kernel thread, like ksm-merge. */
 void fl_op_khugepaged(struct fl_task *task, const unsigned char *v)
@@ -48,4 +50,12 @@ void fl_op_split(struct fl_task *task, const unsigned char *v)
 	}
 #endif
 	fl_done(task, 0);
+}
+
+void fl_op_mmap_hugetlb(struct fl_task *task, const unsigned char *v)
+{
+	long ret = sys_mmap_pgoff(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_prots[v[2]],
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, -1, 0);
+
+	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
 }

@@ -84,6 +84,8 @@ static int missing_operand(const struct fl_operation *op)
 
 	if (fl_opspecs[op->code].needs & ~fl_has())
 		return FL_SKIP_LACKS;
+	if (fl_hugetlb_unknown(op))
+		return FL_SKIP_LACKS;
 	switch (op->code) {
 	case FL_OP_FORK:
 		return fl.process[v[0]].mm || fl.process[v[0]].forking ? FL_SKIP_EXISTS : 0;
@@ -133,6 +135,7 @@ static int missing_operand(const struct fl_operation *op)
 		return fl_lives(v[0]) ? 0 : FL_SKIP_NO_PROCESS;
 	case FL_OP_DROP_SWAP_CACHE:
 		return 0;
+	case FL_OP_MMAP_HUGETLB:
 	case FL_OP_SWAPOFF:
 		return anybody_blocked() ? FL_SKIP_BUSY : 0;
 	default:

@@ -7,3 +7,8 @@ void fl_uffd_boot(void)
 {
 	userfaultfd_init();
 }
+
+struct mm_struct *fl_uffd_mm(struct file *file)
+{
+	return ((struct userfaultfd_ctx *)file->private_data)->mm;
+}

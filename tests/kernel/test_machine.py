@@ -283,7 +283,11 @@ HUGE_CANARIES = {
     "free-other-order": (_HUGE + "p0.0 read a0", FindingKind.KERNEL_BUG),
     "free-deferred": (_HUGE + "p0.0 read a0", FindingKind.KERNEL_BUG),
 }
-CANARIES |= HUGE_CANARIES
+#: Where it has those of hugetlbfs.
+HUGETLB_CANARIES = {
+    "leak-hugetlb": ("p0.0 mmap-hugetlb a0+8 rw\np0.0 write a0 =1\np0.0 read a0", FindingKind.REFERENCE_LEAK),
+}
+CANARIES |= HUGE_CANARIES | HUGETLB_CANARIES
 #: What the finding of a canary says, where several checks give its kind.
 _SAYS = {
     "pmd-unlocked": "huge entry",
@@ -294,12 +298,13 @@ _SAYS = {
     "free-mapped-folio": "still mapped (large folio)",
     "free-other-order": "of another order",
     "free-deferred": "on the list of folios to be split",
+    "leak-hugetlb": "back in the pool",
 }
 
 
 def test_every_canary_has_a_test(machine: Machine) -> None:
     assert set(CANARIES) | {"use-after-free", "pagemap-hides"} >= set(machine.canaries()) - {"none"}
-    assert set(CANARIES) - set(machine.canaries()) <= set(VMA_LOCK_CANARIES | HUGE_CANARIES)
+    assert set(CANARIES) - set(machine.canaries()) <= set(VMA_LOCK_CANARIES | HUGE_CANARIES | HUGETLB_CANARIES)
 
 
 def check_canary(machine: Machine, canary: str) -> None:

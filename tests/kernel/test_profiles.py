@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from machines import machine_of
-from test_machine import HUGE_CANARIES, check_canary, explained
+from test_machine import HUGE_CANARIES, HUGETLB_CANARIES, check_canary, explained
 
 from faultline.backend.machine import Machine
 from faultline.build import build, csrc_dir
@@ -28,13 +28,15 @@ pytestmark = pytest.mark.kernel
 
 CORPORA = Path(__file__).parents[2] / "corpora"
 CORPUS = sorted([*CORPORA.glob("seeds/*.prog"), *CORPORA.glob("regressions/*.prog")])
+HUGETLB = sorted(CORPORA.glob("seeds/hugetlb-*.prog"))
 
 #: By profile, what it leaves out of what the tree could have.
 LACKS = {
-    "base": {"thp"},
-    "nouffd": {"uffd", "uffd-wp", "uffd-minor", "thp"},
-    "noksm": {"ksm", "thp"},
-    "thp": set(),
+    "base": {"thp", "hugetlb"},
+    "nouffd": {"uffd", "uffd-wp", "uffd-minor", "thp", "hugetlb"},
+    "noksm": {"ksm", "thp", "hugetlb"},
+    "thp": {"hugetlb"},
+    "hugetlb": {"fail", "soft-dirty", "pagemap-scan"},
 }  # fmt: skip
 
 
@@ -156,6 +158,39 @@ def test_the_oracle_takes_no_huge_page_where_none_can_be() -> None:
 @pytest.mark.parametrize("canary", HUGE_CANARIES)
 def test_a_canary_in_a_huge_page_is_found(canary: str) -> None:
     check_canary(machine_with("thp"), canary)
+
+
+@pytest.mark.parametrize("canary", HUGETLB_CANARIES)
+def test_a_canary_in_hugetlbfs_is_found(canary: str) -> None:
+    check_canary(machine_with("hugetlb"), canary)
+
+
+@pytest.mark.parametrize("path", HUGETLB, ids=lambda path: path.stem)
+def test_seeds_of_hugetlbfs_are_clean(path: Path) -> None:
+    machine, ops = machine_with("hugetlb"), read_repro(path).ops
+    trace = machine.run(encode(ops), paranoid=True)
+    assert machine.finding is None, machine.finding
+    assert Oracle(tree_version=machine.version, has=machine.has).expect(ops, trace).trace == trace
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("p0.0 mmap-hugetlb a1+8 rw", (Status.ERROR, 22)),
+        ("p0.0 mmap-hugetlb a0+9 rw\np0.0 read a15", (Status.DONE, 0)),
+        ("p0.0 mmap-hugetlb a0+9 rw\np0.0 read a16", (Status.SIGNAL, 11)),
+        ("p0.0 mmap-hugetlb a0+8 rw\np0.0 munmap a0+4", (Status.ERROR, 22)),
+        ("p0.0 mmap-hugetlb a0+8 rw\np0.0 mmap a4 rw", (Status.ERROR, 22)),
+        ("p0.0 mmap-hugetlb a0+8 rw\np0.0 mprotect a0+9 r", (Status.ERROR, 12)),
+        ("p0.0 mmap-hugetlb a0+8 rw\np0.0 madvise a1 dontneed", (Status.ERROR, 22)),
+        ("p0.0 mmap-hugetlb a0+8 rw\np0.0 write a7 =3\np0.0 fork p1\np1.0 write a0 =1\np0.0 read a0", (Status.DONE, 0)),
+        ("p0.0 mmap-hugetlb a0+8 rw\np0.0 madvise a0 mergeable", (Status.SKIPPED, Skip.LACKS)),
+        ("p0.0 mmap-hugetlb a0+8 rw\nm swap-out p0 a0", (Status.SKIPPED, Skip.LACKS)),
+        ("p0.0 mmap-hugetlb a0+8 rw\np0.0 mmap a8+8 rw\np0.0 mremap a8+8 a0+8", (Status.SKIPPED, Skip.LACKS)),
+    ],
+)  # fmt: skip
+def test_what_mappings_of_hugetlbfs_allow(program: str, expected: tuple[int, int]) -> None:
+    assert outcome(machine_with("hugetlb"), parse_program(program)) == expected
 
 
 @pytest.mark.parametrize("profile", LACKS)

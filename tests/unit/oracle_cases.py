@@ -31,6 +31,42 @@ CASES = {
         ? p0 a1 vma                     r w missing
         p0.0 write a0 =1                -> done
     """,
+    "hugetlbfs": """
+        p0.0 mmap-hugetlb a1+8 rw       -> EINVAL
+        p0.0 mmap-hugetlb a0+9 rw       -> done
+        ? p0 a15 vma                    r w
+        ? p0 a16 vma                    unmapped
+        p0.0 read a3                    -> 0
+        ? p0 anon                       0
+        p0.0 write a7 =1                -> done
+        p0.0 write a8 =2                -> done
+        p0.0 fork p1                    -> done
+        p1.0 write a0 =3                -> done
+        p1.0 read a7                    -> 1
+        p0.0 read a0                    -> 0
+        p0.0 munmap a4+8                -> EINVAL
+        p0.0 mprotect a0+12 r           -> EINVAL
+        p0.0 write a0 =4                -> done
+        p0.0 madvise a4 dontneed        -> EINVAL
+        p0.0 madvise a0+8 dontneed      -> done
+        p0.0 read a7                    -> 0
+        p0.0 munmap a0+8                -> done
+        p0.0 read a8                    -> 2
+        p0.0 madvise a8 cold            -> skipped lacks
+    """,
+    "hugetlbfs while a task waits": """
+        p0.0 mmap a0 rw
+        p0.0 uffd-open u0
+        m uffd-register u0 a0 missing
+        p0.0 read a0                    -> blocked fault
+        p0.1 mmap-hugetlb a8+8 rw       -> skipped busy
+    """,
+    "hugetlbfs given up in part": """
+        p0.0 mmap-hugetlb a0+16 rw
+        p0.0 write a1 =1
+        p0.0 madvise a0+4 dontneed      -> done
+        p0.0 madvise a8+4 dontneed      -> done
+    """,
     "failure injection": """
         p0.0 mmap a0 rw
         m fail page n9                  -> done

@@ -90,6 +90,7 @@ p0.0 pagemap-scan a0+4 written
 p2.0 pagemap-scan a0+32 soft-dirty wp,check,inverted,present
 m fail table n32
 m khugepaged p0 a0+8
+p0.0 mmap-hugetlb a0+8 rw
 m split p0 a3
 """
 

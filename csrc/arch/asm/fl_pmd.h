@@ -6,10 +6,18 @@
 #ifdef CONFIG_NUMA_BALANCING
 static inline int pmd_protnone(pmd_t pmd) { return pte_protnone(__pte(pmd_val(pmd))); }
 #endif
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) || defined(CONFIG_HUGETLB_PAGE)
 #define HPAGE_SHIFT	PMD_SHIFT
 #define HPAGE_SIZE	(1UL << HPAGE_SHIFT)
 #define HPAGE_MASK	(~(HPAGE_SIZE - 1))
+#endif
+#ifdef CONFIG_HUGETLB_PAGE
+#define HUGETLB_PAGE_ORDER	(HPAGE_SHIFT - PAGE_SHIFT)
+static inline pte_t pte_mkhuge(pte_t pte) { return __pte(pte_val(pte) | _PAGE_HUGE); }
+static inline int pte_huge(pte_t pte) { return !!(pte_val(pte) & _PAGE_HUGE); }
+#endif
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 static inline pte_t fl_pmd_pte(pmd_t pmd) { return __pte(pmd_val(pmd)); }
 static inline pmd_t fl_pte_pmd(pte_t pte) { return __pmd(pte_val(pte)); }
 static inline int pmd_trans_huge(pmd_t pmd) { return !!(pmd_val(pmd) & _PAGE_HUGE); }

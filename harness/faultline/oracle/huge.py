@@ -208,7 +208,7 @@ class Huge(Memory):
         filled = seen & ~VMA_BITS
         if word == seen or filled not in _FILLED or process.nohuge >> slot & 1:
             return
-        if word & (REG_MISSING | MAPPED) != MAPPED:
+        if word & (REG_MISSING | MAPPED) != MAPPED or process.hugetlb >> slot & 1:
             return
         if process.backing is not None and process.backing[slot] is not None:
             return
@@ -381,6 +381,8 @@ class Huge(Memory):
 
     def _is_huge(self, process: Process, group: range, seen: tuple[int, ...]) -> bool:
         row, first = process.row, group.start
+        if process.hugetlb >> first & 1:
+            return bool(row[first] & PRESENT)
         return all(
             seen[slot] & HUGE and row[slot] & PRESENT and self._one_mapping(process, slot, first) for slot in group
         )

@@ -41,6 +41,7 @@ from faultline.oracle.state import (
     FilePage,
     ForkWaiter,
     Frame,
+    HugetlbPage,
     KsmPage,
     OpenBits,
     Page,
@@ -259,6 +260,16 @@ class Memory:
             return this is following
         return this[0] is following[0] and this[1] + 1 == following[1] and this[2] == following[2]
 
+    # --- huge pages of hugetlbfs: see hugetlb.py ---
+
+    def _load_hugetlb(self, process: Process, slot: int) -> Outcome:
+        """A load from a slot where no huge page is."""
+        raise NotImplementedError
+
+    def _store_hugetlb(self, process: Process, slot: int, value: int | None) -> Outcome:
+        """A store to a huge page; without a value only what a store needs is done."""
+        raise NotImplementedError
+
     # --- choices ---
 
     def _also(self, rule: int) -> None:
@@ -302,7 +313,8 @@ class Memory:
             self._let_go(process, slot)
         process.pages[slot] = None
         if page:
-            process.row[FILES if isinstance(page, FilePage) else ANON] -= 1
+            if not isinstance(page, HugetlbPage):
+                process.row[FILES if isinstance(page, FilePage) else ANON] -= 1
             assert isinstance(page, list)
             self._leave(page, process.number << SLOT_SHIFT | slot)
 
@@ -382,6 +394,7 @@ class Memory:
         process.touched &= others
         process.lazy &= others
         process.nohuge &= others
+        process.hugetlb &= others
         process.poisoned &= others
         if process.doomed:
             for slot in range(start, end):
@@ -751,6 +764,8 @@ class Memory:
         if word & REG_MISSING:
             self._rule = rules.FAULT_MISSING
             return self._fault(op, index, process, slot, 0)
+        if process.hugetlb >> slot & 1:
+            return self._load_hugetlb(process, slot)
         self._rule = rules.READ_ZERO
         process.row[slot] = self._populated(word, PRESENT)
         process.pages[slot] = ZERO
@@ -782,6 +797,8 @@ class Memory:
                 if forced:
                     self._also(rules.FORCE_SHARED)
                 return _SEGV
+        if process.hugetlb and process.hugetlb >> slot & 1:
+            return self._store_hugetlb(process, slot, value)
         key = process.number << SLOT_SHIFT | slot
         process.packed = None
         if process.swapped and slot in process.swapped:
@@ -923,6 +940,7 @@ class Memory:
         child.row[:] = parent.row
         child.edges = parent.edges
         child.nohuge = parent.nohuge
+        child.hugetlb = parent.hugetlb
         child.poisoned = parent.poisoned
         parent.packed = None
         if parent.backing is not None:

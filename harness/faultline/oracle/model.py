@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from itertools import islice, permutations, product
 from typing import Final
 
@@ -14,6 +15,7 @@ from faultline.oracle.files import Files
 from faultline.oracle.fill import Fill
 from faultline.oracle.guest import Guest
 from faultline.oracle.huge import Huge
+from faultline.oracle.hugetlb import Hugetlb
 from faultline.oracle.ksm import Ksm
 from faultline.oracle.memory import PROCESS_MASK, unknown_advice
 from faultline.oracle.mremap import Mremap
@@ -96,7 +98,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
+class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -114,6 +116,8 @@ class Oracle(Huge, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
             getattr(self, "_op_" + op.name.replace("-", "_")) if self._has.issuperset(op.needs) else self._lacks
             for op in OPS
         ]
+        if "hugetlb" in self._has:
+            self._handlers = [partial(self._with_hugetlb, handler) for handler in self._handlers]
 
         self._resumptions = {
             BY_NAME["read"].code: self._load_again,

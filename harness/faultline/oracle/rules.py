@@ -75,6 +75,12 @@ SKIP_SWAPOFF: Final = _rule(
     _CONTRACT,
 )
 SKIP_LACKS: Final = _rule("skip-lacks", "What the kernel lacks by its configuration or age is skipped.", _CONTRACT)
+SKIP_HUGETLB: Final = _rule(
+    "skip-hugetlb", "What is not known yet of memory of hugetlbfs is skipped there.", _CONTRACT
+)
+SKIP_BLOCKED: Final = _rule(
+    "skip-blocked", "Memory of hugetlbfs is not mapped while a task is blocked, which might go on there.", _CONTRACT
+)
 SKIP_NO_HANDLE: Final = _rule("skip-no-handle", "An operation on a handle that is not open is skipped.", _CONTRACT)
 
 # --- mappings ---
@@ -102,6 +108,30 @@ DONTNEED: Final = _rule(
 DONTNEED_WP: Final = _rule(
     "dontneed-wp", "Dropping an anonymous page drops its userfaultfd write protection.",
     _ADMIN + "userfaultfd.rst, Write Protect Notifications",
+)
+HUGETLB: Final = _rule(
+    "hugetlb", "The mapping has huge pages only; its length is rounded up to whole ones.",
+    "mmap(2), MAP_HUGETLB and Huge page (Huge TLB) mappings",
+)
+HUGETLB_ALIGNED: Final = _rule(
+    "hugetlb-aligned", "EINVAL: a mapping of huge pages begins at a huge page.",
+    "mmap(2), EINVAL; " + _ADMIN + "hugetlbpage.rst",
+)
+HUGETLB_CUT: Final = _rule(
+    "hugetlb-cut", "EINVAL: what a call is about must not begin or end within a huge page, if that would change.",
+    _ADMIN + "hugetlbpage.rst; munmap(2), mmap(2), Huge page (Huge TLB) mappings; madvise(2), MADV_DONTNEED",
+)
+HUGETLB_FAULT: Final = _rule(
+    "hugetlb-fault", "An access to a missing huge page brings a whole one, which holds zeroes.",
+    _ADMIN + "hugetlbpage.rst; mmap(2), MAP_ANONYMOUS",
+)
+HUGETLB_COPY: Final = _rule(
+    "hugetlb-copy", "A store to a huge page that others map makes a copy of the whole.",
+    "mmap(2), MAP_PRIVATE; fork(2)",
+)
+HUGETLB_DONTNEED: Final = _rule(
+    "hugetlb-dontneed", "Of a huge page that the range names in part, the whole goes, or nothing.",
+    "madvise(2), MADV_DONTNEED (rounded up); " + _ADMIN + "hugetlbpage.rst (excluded)",
 )
 HUGEPAGE: Final = _rule("hugepage", "Huge pages may be used in the range.", "madvise(2), MADV_HUGEPAGE")
 NOHUGEPAGE: Final = _rule("nohugepage", "No huge pages are used in the range.", "madvise(2), MADV_NOHUGEPAGE")

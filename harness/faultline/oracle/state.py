@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from faultline.program import trace
 from faultline.program.codec import Operation
+from faultline.program.ops import HUGE_PAGES as HUGE_PAGES
 from faultline.program.ops import SLOTS
 
 CONTENT: Final = int(trace.Bit.CONTENT)
@@ -43,8 +44,6 @@ SWAP_ENTRIES: Final = SLOTS + 2
 #: And that of resident pages of files and shared memory.
 FILES: Final = SLOTS + 1
 _ROW: Final = bytes(SLOTS * 4 + trace.COUNTERS.size)
-#: Pages of a huge page in the machine's profile: a page table has as many entries.
-HUGE_PAGES: Final = 8
 #: A slot of all processes is ``process << SLOT_SHIFT | slot``: what the sharing map calls a slot.
 SLOT_SHIFT: Final = SLOTS.bit_length() - 1
 SLOT_MASK: Final = SLOTS - 1
@@ -58,6 +57,10 @@ ZERO: Final[tuple[()]] = ()
 
 class KsmPage(list[int]):
     """The slots that map a page that KSM made."""
+
+
+class HugetlbPage(list[int]):
+    """The slots that map this part of a huge page of hugetlbfs; it counts as no page of its process."""
 
 
 class SwapEntry:
@@ -121,8 +124,8 @@ class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
     __slots__ = (
-        "advised", "alive", "backing", "contexts", "doomed", "edges", "lazy", "nohuge", "number", "packed", "pages",
-        "poisoned", "row", "swapped", "touched", "unseen",
+        "advised", "alive", "backing", "contexts", "doomed", "edges", "hugetlb", "lazy", "nohuge", "number", "packed",
+        "pages", "poisoned", "row", "swapped", "touched", "unseen",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -137,6 +140,8 @@ class Process:
         self.contexts: list[Context | None] = [None] * SLOTS
         self.edges = 0
         """Bit i: a mapping may begin at slot i although it equals the one before."""
+        self.hugetlb = 0
+        """Bit i: slot i belongs to a mapping of huge pages of hugetlbfs."""
         self.nohuge = 0
         """Bit i: huge pages were forbidden for slot i."""
         self.touched = 0

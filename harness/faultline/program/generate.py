@@ -68,6 +68,7 @@ from faultline.program.model import (
     MIGRATE,
     MMAP,
     MMAP_FILE,
+    MMAP_HUGETLB,
     MMAP_SHARED,
     MODE_MINOR,
     MODE_MISSING,
@@ -129,6 +130,7 @@ from faultline.program.ops import (
     ALLOCATE,
     FILE_PAGES,
     FILE_TYPE,
+    HUGE_PAGES,
     NEED_NAMES,
     OP_SIZE,
     OPS,
@@ -823,6 +825,21 @@ def _split(model: Model, gene: bytes) -> list[Operation]:
     return [*ops, (WRITE, task, slot, _other_value(gene))] if gene[6] & 6 == 6 else ops
 
 
+@_needing("hugetlb")
+def _hugetlb(model: Model, gene: bytes) -> list[Operation]:
+    """The program's slots become huge pages of hugetlbfs, with what is shared by a fork there mostly."""
+    task, slot = _task(model, gene), _slot(model, gene)
+    start = model.base if gene[5] >= 248 else model.base // HUGE_PAGES * HUGE_PAGES
+    ops: list[Operation] = [(MMAP_HUGETLB, task, start, model.width, _PROTS[gene[5] % len(_PROTS)])]
+    if gene[6] & 1:
+        ops.append((WRITE, task, slot, _value(gene)))
+    if gene[6] & 6:
+        ops.append((FORK, task, model.free_process()))
+    if gene[6] & 8:
+        ops.append((WRITE, task, slot, _other_value(gene)))
+    return ops
+
+
 def _swap_out(model: Model, gene: bytes) -> list[Operation]:
     """Pages go to swap, mostly with data in them; often somebody then comes for them, or the swap cache is emptied."""
     task, target = _task(model, gene), _range(model, gene)
@@ -1120,6 +1137,7 @@ _MOVES: Final[tuple[tuple[_Move, int], ...]] = (
     (_advise_huge, 3),
     (_collapse, 2),
     (_split, 2),
+    (_hugetlb, 4),
     (_poison, 2),
     (_move, 3),
     (_soft_dirty, 2),

@@ -59,7 +59,7 @@ PROCESS_READ, PROCESS_WRITE, MEM_READ, MEM_WRITE = map(
 POPULATED, MIGRATE, HINT = map(_code, ("populate", "migrate", "numa-hint"))
 SWAP_OUT, DROP_SWAP_CACHE, SWAPOFF = map(_code, ("swap-out", "drop-swap-cache", "swapoff"))
 
-KHUGEPAGED, SPLIT = map(_code, ("khugepaged", "split"))
+KHUGEPAGED, SPLIT, MMAP_HUGETLB = map(_code, ("khugepaged", "split", "mmap-hugetlb"))
 
 NONE, R, RW = (PROT.words.index(word) for word in ("none", "r", "rw"))
 MREMAP, RESIZE, GUARD, UNGUARD = map(_code, ("mremap", "mremap-resize", "guard-install", "guard-remove"))
@@ -460,6 +460,7 @@ def _does_truncate(model: Model, op: Operation) -> None:
 _Effect = Callable[[Model, Operation], None]
 _EFFECT_BY_CODE: Final[dict[int, _Effect]] = {
     MMAP: _does_mmap,
+    MMAP_HUGETLB: _does_mmap,
     MUNMAP: _does_munmap,
     MADVISE: _does_madvise,
     MREMAP: _does_mremap,

@@ -24,6 +24,8 @@ OPERANDS_MAX: Final = OP_SIZE - 2
 SLOTS: Final = 32
 #: The slot at which a new page table begins, so that ranges can cross a PMD boundary.
 SLOT_TABLE_EDGE: Final = 16
+#: Pages of a huge page in the profiles that have them: a page table has as many entries there.
+HUGE_PAGES: Final = 8
 #: Processes ``p0`` .. ``p7`` and tasks of each, ``p0.0`` .. ``p0.3``.
 PROCESSES: Final = 8
 TASKS: Final = 4
@@ -200,6 +202,7 @@ NEEDS: Final = (
     Need("shmem", "shared memory (CONFIG_SHMEM, CONFIG_TMPFS)"),
     Need("uffd-minor", "minor faults of shared memory by userfaultfd (Linux 5.14)"),
     Need("thp", "transparent huge pages (CONFIG_TRANSPARENT_HUGEPAGE)"),
+    Need("hugetlb", "huge pages of hugetlbfs (CONFIG_HUGETLB_PAGE)"),
     Need("uffd-move", "UFFDIO_MOVE (Linux 6.8)"),
     Need("uffd-poison", "UFFDIO_POISON (Linux 6.6)"),
     Need("soft-dirty", "soft-dirty bits (CONFIG_MEM_SOFT_DIRTY)"),
@@ -485,6 +488,14 @@ _ROWS: Final = [
         ("split", _M, (("process", PROCESS), ("start", SLOT)), "split_huge_pages in debugfs, aimed at this page",
          "The large folio that the page belongs to is split if nothing holds it.", "",
          "Documentation/admin-guide/mm/transhuge.rst; Documentation/mm/transhuge.rst"),
+    ),
+    *_family(
+        "hugetlb", ("hugetlb",),
+        ("mmap-hugetlb", _T, (*_RANGE, ("prot", PROT)), "mmap(MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|MAP_FIXED)",
+         "Maps fresh private memory of huge pages, which are of the pool; the length is rounded up to whole ones, and "
+         "what was mapped there is unmapped first. Skipped while a task is blocked. Skipped in such memory is what is "
+         "not known there yet: all but read, write, mmap, munmap, mprotect, dontneed, and what has no range.",
+         "EINVAL: the range does not begin at a huge page", "mmap(2), MAP_HUGETLB"),
     ),
 
     # --- fail: failure injection, secondary MMU ---
