@@ -11,6 +11,7 @@
 #include <linux/sched/task.h>
 #include <linux/sched/user.h>
 #include <linux/swap.h>
+#include <linux/topology.h>
 #include <linux/workqueue.h>
 #if __has_include(<linux/mnt_idmapping.h>)
 #include <linux/mnt_idmapping.h>
@@ -20,6 +21,10 @@
 unsigned long totalreserve_pages;
 int hashdist;				/* big tables lie in one piece */
 int defrag_mode;			/* by default pages are not kept together */
+
+/* One node: none is too far away, none is a device in sysfs. */
+int node_reclaim_distance = RECLAIM_DISTANCE;
+struct node *node_devices[MAX_NUMNODES];
 
 /* No block device, no namespace of users: nothing is equal to these. */
 struct super_block *blockdev_superblock;
