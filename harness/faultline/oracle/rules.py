@@ -1190,13 +1190,13 @@ MERGE_SOFT_DIRTY: Final = _deviation(
     "merge-drops-soft-dirty",
     "New memory regions are always marked as soft-dirty.",
     _ADMIN + "soft-dirty.rst",
-    "The mark of a new mapping whose pages are not written is lost when the mapping is joined to an older one.",
-    "the source alone (is_mergeable_vma()); the program below does not show it on every tree",
+    "The mark of a new mapping whose pages are not written is lost when mprotect makes an older one beside it join it.",
+    "6.12 (source: mprotect_fixup() gives the joined mapping the flags of the changed one; machine)",
     """\
-p0.0 mmap a0+2 rw
+p0.0 mmap a0 r
 p0.0 clear-refs soft-dirty
-p0.0 mmap a1 r
-p0.0 mprotect a1 rw
+p0.0 mmap a1 rw
+p0.0 mprotect a0 rw
 """,
 )
 

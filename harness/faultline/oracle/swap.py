@@ -45,6 +45,7 @@ class Swap(Memory):
 
     _perhaps: list[int]
     _marks: bool
+    _closely: bool
     _snapshots: bool
     """The backend's trace, if there is one, has snapshots."""
 
@@ -291,7 +292,7 @@ class Swap(Memory):
         process.row[slot] &= VMA_BITS
         process.row[slot] |= SWAP
         process.poisoned |= 1 << slot
-        self._marks = True
+        self._marks = self._closely = True
 
     def _drop_swapped(self, process: Process, slot: int) -> None:
         if self._frames:
