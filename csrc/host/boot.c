@@ -73,7 +73,7 @@ static void init_node(void)
 #if FL_KVER < 511
 	spin_lock_init(&node->lru_lock);
 #endif
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && !defined(FL_HAVE_DEFERRED_SPLIT_LRU)
 	spin_lock_init(&node->deferred_split_queue.split_queue_lock);
 	INIT_LIST_HEAD(&node->deferred_split_queue.split_queue);
 #endif

@@ -22,6 +22,9 @@ static void fl_part_split_off(struct page *page)
 void fl_huge_boot(void)
 {
 	khugepaged_init();
+#ifdef FL_HAVE_DEFERRED_SPLIT_LRU
+	list_lru_init(&deferred_split_lru);
+#endif
 	fl_huge_files_boot();
 #ifdef FL_HAVE_HUGE_ANON_ORDERS
 	huge_anon_orders_inherit = BIT(PMD_ORDER) | BIT(2);
@@ -31,5 +34,9 @@ void fl_huge_boot(void)
 /* The huge zero page is kept for the next user until memory is short. */
 void fl_huge_cleanup(void)
 {
+#ifdef FL_HAVE_HUGE_ZERO_FOLIO_SCAN
+	shrink_huge_zero_folio_scan(NULL, NULL);
+#else
 	shrink_huge_zero_page_scan(NULL, NULL);
+#endif
 }

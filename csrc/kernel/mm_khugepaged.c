@@ -34,6 +34,20 @@ static void scan(struct mm_struct *mm, unsigned long addr)
 	if (!IS_ERR_OR_NULL(hpage))
 		put_page(hpage);
 }
+#elif defined(FL_HAVE_COLLAPSE_SINGLE_PMD)
+static void scan(struct mm_struct *mm, unsigned long addr)
+{
+	struct collapse_control *control = &khugepaged_collapse_control;
+	struct vm_area_struct *vma;
+	bool dropped = false;
+
+	mmap_read_lock(mm);
+	if (hugepage_vma_revalidate(mm, addr, true, &vma, control, HPAGE_PMD_ORDER) == SCAN_SUCCEED &&
+	    vma_is_anonymous(vma))
+		collapse_single_pmd(addr, vma, &dropped, control);
+	if (!dropped)
+		mmap_read_unlock(mm);
+}
 #else
 #error "khugepaged of this tree is not known: see scan()"
 #endif
