@@ -23,12 +23,24 @@ static bool is_huge_zero(unsigned long pte, unsigned int bits)
 	return bits & FL_BIT_HUGE && pte & _PAGE_SPECIAL;
 }
 
+/* leaves out: that some kernels show all pages of a huge entry as exclusive if the first one is, and none if it is not. */
+static bool is_of_first(unsigned int bits)
+{
+#ifdef FL_HAVE_PAGEMAP_OF_FIRST
+	return bits & FL_BIT_HUGE;
+#else
+	return false;
+#endif
+}
+
 static void check_entry(int p, int slot, u64 entry, unsigned int bits, unsigned long pte)
 {
 	for (int i = 0; i < ARRAY_SIZE(told); i++) {
 		bool says = entry >> told[i].pagemap & 1, is = bits & told[i].bit;
 
 		if (told[i].bit == FL_BIT_FILE && is_huge_zero(pte, bits))
+			continue;
+		if (told[i].bit == FL_BIT_EXCLUSIVE && is_of_first(bits))
 			continue;
 		if (fl_canary_is(PAGEMAP_HIDES) && told[i].bit == FL_BIT_UFFD_WP)
 			says = false;

@@ -103,6 +103,8 @@ FACTS: Final = (
     Fact("collapse-single-pmd", ("mm/khugepaged.c",), r"^static enum scan_result collapse_single_pmd\("),
     Fact("deferred-split-lru", ("mm/huge_memory.c",), r"^static struct list_lru deferred_split_lru;"),
     Fact("huge-zero-folio-scan", ("mm/huge_memory.c",), r"\bshrink_huge_zero_folio_scan\("),
+    # pagemap shows what holds for the first page of a huge entry for all of them
+    Fact("pagemap-of-first", ("fs/proc/task_mmu.c",), r"exclusively\(folio, page\)\)\s+cur_flags"),
     Fact("page-mapcount", ("include/linux/mm.h",), r"^static inline int page_mapcount\("),
     Fact("large-mapcount", ("include/linux/mm_types.h",), r"atomic_t _large_mapcount;"),
     Fact("page-rmappable-folio", ("mm/internal.h",), r"page_rmappable_folio\("),
