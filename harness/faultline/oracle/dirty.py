@@ -71,6 +71,12 @@ _REMAPPERS: Final = frozenset(op.code for op in OPS if op.name.startswith("mrema
 _MREMAP, _MADVISE, _MPROTECT, _SWAPOFF = (BY_NAME[name].code for name in ("mremap", "madvise", "mprotect", "swapoff"))
 #: Operations that end the write protection of pages.
 _RESOLVERS: Final = frozenset(BY_NAME[name].code for name in ("uffd-resolve", "uffd-unregister"))
+#: These change the protection of pages.
+_PROTECTS: Final = frozenset(
+    op.code
+    for op in OPS
+    if op.name in ("mprotect", "uffd-wp", "uffd-resolve", "uffd-unregister", "uffd-close", "numa-hint")
+)
 _PINS: Final = frozenset(op.code for op in OPS if op.family == "pins")
 #: An operation that waits for an event has done its work.
 _DOES: Final = (Status.DONE, Status.BLOCKED)
@@ -96,11 +102,13 @@ def _slots(row: array[int], bits: int) -> int:
 class SoftDirtyBits:
     """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
 
-    __slots__ = ("fixed", "hidden", "lost", "maybe", "row", "row_shown", "shown", "tried", "written")
+    __slots__ = ("fixed", "hidden", "lost", "maybe", "row", "row_shown", "shown", "stray", "tried", "written")
 
     def __init__(self, process: Process, shown: int, maybe: int, written: int) -> None:
         self.fixed = 0
         """Those whose page was pinned when the bits were cleared."""
+        self.stray = 0
+        """Those that kernels are known to set with this operation, by deviation."""
         self.shown = shown
         """Those that are set, for certain."""
         self.maybe = maybe
@@ -176,6 +184,7 @@ class Dirty(Memory):
             process = self._processes[number]
             assert process is not None
             bits.lost.clear()
+            bits.stray = 0
             if codes <= _PAGE_OPS:
                 self._follow_pages(process, bits, op, outcome[2])
             else:
@@ -212,6 +221,8 @@ class Dirty(Memory):
             assert process is not None
             row, before = process.row, bits.row_shown
             bits.row = bits.row_shown = row[:SLOTS]
+            if op[0] in _PROTECTS and self._holds[versions.PROTECT_BATCHES]:
+                bits.stray = _slots(row, PRESENT)
             for start in range(0, SLOTS, HUGE_PAGES):
                 slots = range(start, start + HUGE_PAGES)
                 tried = bits.tried >> start & (1 << HUGE_PAGES) - 1
@@ -395,6 +406,9 @@ class Dirty(Memory):
             if mask & bits.shown & ~seen:
                 bits.shown &= ~(mask & ~seen)
                 self._met[deviation] = None
+        if bits.stray & seen & ~(bits.shown | bits.maybe):
+            bits.shown |= bits.stray & seen
+            self._met[rules.BATCH_SOFT_DIRTY] = None
         if bits.maybe & seen:
             self._also(rules.SOFT_DIRTY_MERGE)
         bits.shown |= bits.maybe & seen

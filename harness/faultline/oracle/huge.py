@@ -208,7 +208,8 @@ class Huge(Memory):
         filled = seen & ~VMA_BITS
         if word == seen or filled not in _FILLED or process.nohuge >> slot & 1:
             return
-        if word & (REG_MISSING | MAPPED) != MAPPED or process.hugetlb >> slot & 1:
+        missed = word & (REG_MISSING | PRESENT) == REG_MISSING  # who misses pages is asked for each
+        if not word & MAPPED or missed or process.hugetlb >> slot & 1:
             return
         if process.backing is not None and process.backing[slot] is not None:
             return

@@ -1186,6 +1186,23 @@ p0.0 pagemap-scan a0+8 written wp
 p0.0 write a0 =1
 """,
 )
+BATCH_SOFT_DIRTY: Final = _deviation(
+    "protecting-sets-soft-dirty",
+    "pagemap bit 55 means that the page was written since the bits were cleared.",
+    _ADMIN + "soft-dirty.rst",
+    "Changing the protection of several pages of a large folio that is mapped page by page sets the bit of all of them "
+    "if one but the first is dirty.",
+    "the newest tree with profile thp (machine; source: modify_prot_start_ptes(), pte_mkdirty())",
+    """\
+p0.0 mmap a0+4 rw
+p0.0 write a0 =1
+p0.0 fork p1
+p1.0 uffd-open u0
+m uffd-register u0 a0+2 wp
+p1.0 clear-refs soft-dirty
+m uffd-wp u0 a0+2
+""",
+)
 MERGE_SOFT_DIRTY: Final = _deviation(
     "merge-drops-soft-dirty",
     "New memory regions are always marked as soft-dirty.",
