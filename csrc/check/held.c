@@ -7,6 +7,7 @@ static const char *const kind_names[] = {
 	[FL_LOCK_SPIN] = "spinlock", [FL_LOCK_READ] = "rwlock (read)", [FL_LOCK_WRITE] = "rwlock (write)",
 	[FL_LOCK_RWSEM_READ] = "rwsem (read)", [FL_LOCK_RWSEM_WRITE] = "rwsem (write)", [FL_LOCK_MUTEX] = "mutex",
 	[FL_LOCK_FOLIO] = "folio lock", [FL_LOCK_VMA] = "vma lock",
+	[FL_LOCK_MAP_READ] = "section (read)", [FL_LOCK_MAP] = "section",
 };
 
 /* The lock's own name where it is a well-known one: nothing else about it is the same in every run. */

@@ -35,7 +35,7 @@
 #define FL_NTASKS	(FL_ID_MONITOR + 3)
 
 enum fl_lock_kind { FL_LOCK_SPIN, FL_LOCK_READ, FL_LOCK_WRITE, FL_LOCK_RWSEM_READ, FL_LOCK_RWSEM_WRITE, FL_LOCK_MUTEX,
-		    FL_LOCK_FOLIO, FL_LOCK_VMA };
+		    FL_LOCK_FOLIO, FL_LOCK_VMA, FL_LOCK_MAP_READ, FL_LOCK_MAP };
 
 struct fl_held {
 	const void *lock;

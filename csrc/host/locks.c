@@ -51,6 +51,9 @@ void __lockfunc _raw_spin_lock_bh(raw_spinlock_t *lock) { take_spin(lock, IP); }
 void __lockfunc _raw_spin_unlock(raw_spinlock_t *lock) { release_spin(lock, IP); }
 void __lockfunc _raw_spin_unlock_bh(raw_spinlock_t *lock) { release_spin(lock, IP); }
 void __lockfunc _raw_spin_lock_nested(raw_spinlock_t *lock, int subclass) { take_spin(lock, IP); }
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+void __lockfunc _raw_spin_lock_nest_lock(raw_spinlock_t *lock, struct lockdep_map *nest) { take_spin(lock, IP); }
+#endif
 
 void __lockfunc _raw_spin_lock_irq(raw_spinlock_t *lock)
 {
@@ -194,6 +197,23 @@ int __sched down_write_killable(struct rw_semaphore *sem) { return take_rwsem(se
 void up_read(struct rw_semaphore *sem) { release_rwsem(sem, FL_LOCK_RWSEM_READ, IP); }
 void up_write(struct rw_semaphore *sem) { release_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP); }
 
+#ifdef CONFIG_DEBUG_LOCK_ALLOC	/* taken with a word to lockdep about their order */
+void down_read_nested(struct rw_semaphore *sem, int subclass) { take_rwsem(sem, FL_LOCK_RWSEM_READ, IP, false); }
+void down_write_nested(struct rw_semaphore *sem, int subclass) { take_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP, false); }
+void _down_write_nest_lock(struct rw_semaphore *sem, struct lockdep_map *nest)
+{
+	take_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP, false);
+}
+int down_read_killable_nested(struct rw_semaphore *sem, int subclass)
+{
+	return take_rwsem(sem, FL_LOCK_RWSEM_READ, IP, true);
+}
+int down_write_killable_nested(struct rw_semaphore *sem, int subclass)
+{
+	return take_rwsem(sem, FL_LOCK_RWSEM_WRITE, IP, true);
+}
+#endif
+
 int down_read_trylock(struct rw_semaphore *sem)
 {
 	if (rwsem_count(sem) & WRITER)
@@ -236,7 +256,9 @@ static __always_inline int take_mutex(struct mutex *lock, const void *ip, bool k
 	return 0;
 }
 
-#ifdef FL_HAVE_MUTEX_INIT_GENERIC
+#if defined(FL_HAVE_MUTEX_INIT_GENERIC) && defined(CONFIG_DEBUG_LOCK_ALLOC)
+void mutex_init_lockdep(struct mutex *lock, const char *name, struct lock_class_key *key)
+#elif defined(FL_HAVE_MUTEX_INIT_GENERIC)
 void mutex_init_generic(struct mutex *lock)
 #else
 void __mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)
@@ -248,15 +270,39 @@ void __mutex_init(struct mutex *lock, const char *name, struct lock_class_key *k
 #endif
 }
 
+bool mutex_is_locked(struct mutex *lock) { return atomic_long_read(&lock->owner) != 0; }
+
+static __always_inline int try_mutex(struct mutex *lock, const void *ip)
+{
+	return atomic_long_read(&lock->owner) ? 0 : !take_mutex(lock, ip, false);
+}
+
+#ifdef CONFIG_DEBUG_LOCK_ALLOC	/* the plain names are macros for these */
+void __sched mutex_lock_nested(struct mutex *lock, unsigned int subclass) { take_mutex(lock, IP, false); }
+void __sched _mutex_lock_nest_lock(struct mutex *lock, struct lockdep_map *nest) { take_mutex(lock, IP, false); }
+int __sched mutex_lock_interruptible_nested(struct mutex *lock, unsigned int subclass)
+{
+	return take_mutex(lock, IP, true);
+}
+#ifdef mutex_lock_killable_nest_lock
+int __sched _mutex_lock_killable(struct mutex *lock, unsigned int subclass, struct lockdep_map *nest)
+#else
+int __sched mutex_lock_killable_nested(struct mutex *lock, unsigned int subclass)
+#endif
+{
+	return take_mutex(lock, IP, true);
+}
+#else
 void __sched mutex_lock(struct mutex *lock) { take_mutex(lock, IP, false); }
 int __sched mutex_lock_killable(struct mutex *lock) { return take_mutex(lock, IP, true); }
 int __sched mutex_lock_interruptible(struct mutex *lock) { return take_mutex(lock, IP, true); }
-bool mutex_is_locked(struct mutex *lock) { return atomic_long_read(&lock->owner) != 0; }
+#endif
 
-int __sched mutex_trylock(struct mutex *lock)
-{
-	return atomic_long_read(&lock->owner) ? 0 : !take_mutex(lock, IP, false);
-}
+#if defined(CONFIG_DEBUG_LOCK_ALLOC) && defined(mutex_trylock_nest_lock)
+int __sched _mutex_trylock_nest_lock(struct mutex *lock, struct lockdep_map *nest) { return try_mutex(lock, IP); }
+#else
+int __sched mutex_trylock(struct mutex *lock) { return try_mutex(lock, IP); }
+#endif
 
 void __sched mutex_unlock(struct mutex *lock)
 {

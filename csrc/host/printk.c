@@ -2,6 +2,7 @@
 /* The kernel log.  keeps: what the kernel itself calls a bug becomes a finding.  leaves out: the log. */
 #include "host/host.h"
 #include <linux/printk.h>
+#include <linux/uaccess.h>
 #if __has_include(<linux/panic.h>)
 #include <linux/panic.h>
 #endif
@@ -93,4 +94,20 @@ void dump_stack(void)
 
 void add_taint(unsigned flag, enum lockdep_ok ok)
 {
+}
+
+/* The same for what describes a page or its mapping before a BUG: it looks at memory that may not be there. */
+void print_hex_dump(const char *level, const char *prefix, int type, int row, int group, const void *buf, size_t len,
+		    bool ascii)
+{
+}
+
+long copy_from_kernel_nofault(void *to, const void *from, size_t size)
+{
+	return -EFAULT;
+}
+
+long strncpy_from_kernel_nofault(char *to, const void *from, long count)
+{
+	return -EFAULT;
 }

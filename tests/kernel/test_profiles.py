@@ -12,7 +12,7 @@ from machines import machine_of
 from test_machine import HUGE_CANARIES, HUGETLB_CANARIES, check_canary, explained
 
 from faultline.backend.machine import Machine
-from faultline.build import build, csrc_dir
+from faultline.build import Symbolizer, build, csrc_dir
 from faultline.build.profile import profile_names
 from faultline.oracle.model import Oracle
 from faultline.program.cheader import c_header
@@ -35,6 +35,7 @@ LACKS = {
     "base": {"thp", "hugetlb"},
     "nouffd": {"uffd", "uffd-wp", "uffd-minor", "thp", "hugetlb"},
     "noksm": {"ksm", "thp", "hugetlb"},
+    "debug": {"thp", "hugetlb"},
     "thp": {"hugetlb"},
     "hugetlb": {"fail", "soft-dirty", "pagemap-scan"},
 }  # fmt: skip
@@ -213,3 +214,62 @@ def test_what_a_profile_lacks_is_skipped(profile: str, program: str) -> None:
 def test_advice_that_the_kernel_was_not_configured_for_is_refused(advice: str) -> None:
     ops = parse_program(f"p0.0 mmap a0 rw\np0.0 madvise a0+2 {advice}")
     assert outcome(machine_with("noksm"), ops) == (Status.ERROR, 22)
+
+
+#: Faults that only the kernel's own assertions see: what they guard against needs another CPU, or luck.
+ASSERTED = {
+    "vma-lock": (
+        """// files: mm/mprotect.c
+@@
+@@
+-vma_start_write(vma);
+ vm_flags_reset(vma, newflags);
+""",
+        "p0.0 mmap a0 rw\np0.0 mprotect a0 r",
+        "vma_assert_write_locked",
+    ),
+    "rcu": (
+        """// files: mm/madvise.c
+@@
+@@
++mmap_read_unlock(vma->vm_mm);
++mtree_load(&vma->vm_mm->mm_mt, addr);
++{ MA_STATE(mas, &vma->vm_mm->mm_mt, addr, addr); mas_walk(&mas); }
++mmap_read_lock(vma->vm_mm);
+ walk_page_range(vma->vm_mm, addr, end, &cold_walk_ops, &walk_private);
+""",
+        "p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 madvise a0 cold",
+        "lockdep_rcu_suspicious",
+    ),
+    "sleep": (
+        """// files: mm/madvise.c
+@@
+@@
++rcu_read_lock();
++might_sleep();
++rcu_read_unlock();
+ walk_page_range(vma->vm_mm, addr, end, &cold_walk_ops, &walk_private);
+""",
+        "p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 madvise a0 cold",
+        "__might_sleep",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", ASSERTED)
+def test_only_the_debug_profile_sees_what_the_kernel_asserts(fault: str, tmp_path: Path) -> None:
+    text, program, function = ASSERTED[fault]
+    patch = tmp_path / f"{fault}.cocci"
+    patch.write_text(text)
+    tree = find_tree(os.environ.get("FAULTLINE_TREE", DEFAULT_TREE))
+    for profile in ("base", "debug"):
+        library = build(tree, [patch], profile=profile, extra_headers={"ops.h": c_header()}).path
+        machine = machine_of(library)
+        machine.run(encode(parse_program(program)), paranoid=True)
+        if profile == "base":
+            assert machine.finding is None, machine.finding
+            continue
+        assert machine.finding is not None
+        with Symbolizer(library) as symbolizer:
+            functions = [frame.function for offset in machine.finding.frames for frame in symbolizer.lookup(offset)]
+        assert function in functions
