@@ -195,6 +195,9 @@ class Dirty(Memory):
             if op[0] in _KSM:
                 row = process.row
                 bits.lost[rules.KSM_SOFT_DIRTY] = bits.shown & _slots(row, MERGEABLE) & _slots(row, PRESENT)
+            if op[0] in _KSM and not self._holds[versions.UNMERGE_READS]:
+                # who leaves a page that cannot be merged is written to as well
+                bits.maybe |= _slots(process.row, MERGEABLE) & _slots(process.row, PRESENT)
             if op[0] == _SWAPOFF and not self._holds[versions.SWAPOFF_KEEPS]:
                 bits.lost[rules.SWAPOFF_BITS] = bits.shown & _slots(bits.row, SWAP)
             if bits.fixed:

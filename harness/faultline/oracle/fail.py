@@ -41,7 +41,7 @@ _POPULATE: Final = BY_NAME["populate"].code
 NOTHING, MEMORY, SWAP_READ = range(3)
 _READ_FAULT, _WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-read", "swap-write"))
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
-_MUNMAP, _MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
+_MUNMAP, _MREMAP, MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
 _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 #: Operations that make room first, whose events are waited for also if nothing is mapped then.
 _UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
@@ -116,10 +116,10 @@ class Fail(Memory):
             yield part, False
             if wake is not None:
                 yield (*part[:wake], 1, *part[wake + 1 :]), False
-            if op[0] == _MADVISE:
+            if op[0] == MADVISE:
                 yield part, True
             if op[0] == _MREMAP:
-                yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), True
+                yield (MADVISE, *op[1:3], pages, _UNMERGEABLE), True
 
     def _ends_in_failure(self, op: Operation, seen: Outcome) -> bool:
         """Has an operation that waits for the events of what it unmapped fail in the end; false: none is owed."""

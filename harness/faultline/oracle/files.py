@@ -287,6 +287,7 @@ class Files(Userfault, Memory):
     def _set(self, page: FilePage, content: int) -> None:
         """All who map the page see its new content."""
         page.content = content
+        page.perhaps_hole = False
         if page.frame is not None:
             page.frame.content = content
             for hold in page.frame.holds:

@@ -24,6 +24,7 @@ from faultline.oracle.state import (
     KsmPage,
     OpenBits,
     Outcome,
+    Pin,
     Process,
 )
 from faultline.program.codec import Operation
@@ -39,6 +40,7 @@ Group = list[int]
 class Ksm(Memory):
     """The KSM operations and the sharing map."""
 
+    _pins: list[Pin | None]
     _tainted: bool
     """KSM may have merged pages of a process that the sharing map cannot name."""
     _merged: bool
@@ -151,7 +153,7 @@ class Ksm(Memory):
         """For each group the page, of those that its slots had, that they share now; None if KSM may not do that."""
         if self._tainted:
             return [self._page(group[0]) for group in groups]
-        if self._frames or self._huge:
+        if self._may_hold_back():
             # who may leave a page comes after those who keep it
             groups.sort(key=lambda group: (all(self._word(key) & MERGEABLE for key in group), -len(group)))
         kept: list[list[int]] = []
@@ -193,7 +195,11 @@ class Ksm(Memory):
     def _may_leave(self, group: Group) -> bool:
         """Whether these slots may get a page of their own: KSM does that if it finds only then that another page, which
         somebody holds, or which is gone since its folio was split, cannot be merged with theirs."""
-        return bool(self._frames or self._huge) and len(group) == 1 and bool(self._word(group[0]) & MERGEABLE)
+        return self._may_hold_back() and len(group) == 1 and bool(self._word(group[0]) & MERGEABLE)
+
+    def _may_hold_back(self) -> bool:
+        """Whether a page that no slot shows may be in KSM's way, or be what KSM merges with."""
+        return bool(self._frames or self._huge or any(self._pins))
 
     def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
         old = {key: self._page(key) for group in groups for key in group}

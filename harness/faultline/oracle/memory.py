@@ -346,6 +346,10 @@ class Memory:
         """The child is born: which of its pages are in swap can be seen now."""
         raise NotImplementedError
 
+    def _swap_was_used(self) -> bool:
+        """Whether an operation before the present one may have moved pages to swap."""
+        raise NotImplementedError
+
     def _is_cached(self, page: list[int]) -> bool:
         """Whether slots refer to a copy of this page in swap."""
         raise NotImplementedError
@@ -675,7 +679,7 @@ class Memory:
     def _seen_to_stay(self, process: Process, slot: int) -> bool:
         """Whether the backend shows the slot's page, which may have been shared with one that is dropped now."""
         seen = self._seen_word(process, slot)
-        return seen is not None and not (seen ^ process.row[slot]) & ~EXCLUSIVE
+        return seen is not None and not (seen ^ process.row[slot]) & (CONTENT | PRESENT | SWAP | FILE)
 
     def _advise_ksm(self, process: Process, slots: list[int], advice: int) -> None:
         row = process.row
@@ -688,14 +692,33 @@ class Memory:
             if advice == _MERGEABLE:
                 row[slot] |= MERGEABLE
                 continue
-            page = process.pages[slot]
-            merged = row[slot] & MERGEABLE and isinstance(page, KsmPage)
-            if merged and not self._stays_merged(process, slot, slot):
-                assert isinstance(page, KsmPage)
-                self._leave(page, process.number << SLOT_SHIFT | slot)
-                process.pages[slot] = [process.number << SLOT_SHIFT | slot]
-                row[slot] |= EXCLUSIVE
+            self._unmerge(process, slot, slot)
             row[slot] &= ~MERGEABLE
+
+    def _unmerge(self, process: Process, slot: int, seen_at: int) -> bool:
+        """Whether the slot parts with a page that KSM made.
+
+        :param seen_at: the slot where the operation puts the page.
+        """
+        page, key = process.pages[slot], process.number << SLOT_SHIFT | slot
+        if not page or not process.row[slot] & MERGEABLE or not self._is_merged(process, slot, seen_at):
+            return False
+        if self._stays_merged(process, slot, seen_at):
+            return False
+        assert isinstance(page, list)
+        self._leave(page, key)
+        process.pages[slot] = [key]
+        process.row[slot] |= EXCLUSIVE
+        return True
+
+    def _is_merged(self, process: Process, slot: int, seen_at: int) -> bool:
+        """Whether KSM made the slot's page; what was in swap may have come back as another, or been merged there."""
+        page = process.pages[slot]
+        if isinstance(page, list) and len(page) > 1 and not isinstance(page, FilePage) and self._swap_was_used():
+            seen = self._seen_word(process, seen_at)
+            if seen is not None and seen & PRESENT:
+                return bool(seen & EXCLUSIVE)
+        return isinstance(page, KsmPage)
 
     def _stays_merged(self, process: Process, slot: int, seen_at: int) -> bool:
         """Whether the page that KSM made cannot be unmerged, by a deviation.
@@ -799,12 +822,13 @@ class Memory:
                 return _SEGV
         if process.hugetlb and process.hugetlb >> slot & 1:
             return self._store_hugetlb(process, slot, value)
-        key = process.number << SLOT_SHIFT | slot
+        key, back = process.number << SLOT_SHIFT | slot, False
         process.packed = None
         if process.swapped and slot in process.swapped:
             if self._is_unreadable(process, slot, index):
                 return _BUS
             word = self._swap_in(process, slot)
+            back = True
             if self._orphans:
                 self._reuse(process.pages[slot])
         if process.lazy and process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
@@ -816,7 +840,7 @@ class Memory:
             if outcome is not None:
                 return outcome
             word = row[slot]
-        if word & UFFD_WP and word & REG_WP:
+        if word & UFFD_WP and word & REG_WP and not (back and self._is_forced_through(word, index)):
             outcome = self._store_protected(op, index, process, slot, key)
             if outcome is not None:
                 return outcome
@@ -858,6 +882,16 @@ class Memory:
         process.row[ANON] += 1
         self._rule = rules.WRITE_FRESH
         return None
+
+    def _is_forced_through(self, word: int, index: int) -> bool:
+        """Whether a store that comes back from swap, and needs no permission, passes the protection by a deviation."""
+        if word & WRITE or self._holds[versions.FORCE_ASKS]:
+            return False
+        seen = self._saw(index)
+        if seen is None or seen[0] != _DONE:
+            return False
+        self._met[rules.FORCE_WP] = None
+        return True
 
     def _store_protected(self, op: Operation, index: int, process: Process, slot: int, key: int) -> Outcome | None:
         """None: the store goes on."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.dirty import CLEAR_REFS, SOFT_DIRTY_BYTE, SOFT_DIRTY_VALUE, Dirty, SoftDirty
-from faultline.oracle.fail import NOTHING, SWAP_READ, Fail
+from faultline.oracle.fail import MADVISE, NOTHING, SWAP_READ, Fail
 from faultline.oracle.files import Files
 from faultline.oracle.fill import Fill
 from faultline.oracle.guest import Guest
@@ -212,8 +212,10 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, D
             return record
         for first, (part, keep) in product(self._done_before(op, seen), self._done_by_failed(op, seen)):
             self._restore(saved)
-            for step in (*first, *filter(None, (part,))):
-                self._outcome(step)
+            steps = (*first, part)
+            for step in reversed(steps) if part is not None and part[0] == MADVISE else steps:
+                if step is not None:
+                    self._outcome(step)
             if not self._ends_in_failure(op, seen):
                 continue
             if keep:
@@ -331,7 +333,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, D
         self._adopt_huge(op, at + size + SNAPSHOT_HEAD.size, sharing)
 
     def _map(self, at: int, op: Operation, outcome: Outcome) -> bytes:
-        if op[0] not in _KSM:
+        if op[0] not in _KSM and not self._tainted:
             return self._sharing()
         if self._observed is not None and (outcome[0] == Status.DONE or self._tainted):
             self._adopt_sharing(self._observed[at : at + len(self._living) * SLOTS])

@@ -15,16 +15,13 @@ from faultline.oracle.memory import (
     failed,
 )
 from faultline.oracle.state import (
-    EXCLUSIVE,
     GUARD,
-    MERGEABLE,
     REGISTERED,
     SLOT_SHIFT,
     SWAP,
     UFFD_WP,
     VMA_BITS,
     Context,
-    KsmPage,
     Outcome,
     Process,
 )
@@ -236,7 +233,9 @@ class Mremap(Memory):
         had = row[start]
         vma = had & VMA_BITS & ~(0 if follows or context is None else REGISTERED)
         beside = context is not None and self._is_beside(process, start, target, target + new)
-        self._unmerge(process, start, start + kept, target)
+        for slot in range(start, start + kept):
+            if self._unmerge(process, slot, slot - start + target):
+                self._also(rules.MREMAP_KSM)
         held = bool(self._extent(process, start) & process.touched)
         for i in range(kept):
             self._carry_slot(process, start + i, target + i)
@@ -324,18 +323,6 @@ class Mremap(Memory):
             return
         move.late += self._unmap_events(process, start, end)
         self._unmap(process, start, end)
-
-    def _unmerge(self, process: Process, start: int, end: int, target: int) -> None:
-        for slot in range(start, end):
-            page = process.pages[slot]
-            merged = process.row[slot] & MERGEABLE and isinstance(page, KsmPage)
-            if merged and not self._stays_merged(process, slot, slot - start + target):
-                assert isinstance(page, KsmPage)
-                self._also(rules.MREMAP_KSM)
-                key = process.number << SLOT_SHIFT | slot
-                self._leave(page, key)
-                process.pages[slot] = [key]
-                process.row[slot] |= EXCLUSIVE
 
     def _is_left(self, process: Process, start: int) -> bool:
         """Whether the backend shows the range mapped that has moved, for want of memory to split its mapping."""

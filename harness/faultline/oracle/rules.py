@@ -1014,6 +1014,24 @@ p1.0 write a0 =2
 m pin-read k0 a0
 """,
 )
+FORCE_WP: Final = _deviation(
+    "force-passes-wp",
+    "Writing to a write-protected page registered for that is held, or fails where it cannot wait.",
+    "userfaultfd(2), UFFDIO_REGISTER_MODE_WP",
+    "A debugger's write to a page in swap, of a mapping that is not writable, goes to the page although it is "
+    "write-protected; so does a forced pin.",
+    "5.10 (source: reuse_swap_page() and FOLL_COW)",
+    """\
+p0.0 mmap a0 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0 wp
+p0.0 write a0 =1
+m swap-out p0 a0
+m uffd-wp u0 a0
+p0.0 mprotect a0 r
+m mem-write p0 a0 =1
+""",
+)
 SWAPOFF_BITS: Final = _deviation(
     "swapoff-drops-bits",
     "pagemap bits 55 and 57 mean that the page was written since the bits were cleared, and that it is write-protected "

@@ -26,6 +26,7 @@ from faultline.oracle.state import (
     UFFD_WP,
     VMA_BITS,
     FilePage,
+    ForkWaiter,
     Process,
     SwapEntry,
 )
@@ -46,6 +47,7 @@ class Swap(Memory):
     _perhaps: list[int]
     _marks: bool
     _closely: bool
+    _tainted: bool
     _snapshots: bool
     """The backend's trace, if there is one, has snapshots."""
 
@@ -119,6 +121,11 @@ class Swap(Memory):
     def _reclaim(self, process: Process, slots: range | list[int]) -> None:
         """Of the pages of these slots, some mappings of each may have gone to swap."""
         pages = {id(page): page for slot in slots if (page := process.pages[slot])}
+        if self._tainted:
+            pages.update(self._reclaimed_too())
+            for waiter in self._blocked.values():
+                if isinstance(waiter, ForkWaiter):
+                    waiter.child.unseen = True
         if self._huge:
             self._may_split(slots[0] if slots else 0, len(slots))
             pages.update(self._reclaimed_too())
@@ -130,7 +137,8 @@ class Swap(Memory):
                 self._reclaim_page(page)
 
     def _reclaimed_too(self) -> dict[int, list[int]]:
-        """Reclaim takes a folio as a whole, so pages that it was not given may be gone too, wherever they are."""
+        """Reclaim takes a folio as a whole, and a page with mappings that KSM gave it unseen: pages that it was not
+        given may be gone too, wherever they are."""
         gone: dict[int, list[int]] = {}
         for process in self._living:
             for slot, page in enumerate(process.pages):
@@ -335,9 +343,12 @@ class Swap(Memory):
             return page
         if seen & EXCLUSIVE:
             return [] if page else page
+        joined = self._merged_meanwhile(entry)
+        if not page and joined is not None and len(joined) == 1:
+            return joined  # alone in its page until now, and no longer
         if page or any(self._is_shared(*self._slot_of(key)) for key in entry.users):
             return page
-        return self._merged_meanwhile(entry) or page
+        return joined or page
 
     def _is_shared(self, process: Process, slot: int) -> bool:
         seen = self._seen_word(process, slot)

@@ -193,3 +193,7 @@ PROTECT_BATCHES: Final = _difference(
     "protect-batches", (6, 17), "The protection of pages side by side of a large folio is changed at once.",
     "observed: tree 6.12, tree 7.2 (change_pte_range())",
 )
+FORCE_ASKS: Final = _difference(
+    "force-asks", (6, 0), "Access by force to a page that comes back from swap heeds its write protection.",
+    "observed: tree 5.10 (FOLL_COW in faultin_page()), tree 6.1 (can_follow_write_pte())",
+)
