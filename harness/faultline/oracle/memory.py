@@ -701,9 +701,11 @@ class Memory:
         :param seen_at: the slot where the operation puts the page.
         """
         page, key = process.pages[slot], process.number << SLOT_SHIFT | slot
-        if not page or not process.row[slot] & MERGEABLE or not self._is_merged(process, slot, seen_at):
+        if not page or not process.row[slot] & MERGEABLE:
             return False
-        if self._stays_merged(process, slot, seen_at):
+        if isinstance(page, KsmPage) and self._stays_merged(process, slot, seen_at):
+            return False
+        if not self._is_merged(process, slot, seen_at):
             return False
         assert isinstance(page, list)
         self._leave(page, key)

@@ -1050,6 +1050,20 @@ m swap-out p0 a0
 m swapoff sync
 """,
 )
+SWAPOFF_UNREAD: Final = _deviation(
+    "swapoff-maps-unread-page",
+    "Every page in swap comes back with its contents, or accesses to it are SIGBUS.",
+    "swapoff(2); Documentation/admin-guide/mm/concepts.rst, Reclaim",
+    "If swapoff cannot read a page from the disk, it maps the page all the same, with what that memory held before.",
+    "5.10 (source: unuse_pte_range())",
+    """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+m swap-out p0 a0
+m fail swap-read n1
+m swapoff sync
+""",
+)
 MREMAP_HOLE: Final = _deviation(
     "mremap-over-hole",
     "mremap is EFAULT if part of the old range is not mapped.",
@@ -1226,7 +1240,7 @@ MERGE_SOFT_DIRTY: Final = _deviation(
     "New memory regions are always marked as soft-dirty.",
     _ADMIN + "soft-dirty.rst",
     "The mark of a new mapping whose pages are not written is lost when mprotect makes an older one beside it join it.",
-    "6.12 (source: mprotect_fixup() gives the joined mapping the flags of the changed one; machine)",
+    "5.10, 6.12 (source: mprotect_fixup() gives the joined mapping the flags of the changed one; machine)",
     """\
 p0.0 mmap a0 r
 p0.0 clear-refs soft-dirty

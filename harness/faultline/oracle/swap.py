@@ -80,10 +80,18 @@ class Swap(Memory):
                 if entry.bad and (self._seen_word(process, slot) or 0) & SWAP:
                     self._lose(process, slot)
                 elif not fails or not (self._seen_word(process, slot) or 0) & SWAP:
+                    self._may_bring_back_else(entry, self._seen_word(process, slot))
                     self._swap_in(process, slot)
                     if not self._holds[versions.SWAPOFF_KEEPS]:
                         self._brought_back(process, slot)
         return DONE
+
+    def _may_bring_back_else(self, entry: SwapEntry, seen: int | None) -> None:
+        """Kernels map a page that could not be read, whatever it holds."""
+        if self._holds[versions.SWAPOFF_KEEPS] or not entry.bad or seen is None or seen & CONTENT == entry.content:
+            return
+        entry.content = seen & CONTENT
+        self._met[rules.SWAPOFF_UNREAD] = None
 
     def _brought_back(self, process: Process, slot: int) -> None:
         """Kernels lose bits of what swapoff brings back."""
