@@ -24,7 +24,7 @@ from faultline.program.text import format_program, parse_program, read_repro
 from faultline.verdict.compare import compare
 from faultline.verdict.finding import Place
 from faultline.verdict.judge import locator_of, machine_finding
-from faultline.verdict.known import read_known, signatures
+from faultline.verdict.known import is_known, read_known, signatures
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
@@ -114,7 +114,8 @@ def signature(machine: Machine, ops: Sequence[Operation]) -> str | None:
 def unknown(machine: Machine, ops: Sequence[Operation]) -> MachineFinding | None:
     """What the last run found, unless corpora/known records it for the tree."""
     known = signatures(read_known(corpora_dir() / "known"), "{}.{}".format(*machine.version))
-    return None if machine.finding is None or signature(machine, ops) in known else machine.finding
+    found = signature(machine, ops)
+    return None if found is None or is_known(found, known) else machine.finding
 
 
 def explained(machine: Machine, oracle: Oracle, ops: Sequence[Operation]) -> bool:

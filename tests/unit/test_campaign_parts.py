@@ -16,7 +16,7 @@ from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import encode
 from faultline.program.ops import NEED_NAMES, OP_SIZE, OPS_MAX, lacking
 from faultline.program.text import parse_program
-from faultline.verdict.known import read_known, signatures
+from faultline.verdict.known import is_known, read_known, signatures
 
 WIRE = encode(parse_program("p0.0 mmap a0 rw\np0.0 write a0 =1\n"))
 
@@ -147,6 +147,14 @@ def test_known_findings_are_read_with_their_trees(tmp_path: Path) -> None:
     assert signatures(known, "6.12") == {"stray-bit:read:swap"}
     assert signatures(known, "6.1") == frozenset()
     assert read_known(tmp_path / "missing") == {}
+
+
+def test_a_star_in_a_known_signature_stands_for_any_operation() -> None:
+    known = {"hang:fork:dup_mm", "kernel-bug:*:evict"}
+    assert is_known("kernel-bug:munmap:evict", known)
+    assert is_known("hang:fork:dup_mm", known)
+    assert not is_known("kernel-bug:munmap:iput", known)
+    assert not is_known("hang:munmap:dup_mm", known)
 
 
 @pytest.mark.parametrize(

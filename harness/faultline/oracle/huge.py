@@ -19,7 +19,7 @@ import errno
 from struct import Struct
 from typing import Final
 
-from faultline.oracle import rules
+from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, FEATURE_WP_ASYNC, PROCESS_MASK, Memory, Outcome, failed
 from faultline.oracle.state import (
     ANON,
@@ -206,7 +206,10 @@ class Huge(Memory):
         row, page = process.row, process.pages[slot]
         word = row[slot] & ~HUGE
         filled = seen & ~VMA_BITS
-        if word == seen or filled not in _FILLED or process.nohuge >> slot & 1:
+        if word == seen or filled not in _FILLED:
+            return
+        nohuge = process.nohuge >> slot & 1
+        if nohuge and not (row[slot] & HUGE and not page and self._holds[versions.HUGE_ZERO_WRITE]):
             return
         missed = word & (REG_MISSING | PRESENT) == REG_MISSING  # who misses pages is asked for each
         if not word & MAPPED or missed or process.hugetlb >> slot & 1:
@@ -216,6 +219,8 @@ class Huge(Memory):
         if word & ~VMA_BITS and (page or word & ~VMA_BITS != PRESENT):  # it holds something, not the zero page
             return
         self._also(rules.HUGE_FILLS)
+        if nohuge:
+            self._met[rules.NOHUGE_ZERO] = None
         row[slot] = word & VMA_BITS | filled
         process.packed = None
         process.touched |= 1 << slot

@@ -1235,6 +1235,19 @@ p1.0 clear-refs soft-dirty
 m uffd-wp u0 a0+2
 """,
 )
+NOHUGE_ZERO: Final = _deviation(
+    "nohugepage-huge-zero-page",
+    "MADV_NOHUGEPAGE ensures that memory in the range is not backed by transparent huge pages.",
+    "madvise(2), MADV_NOHUGEPAGE",
+    "A write to the huge zero page that was mapped before allocates a huge page.",
+    "the newest tree with profile thp (machine; source: do_huge_zero_wp_pmd() does not ask the mapping)",
+    """\
+p0.0 mmap a0+8 rw
+p0.0 read a0
+p0.0 madvise a0+8 nohugepage
+p0.0 write a0 =1
+""",
+)
 MERGE_SOFT_DIRTY: Final = _deviation(
     "merge-drops-soft-dirty",
     "New memory regions are always marked as soft-dirty.",

@@ -197,3 +197,7 @@ FORCE_ASKS: Final = _difference(
     "force-asks", (6, 0), "Access by force to a page that comes back from swap heeds its write protection.",
     "observed: tree 5.10 (FOLL_COW in faultin_page()), tree 6.1 (can_follow_write_pte())",
 )
+HUGE_ZERO_WRITE: Final = _difference(
+    "huge-zero-write", (6, 13), "A write to the huge zero page makes a huge page of it.",
+    "observed: tree 6.12, tree 7.2 (do_huge_zero_wp_pmd())",
+)

@@ -20,6 +20,7 @@ from faultline.program.ops import OPS
 from faultline.verdict.compare import compare, difference, states_before
 from faultline.verdict.contracts import CONTRACTS
 from faultline.verdict.finding import END, Finding, Place
+from faultline.verdict.known import is_known
 
 
 class MachineFinding(Protocol):
@@ -171,7 +172,7 @@ class Judge:
         return Trial(trace, finding, expectation.deviations)
 
     def _verdict(self, finding: Finding | None, blame: Blame, trial: Trial) -> Verdict:
-        if finding is not None and blame is Blame.NEW and finding.signature in self._known:
+        if finding is not None and blame is Blame.NEW and is_known(finding.signature, self._known):
             blame = Blame.KNOWN
         return Verdict(finding, blame, trial.deviations)
 

@@ -1,12 +1,15 @@
 """Known findings: kernel behaviour that breaks documentation, recorded so that a campaign does not report it anew.
 
 ``corpora/known/index.toml`` has one table per entry: ``signature``, ``trees`` (a list of versions such as "6.12"),
-``why`` (what the kernel does), ``source`` (the document that it breaks) and ``repro`` (a file beside the index).
+``why`` (what the kernel does), ``source`` (the document that it breaks) and ``repro`` (a file beside the index).  A
+star in a signature stands for anything, as for the operation if many lead there.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -48,3 +51,8 @@ def read_known(folder: Path) -> dict[str, Known]:
 def signatures(known: dict[str, Known], tree: str) -> frozenset[str]:
     """The signatures that are known for the tree version ``tree``, e.g. "6.12"."""
     return frozenset(entry.signature for entry in known.values() if tree in entry.trees)
+
+
+def is_known(signature: str, known: Iterable[str]) -> bool:
+    """Whether a finding's signature is one of those of :func:`signatures`."""
+    return any(fnmatchcase(signature, pattern) for pattern in known)
