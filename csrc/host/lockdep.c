@@ -112,6 +112,14 @@ void lock_set_class(struct lockdep_map *map, const char *name, struct lock_class
 {
 }
 
+/* Memory that goes away, or is initialised anew, while a lock in it is held. */
+void debug_check_no_locks_freed(const void *from, unsigned long len)
+{
+	for (int i = 0; i < fl.cur->nheld; i++)
+		if (fl.cur->held[i].lock >= from && fl.cur->held[i].lock < from + len)
+			fl_report(FL_KIND_LOCK_LEAK, fl.cur->held[i].ip, "memory with a held lock in it is freed");
+}
+
 void debug_check_no_locks_held(void)
 {
 	fl_check_idle(fl.cur);
