@@ -49,7 +49,7 @@ _GROUPS: Final = tuple(range(start, start + HUGE_PAGES) for start in range(0, SL
 #: Pages of the folios that the profile allows for anonymous memory.
 _FOLIO_SIZES: Final = (HUGE_PAGES, HUGE_PAGES // 2)
 _ROW: Final = Struct(f"<{SLOTS}I{COUNTERS.size // 4}i")
-_FORK: Final = BY_NAME["fork"].code
+_FORK, _PIN = (BY_NAME[name].code for name in ("fork", "pin"))
 #: Of a page that was put there unasked: it holds zeroes, and has no bits of its own but these.
 _FILLED: Final = frozenset((PRESENT, PRESENT | EXCLUSIVE))
 _MIXED: Final = int(Bit.MIXED)
@@ -193,9 +193,18 @@ class Huge(Memory):
                 continue
             for slot in group:
                 if collapsed >> slot & 1 or any(self._one_mapping(process, slot, other) for other in touched):
+                    self._adopt_lost_wp(process, slot, old[slot], seen[slot])
                     if slot in process.swapped and seen[slot] & PRESENT:
                         self._swap_in(process, slot)  # collapsed, or of a folio that the swap cache holds
                     self._adopt_fill(process, slot, seen[slot] & ~HUGE)
+
+    def _adopt_lost_wp(self, process: Process, slot: int, old: int, seen: int) -> None:
+        """A long-term pin for reading of the huge zero page makes a huge page of it, which kernels do not protect."""
+        lost = old & ~seen & UFFD_WP and old & HUGE and not old & (EXCLUSIVE | CONTENT)
+        if lost and self._ops[self._index][0] == _PIN and self._holds[versions.HUGE_ZERO_WRITE]:
+            process.row[slot] &= ~UFFD_WP
+            process.packed = None
+            self._met[rules.PIN_HUGE_WP] = None
 
     @staticmethod
     def _one_mapping(process: Process, slot: int, other: int) -> bool:

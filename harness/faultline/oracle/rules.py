@@ -1248,6 +1248,23 @@ p0.0 madvise a0+8 nohugepage
 p0.0 write a0 =1
 """,
 )
+PIN_HUGE_WP: Final = _deviation(
+    "pin-drops-huge-wp",
+    "Writing to a write-protected page registered for that queues a message.",
+    "userfaultfd(2), UFFDIO_REGISTER_MODE_WP",
+    "A long-term pin for reading of the huge zero page makes a huge page of it, without its write protection: bit 57 "
+    "is gone, and writes pass unnoticed.",
+    "the newest tree with profile thp (machine; source: do_huge_zero_wp_pmd(), map_anon_folio_pmd_nopf())",
+    """\
+p0.0 mmap a0+8 rw
+p0.0 read a0
+p0.0 uffd-open u0
+m uffd-register u0 a0+8 wp
+m uffd-wp u0 a0+8
+p0.0 pin k0 a0 longterm
+p0.0 write a1 =1
+""",
+)
 MERGE_SOFT_DIRTY: Final = _deviation(
     "merge-drops-soft-dirty",
     "New memory regions are always marked as soft-dirty.",
