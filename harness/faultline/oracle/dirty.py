@@ -102,7 +102,7 @@ def _slots(row: array[int], bits: int) -> int:
 class SoftDirtyBits:
     """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
 
-    __slots__ = ("fixed", "hidden", "lost", "maybe", "row", "row_shown", "shown", "stray", "tried", "written")
+    __slots__ = ("fixed", "hidden", "lost", "maybe", "poisoned", "row", "row_shown", "shown", "stray", "tried", "written")
 
     def __init__(self, process: Process, shown: int, maybe: int, written: int) -> None:
         self.fixed = 0
@@ -123,6 +123,8 @@ class SoftDirtyBits:
         """The words of the last record, before what huge pages made of them."""
         self.row_shown = self.row
         """The same after that."""
+        self.poisoned = 0
+        """Slots that were poisoned, or lost with swap, at the last record."""
         self.tried = 0
         """Slots that the present operation wrote to, or may have."""
 
@@ -205,8 +207,10 @@ class Dirty(Memory):
             self._hide_writes(process, bits, op, outcome)
             for deviation, hidden in bits.hidden.items():
                 bits.lost[deviation] = hidden & written.get(number, 0) & _slots(process.row, _FILE)
-            bits.maybe |= bits.shown & process.poisoned
-            bits.shown &= ~process.poisoned
+            unsure = bits.shown & (process.poisoned | bits.poisoned)
+            bits.maybe |= unsure
+            bits.shown ^= unsure
+            bits.poisoned = process.poisoned
             bits.shown = (bits.shown | written.get(number, 0)) & mapped
             bits.written = (bits.written | written.get(number, 0)) & bits.shown
             bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
@@ -354,11 +358,13 @@ class Dirty(Memory):
             bits.maybe |= target
             self._also(rules.SOFT_DIRTY_FILL)
         lost = 0
+        # KSM may have dropped the bits of pages, which then show the newness of the mapping alone
+        merged = _slots(row, MERGEABLE) if any(past[0] in _KSM for past in self._ops[: self._index]) else 0
         for run in self._runs(process):
             fresh = run & bits.shown & ~bits.written
             if run & bits.shown and run != fresh:
                 bits.maybe |= run
-                lost |= fresh
+                lost |= fresh | run & bits.shown & merged
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
 
     @staticmethod

@@ -286,6 +286,7 @@ class Files(Userfault, Memory):
 
     def _set(self, page: FilePage, content: int) -> None:
         """All who map the page see its new content."""
+        page.written = True
         page.content = content
         page.perhaps_hole = False
         if page.frame is not None:
@@ -546,6 +547,7 @@ class Files(Userfault, Memory):
         row[slot] = row[slot] & VMA_BITS | wp
         if shared:
             page = self._page_of(file, number)
+            page.written = True
             page.content = max(value, 0)
             self._enter(process, slot, page)
         else:

@@ -210,6 +210,9 @@ class Fill(Userfault):
     def _moves_on_to(self, slot: int) -> int:
         """Where the page that the present move put there is in the end: the ranges may overlap."""
         _, _, _, start, pages, source, _ = self._ops[self._index]
+        seen = self._seen_record()
+        if seen is not None and seen[1] == Status.ERROR:
+            pages = max(seen[4], 0)
         while start > source and source <= slot < source + pages:
             slot += start - source
         return slot

@@ -199,7 +199,7 @@ class Ksm(Memory):
 
     def _may_hold_back(self) -> bool:
         """Whether a page that no slot shows may be in KSM's way, or be what KSM merges with."""
-        return bool(self._frames or self._huge or any(self._pins))
+        return bool(self._frames or self._huge or self._swap or any(self._pins))
 
     def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
         old = {key: self._page(key) for group in groups for key in group}

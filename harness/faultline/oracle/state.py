@@ -112,6 +112,8 @@ class FilePage(list[int]):
         """Whoever holds the page."""
         self.perhaps_hole = False
         """It holds zeroes, and reclaim may have dropped it as a page that nobody wrote."""
+        self.written = False
+        """Somebody wrote to it, if only zeroes."""
         self.bad = False
         """A read of it from swap may have failed: it may be lost."""
 

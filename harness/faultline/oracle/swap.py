@@ -166,7 +166,7 @@ class Swap(Memory):
             elif not seen & PRESENT:
                 self._also(rules.MAP_AROUND)
                 self._zap(process, slot)
-        page.perhaps_hole = not page and not page.content
+        page.perhaps_hole = not page and not page.content and not page.written
 
     def _reclaim_page(self, page: list[int]) -> None:
         entry: SwapEntry | None = None
