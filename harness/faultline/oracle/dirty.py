@@ -102,7 +102,9 @@ def _slots(row: array[int], bits: int) -> int:
 class SoftDirtyBits:
     """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
 
-    __slots__ = ("fixed", "hidden", "lost", "maybe", "poisoned", "row", "row_shown", "shown", "stray", "tried", "written")
+    __slots__ = (
+        "fixed", "hidden", "lost", "maybe", "poisoned", "row", "row_shown", "shown", "stray", "tried", "written",
+    )
 
     def __init__(self, process: Process, shown: int, maybe: int, written: int) -> None:
         self.fixed = 0
