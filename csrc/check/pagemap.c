@@ -33,6 +33,18 @@ static bool is_of_first(unsigned int bits)
 #endif
 }
 
+/*
+ * leaves out: that old trees tell of all pages of a huge entry whether its first one is mapped once.
+ */
+static bool is_exclusive(unsigned long pte, unsigned int bits)
+{
+#ifndef FL_HAVE_PAGEMAP_HUGE_BY_PAGE
+	if (bits & FL_BIT_HUGE && !(pte & _PAGE_SPECIAL))
+		return fl_mapcount(compound_head(pte_page(__pte(pte)))) == 1;
+#endif
+	return bits & FL_BIT_EXCLUSIVE;
+}
+
 static void check_entry(int p, int slot, u64 entry, unsigned int bits, unsigned long pte)
 {
 	for (int i = 0; i < ARRAY_SIZE(told); i++) {
@@ -42,6 +54,8 @@ static void check_entry(int p, int slot, u64 entry, unsigned int bits, unsigned 
 			continue;
 		if (told[i].bit == FL_BIT_EXCLUSIVE && is_of_first(bits))
 			continue;
+		if (told[i].bit == FL_BIT_EXCLUSIVE)
+			is = is_exclusive(pte, bits);
 		if (fl_canary_is(PAGEMAP_HIDES) && told[i].bit == FL_BIT_UFFD_WP)
 			says = false;
 		if (unlikely(says != is))

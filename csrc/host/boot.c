@@ -138,6 +138,7 @@ static void init_kernel(void)
 	swap_setup();
 	fl_swapfile_boot();
 	fl_workingset_boot();
+	fl_memory_boot();
 	fl_huge_boot();
 	fl_hugetlb_boot();
 	fl_hugetlbfs_boot();

@@ -406,7 +406,19 @@ void free_compound_page(struct page *page)
 	fl_page_free(page, compound_order(page));
 }
 
-compound_page_dtor * const compound_page_dtors[NR_COMPOUND_DTORS] = { [COMPOUND_PAGE_DTOR] = free_compound_page };
+compound_page_dtor * const compound_page_dtors[NR_COMPOUND_DTORS] = {
+	[COMPOUND_PAGE_DTOR] = free_compound_page,
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	[TRANSHUGE_PAGE_DTOR] = free_transhuge_page,
+#endif
+};
+
+#ifdef FL_HAVE_FOLIO
+void destroy_large_folio(struct folio *folio)
+{
+	compound_page_dtors[folio_page(folio, 1)->compound_dtor](&folio->page);
+}
+#endif
 #endif
 
 pgd_t *pgd_alloc(struct mm_struct *mm)

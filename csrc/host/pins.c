@@ -107,7 +107,11 @@ static int is_of_file(struct page *page)
 
 static struct page *new_frame(struct page *page, unsigned long private)
 {
-	return fl_page_alloc(GFP_HIGHUSER_MOVABLE | __GFP_COMP, compound_order(page));
+	struct page *frame = fl_page_alloc(GFP_HIGHUSER_MOVABLE | __GFP_COMP, compound_order(page));
+
+	if (frame && PageTransHuge(frame))
+		prep_transhuge_page(frame);
+	return frame;
 }
 #endif
 

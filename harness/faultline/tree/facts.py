@@ -106,6 +106,8 @@ FACTS: Final = (
     Fact("huge-zero-folio-scan", ("mm/huge_memory.c",), r"\bshrink_huge_zero_folio_scan\("),
     # pagemap shows what holds for the first page of a huge entry for all of them
     Fact("pagemap-of-first", ("fs/proc/task_mmu.c",), r"exclusively\(folio, page\)\)\s+cur_flags"),
+    Fact("pagemap-huge-by-page", ("fs/proc/task_mmu.c",), r"^\s+u64 cur_flags = flags;"),
+    Fact("fault-around-bytes", ("mm/memory.c",), r"^static unsigned long fault_around_bytes\b"),
     Fact("page-mapcount", ("include/linux/mm.h",), r"^static inline int page_mapcount\("),
     Fact("large-mapcount", ("include/linux/mm_types.h",), r"atomic_t _large_mapcount;"),
     Fact("page-rmappable-folio", ("mm/internal.h",), r"page_rmappable_folio\("),
