@@ -153,6 +153,12 @@ int submit_bio_wait(struct bio *bio)
 	return blk_status_to_errno(bio->bi_status);
 }
 
+/* leaves out: that whoever waits too long for the disk looks up once in a while. */
+void blk_io_schedule(void)
+{
+	io_schedule();
+}
+
 void bio_endio(struct bio *bio)
 {
 	if (bio->bi_end_io)

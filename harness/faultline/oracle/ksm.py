@@ -204,6 +204,8 @@ class Ksm(Memory):
     def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
         old = {key: self._page(key) for group in groups for key in group}
         unseen = {id(page): [key for key in page if key not in old] for page in old.values()}
+        # what KSM has others leave, it has made its own before
+        left = {id(old[key]) for group, page in zip(groups, kept, strict=True) if not page for key in group}
         for group, page in zip(groups, kept, strict=True):
             if isinstance(page, FilePage):
                 unseen.pop(id(page))
@@ -211,7 +213,7 @@ class Ksm(Memory):
             merged = any(old[key] is not page for key in group)
             if merged:
                 self._lose_protection(group)
-            made = KsmPage if (merged and page) or isinstance(page, KsmPage) else list
+            made = KsmPage if (merged and page) or isinstance(page, KsmPage) or id(page) in left else list
             self._install(made(group + unseen.pop(id(page), [])), page)
         for rest in unseen.values():
             if rest:

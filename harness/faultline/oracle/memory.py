@@ -111,6 +111,7 @@ _FORK_ADVICE: Final = {
     ADVICE.words.index("keeponfork"): (0, WIPEONFORK, rules.KEEPONFORK),
 }
 _FRESH: Final = PRESENT | EXCLUSIVE
+_PROTECTED: Final = UFFD_WP | REG_WP
 
 
 def unknown_advice(has: Collection[str]) -> frozenset[int]:
@@ -727,7 +728,8 @@ class Memory:
 
         :param seen_at: the slot where the operation puts the page.
         """
-        if self._holds[versions.UNMERGE_READS] or process.row[slot] & (UFFD_WP | REG_WP) != UFFD_WP | REG_WP:
+        word = process.row[slot]
+        if self._holds[versions.UNMERGE_READS] or (word & (READ | WRITE) and word & _PROTECTED != _PROTECTED):
             return False
         seen = self._seen_word(process, seen_at)
         if seen is None or seen & (PRESENT | EXCLUSIVE) != PRESENT:

@@ -317,7 +317,8 @@ class Mremap(Memory):
 
     def _leave_source(self, move: _Move, start: int, end: int) -> None:
         process = move.process
-        if move.dontunmap or self._is_left(process, start):
+        move.dontunmap = move.dontunmap or self._is_left(process, start)
+        if move.dontunmap:
             process.edges &= ~self._mask(start + 1, end)
             self._cut(process, start, end)
             return

@@ -437,7 +437,7 @@ class Pins(Memory):
             if outcome is not None:
                 self._also(rules.POPULATE_ERROR)
                 if process.poisoned >> slot & 1:
-                    return _EHWPOISON
+                    return _EHWPOISON if self._holds[versions.LOST_IS_POISON] else _EFAULT
                 if outcome[0] == _BLOCKED:
                     waiter = self._blocked[op[1]]
                     assert isinstance(waiter, Waiter)

@@ -939,7 +939,8 @@ UNMERGE_WP: Final = _deviation(
     "wp-stays-merged",
     "MADV_UNMERGEABLE unmerges whatever KSM had merged in the range.",
     "madvise(2), MADV_UNMERGEABLE",
-    "A page that is write-protected by userfaultfd stays merged, without an error, for unmerging is a write to it.",
+    "A page that is write-protected by userfaultfd, or whose mapping allows no access, stays merged, without an error, "
+    "for unmerging is a write to it.",
     "5.10, 6.1 (source: break_ksm())",
     """\
 p0.0 mmap a0+2 rw

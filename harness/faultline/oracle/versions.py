@@ -201,3 +201,7 @@ HUGE_ZERO_WRITE: Final = _difference(
     "huge-zero-write", (6, 13), "A write to the huge zero page makes a huge page of it.",
     "observed: tree 6.12, tree 7.2 (do_huge_zero_wp_pmd())",
 )
+LOST_IS_POISON: Final = _difference(
+    "lost-is-poison", (6, 6), "A page that swapoff could not read is a poisoned one: populating it is EHWPOISON.",
+    "observed: tree 6.1 (do_swap_page() knows it as a swap entry), tree 6.12 (handle_pte_marker())",
+)
