@@ -27,6 +27,7 @@ from faultline.oracle.state import (
     VMA_BITS,
     ZERO,
     Context,
+    FilePage,
     Process,
     Waiter,
 )
@@ -353,7 +354,11 @@ class Dirty(Memory):
             bits.shown |= fresh
             bits.written &= ~fresh
         if maps and op[0] == _MREMAP:
-            carried = sum(1 << slot for slot in range(op[4], op[4] + min(op[3], op[5])) if process.pages[slot])
+            carried = sum(
+                1 << slot
+                for slot in range(op[4], op[4] + min(op[3], op[5]))
+                if process.pages[slot] and not (self._huge_files and isinstance(process.pages[slot], FilePage))
+            )
             target = (1 << op[4] + op[5]) - (1 << op[4])
             bits.shown = bits.shown & ~target | carried
             bits.written = bits.written & ~target | carried

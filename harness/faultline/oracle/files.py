@@ -182,8 +182,10 @@ class Files(Userfault, Memory):
         assert backing is not None
         file, number, _ = backing
         if number >= file.size:
-            self._rule = rules.BUS_BEYOND
-            return _BUS
+            if not self._huge_files or not self._reaches_beyond(process, slot, index):
+                self._rule = rules.BUS_BEYOND
+                return _BUS
+            self._met[rules.HUGE_BEYOND] = None
         word = process.row[slot]
         stopped = self._is_stopped(op, index, slot)
         if self._is_hole(file, number, stopped if word & REG_MISSING else None if stopped is None else not stopped):
@@ -213,6 +215,21 @@ class Files(Userfault, Memory):
         if not bad or self._saw(self._index) != _EIO:
             return False
         self._rule = rules.SWAP_READ_ERROR
+        return True
+
+    def _reaches_beyond(self, process: Process, slot: int, index: int) -> bool:
+        """Whether the access maps a huge page that the file's end lies in."""
+        seen, word = self._saw(index), self._seen_word(process, slot)
+        return seen is not None and seen[0] == Status.DONE and word is not None and bool(word & HUGE)
+
+    def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:
+        backing = process.backing[slot] if process.backing is not None else None
+        if backing is None or backing[1] < backing[0].size or not isinstance(process.pages[slot], FilePage):
+            return False
+        if self._saw(index) != _BUS:
+            return False
+        self._rule = rules.BUS_BEYOND
+        self._leave_file(process, slot)
         return True
 
     def _is_stopped(self, op: Operation, index: int, slot: int) -> bool | None:

@@ -229,6 +229,10 @@ class Memory:
         """The parent's page of a file may or may not be in the child."""
         raise NotImplementedError
 
+    def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:
+        """Whether a store to a page beyond its file's end, which a huge page maps, gets the signal all the same."""
+        raise NotImplementedError
+
     def _doubt(self, file: File, start: int, end: int) -> None:
         """Huge pages may hold the holes around these pages of the file."""
         raise NotImplementedError
@@ -837,6 +841,8 @@ class Memory:
                 self._reuse(process.pages[slot])
         if process.lazy and process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = row[slot]
+        if self._huge_files and self._stops_beyond(process, slot, index):
+            return _BUS
         if word & PRESENT:
             self._rule = rules.WRITE
         else:

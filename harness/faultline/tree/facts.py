@@ -103,7 +103,7 @@ FACTS: Final = (
     Fact("khugepaged-scan-pmd", ("mm/khugepaged.c",), r"^static int khugepaged_scan_pmd\("),
     Fact("collapse-single-pmd", ("mm/khugepaged.c",), r"^static enum scan_result collapse_single_pmd\("),
     Fact("deferred-split-lru", ("mm/huge_memory.c",), r"^static struct list_lru deferred_split_lru;"),
-    Fact("huge-zero-folio-scan", ("mm/huge_memory.c",), r"\bshrink_huge_zero_folio_scan\("),
+    Fact("huge-zero-folio-scan", ("mm/huge_memory.c",), r"^static unsigned long shrink_huge_zero_folio_scan\("),
     # pagemap shows what holds for the first page of a huge entry for all of them
     Fact("pagemap-of-first", ("fs/proc/task_mmu.c",), r"exclusively\(folio, page\)\)\s+cur_flags"),
     Fact("pagemap-huge-by-page", ("fs/proc/task_mmu.c",), r"^\s+u64 cur_flags = flags;"),
