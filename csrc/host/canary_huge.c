@@ -40,8 +40,10 @@ static void free_deferred(void)
 	fl_page_free(&folio->page, PMD_ORDER);
 }
 
-static void spoil_large(struct folio *folio)
+static void spoil_large(struct page *page)
 {
+	struct folio *folio = page_folio(page);
+
 	switch (fl_canary_on) {
 	case FL_CANARY_ENTIRE_MAPCOUNT:
 		count_entries_as_huge(folio);
@@ -66,7 +68,7 @@ static void spoil_large(struct folio *folio)
 	}
 }
 #else
-static void spoil_large(struct folio *folio) { }
+static void spoil_large(struct page *page) { }
 #endif
 
 /* The faults in the folio that a process maps at its first slot. */
@@ -79,6 +81,6 @@ void fl_canary_huge(struct mm_struct *mm)
 	else if (fl_canary_is(LEAK_HUGETLB))
 		get_page(pte_page(pte));
 	else if (pte_present(pte) && PageCompound(pte_page(pte)))
-		spoil_large(page_folio(pte_page(pte)));
+		spoil_large(pte_page(pte));
 }
 #endif
