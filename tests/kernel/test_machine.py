@@ -220,7 +220,8 @@ CANARIES = {
     "lose-writeback": (STORED, None),
     "skip-flush": (PROTECT, FindingKind.STALE_TLB),
     "skip-batch": (
-        "p0.0 mmap a0 rw\np0.0 fork p1\np1.0 write a0 =1\nm swap-out p1 a0", FindingKind.STALE_TLB,
+        "p0.0 mmap a0 rw\np0.0 fork p1\np1.0 write a0 =1\np1.0 clear-refs referenced\nm swap-out p1 a0",
+        FindingKind.STALE_TLB,
     ),
     "forget-batch": ("p0.0 mmap a0 rw\np0.0 read a0", FindingKind.STALE_TLB),
     "leak-page": (STANDARD, FindingKind.REFERENCE_LEAK),
