@@ -1137,6 +1137,8 @@ class Memory:
         for slot, page in enumerate(process.pages):
             if page is not None:
                 self._drop_page(process, slot, page)
+            elif self._frames and slot not in process.swapped:
+                self._let_go(process, slot)
         for slot in list(process.swapped):
             self._drop_swapped(process, slot)
         if self._stale:
