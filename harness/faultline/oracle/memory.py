@@ -17,6 +17,8 @@ from faultline.oracle.state import (
     FILE,
     FILES,
     GUARD,
+    HUGE,
+    HUGE_PAGES,
     MAPPED,
     MERGEABLE,
     PAGE_BITS,
@@ -837,12 +839,12 @@ class Memory:
                 return _BUS
             word = self._swap_in(process, slot)
             back = True
-            if self._orphans:
-                self._reuse(process.pages[slot])
         if process.lazy and process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = row[slot]
         if self._huge_files and self._stops_beyond(process, slot, index):
             return _BUS
+        if self._orphans and (back or word & HUGE):
+            self._reuse_at(process, slot, word)
         if word & PRESENT:
             self._rule = rules.WRITE
         else:
@@ -892,6 +894,12 @@ class Memory:
         process.row[ANON] += 1
         self._rule = rules.WRITE_FRESH
         return None
+
+    def _reuse_at(self, process: Process, slot: int, word: int) -> None:
+        """Kernels may make a page writable, or all that one huge entry maps, without a look at who holds it."""
+        first = slot - slot % HUGE_PAGES
+        for each in range(first, first + HUGE_PAGES) if word & HUGE else (slot,):
+            self._reuse(process.pages[each])
 
     def _is_forced_through(self, word: int, index: int) -> bool:
         """Whether a store that comes back from swap, and needs no permission, passes the protection by a deviation."""

@@ -15,12 +15,14 @@ from faultline.oracle.memory import DONE, PROCESS_MASK, Memory, Outcome, failed
 from faultline.oracle.state import (
     CONTENT,
     EXCLUSIVE,
+    HUGE,
     HUGE_PAGES,
     MAPPED,
     PRESENT,
     READ,
     SLOT_MASK,
     SLOT_SHIFT,
+    UFFD_WP,
     WRITE,
     FilePage,
     Frame,
@@ -459,11 +461,24 @@ class Pins(Memory):
         self._rule = rules.MIGRATE
         self._may_split(op[3], op[4])
         slots = range(op[3], op[3] + op[4])
+        if self._huge and not self._holds[versions.HUGE_MIGRATION_KEEPS]:
+            self._may_unprotect(process, slots)
         most = len({id(process.pages[s]) for s in slots if process.pages[s] and not self._pinned(process, s)})
         seen = self._seen_record()
         limit = most * HUGE_PAGES if self._huge else most  # a folio moves as a whole, and each of its pages counts
         moved = seen[4] if seen is not None and 0 <= seen[4] <= limit else most
         return (_DONE, 0, moved)
+
+    def _may_unprotect(self, process: Process, slots: range) -> None:
+        """Kernels lose the write protection of a huge page that they migrate, in each process that maps it whole."""
+        for slot in slots:
+            for key in process.pages[slot] or ():
+                number, at = key >> SLOT_SHIFT, (key & SLOT_MASK) // HUGE_PAGES * HUGE_PAGES
+                other = self._processes[number]
+                assert other is not None
+                for each in range(at, at + HUGE_PAGES):
+                    if other.row[each] & HUGE and other.row[each] & UFFD_WP:
+                        self._once.append((number << SLOT_SHIFT | each, UFFD_WP, rules.HUGE_MIGRATION_WP, -1))
 
     def _op_numa_hint(self, _: Operation) -> Outcome:
         self._rule = rules.NUMA_HINT

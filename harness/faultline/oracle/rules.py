@@ -1001,7 +1001,8 @@ REF_LEAK: Final = _deviation(
     "Stores to a private mapping are not visible to other processes.",
     "mmap(2), MAP_PRIVATE; fork(2)",
     "If a process holds a page by a plain reference and unmaps it, and the last process that maps it stores to it as "
-    "it comes back from the swap cache, the page is not copied: the reference shows the store.",
+    "it comes back from the swap cache, or as it is mapped by a huge entry, the page is not copied: the reference shows "
+    "the store.",
     "5.10 (source: reuse_swap_page() looks at mappings and swap alone)",
     """\
 p0.0 mmap a0 rw
@@ -1264,6 +1265,21 @@ m uffd-register u0 a0+8 wp
 m uffd-wp u0 a0+8
 p0.0 pin k0 a0 longterm
 p0.0 write a1 =1
+""",
+)
+HUGE_MIGRATION_WP: Final = _deviation(
+    "huge-migration-drops-wp",
+    "pagemap bit 57 means that the page is write-protected by userfaultfd.",
+    _BIT_57,
+    "Migrating a huge page drops its protection: writes then pass unnoticed.",
+    "the oldest tree with profile thp (machine; source: set_pmd_migration_entry())",
+    """\
+p0.0 mmap a0+8 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0+8 wp
+p0.0 write a0 =1
+m uffd-wp u0 a0+8
+m migrate p0 a0
 """,
 )
 MERGE_SOFT_DIRTY: Final = _deviation(

@@ -173,6 +173,10 @@ MREMAP_CLEARS: Final = _difference(
     "mremap-clears", (6, 1), "Moving a range without the remap event clears the write protection of its pages.",
     "observed: tree 5.10, late tree 6.1 (move_ptes())",
 )
+HUGE_MIGRATION_KEEPS: Final = _difference(
+    "huge-migration-keeps", (6, 1), "Migrating a huge page keeps its write protection.",
+    "observed: tree 5.10, late tree 6.1 (set_pmd_migration_entry())",
+)
 SWAPOFF_KEEPS: Final = _difference(
     "swapoff-keeps", (5, 19), "swapoff keeps the write protection and the soft-dirty bit of what it brings back.",
     "observed: tree 5.10, tree 6.1 (unuse_pte())",
