@@ -1001,8 +1001,8 @@ REF_LEAK: Final = _deviation(
     "Stores to a private mapping are not visible to other processes.",
     "mmap(2), MAP_PRIVATE; fork(2)",
     "If a process holds a page by a plain reference and unmaps it, and the last process that maps it stores to it as "
-    "it comes back from the swap cache, or as it is mapped by a huge entry, the page is not copied: the reference shows "
-    "the store.",
+    "it comes back from the swap cache, or as it is mapped by a huge entry, the page is not copied: the reference "
+    "shows the store.",
     "5.10 (source: reuse_swap_page() looks at mappings and swap alone)",
     """\
 p0.0 mmap a0 rw
