@@ -262,9 +262,13 @@ struct mm_struct *fl_uffd_mm(struct file *file);
 static inline void fl_uffd_boot(void) { }
 static inline struct mm_struct *fl_uffd_mm(struct file *file) { return NULL; }
 #endif
+#ifdef CONFIG_SWAP
+void fl_swapfile_boot(void);
+#else
+static inline void fl_swapfile_boot(void) { }
+#endif
 void fl_filemap_boot(void);
 void fl_memory_boot(void);
-void fl_swapfile_boot(void);
 void fl_workingset_boot(void);
 void fl_inode_boot(void);
 

@@ -391,6 +391,8 @@ int fl_swap_on(int kind)
 {
 	int err;
 
+	if (!IS_ENABLED(CONFIG_SWAP))
+		return -ENOSYS;		/* programs go on without, as on a machine that has none */
 	if (is_on)
 		return 0;
 	if (!inode.i_sb)

@@ -55,6 +55,22 @@ def test_a_page_in_the_swap_cache_must_not_become_writable(name, faultline):
     assert "base: clean" in done.out
 
 
+@pytest.mark.parametrize(
+    ("profile", "line", "lacks"),
+    [
+        ("nouffd", "p0.0 uffd-open u0", "uffd-open (needs uffd)"),
+        ("noksm", "m ksm-scan", "ksm-scan (needs ksm)"),
+        ("noswap", "m swap-out p0 a0", "swap-out (needs swap)"),
+    ],
+)
+def test_a_repro_of_what_the_kernel_lacks_is_named(profile, line, lacks, faultline, tmp_path):
+    (tmp_path / "a.repro").write_text(f"p0.0 mmap a0 rw\n{line}\n")
+    done = faultline("replay", "a.repro", "--profile", profile)
+    assert done.status == ExitStatus.SKIPPED
+    assert lacks in done.err
+    assert profile in done.err
+
+
 def test_one_seed_gives_one_result(faultline, tmp_path):
     """Whatever the number of workers, and in two campaigns."""
 

@@ -35,6 +35,7 @@ LACKS = {
     "base": {"thp", "hugetlb"},
     "nouffd": {"uffd", "uffd-wp", "uffd-minor", "thp", "hugetlb"},
     "noksm": {"ksm", "thp", "hugetlb"},
+    "noswap": {"swap", "thp", "hugetlb"},
     "debug": {"thp", "hugetlb"},
     "thp": {"hugetlb"},
     "hugetlb": {"fail", "soft-dirty", "pagemap-scan"},
@@ -204,7 +205,7 @@ def test_any_bytes_are_a_program(profile: str) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "program"),
-    [("nouffd", "p0.0 uffd-open u0"), ("noksm", "m ksm-scan"), ("noksm", "p0.0 mmap a0 rw\nm ksm-merge p0 a0")],
+    [("nouffd", "p0.0 uffd-open u0"), ("noswap", "m swapoff sync"), ("noksm", "m ksm-scan"), ("noksm", "p0.0 mmap a0 rw\nm ksm-merge p0 a0")],
 )
 def test_what_a_profile_lacks_is_skipped(profile: str, program: str) -> None:
     assert outcome(machine_with(profile), parse_program(program)) == (Status.SKIPPED, Skip.LACKS)
