@@ -71,10 +71,13 @@ class Ksm(Memory):
         return DONE
 
     def _merge_with_swapped(self) -> None:
-        """Merging with a page that only the swap cache holds shows nowhere else."""
+        """Merging with a page that only the swap cache holds shows nowhere else, until that is mapped again."""
         contents = {entry.content for entry in self._swap}
         for process in self._living:
             self._once += [bits for bits in self._protected(process) if self._word(bits[0]) & CONTENT in contents]
+            self._tainted |= any(
+                process.row[slot] & CONTENT in contents and self._scanned(process, slot) for slot in range(SLOTS)
+            )
 
     @staticmethod
     def _scanned(process: Process, slot: int) -> bool:
