@@ -205,7 +205,12 @@ def test_any_bytes_are_a_program(profile: str) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "program"),
-    [("nouffd", "p0.0 uffd-open u0"), ("noswap", "m swapoff sync"), ("noksm", "m ksm-scan"), ("noksm", "p0.0 mmap a0 rw\nm ksm-merge p0 a0")],
+    [
+        ("nouffd", "p0.0 uffd-open u0"),
+        ("noswap", "m swapoff sync"),
+        ("noksm", "m ksm-scan"),
+        ("noksm", "p0.0 mmap a0 rw\nm ksm-merge p0 a0"),
+    ],
 )
 def test_what_a_profile_lacks_is_skipped(profile: str, program: str) -> None:
     assert outcome(machine_with(profile), parse_program(program)) == (Status.SKIPPED, Skip.LACKS)
