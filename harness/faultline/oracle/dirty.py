@@ -354,16 +354,23 @@ class Dirty(Memory):
             bits.shown |= fresh
             bits.written &= ~fresh
         if maps and op[0] == _MREMAP:
+            moved = [op[4] + i for i in range(op[5]) if i >= op[3] or before[op[2] + i]]
             carried = sum(
                 1 << slot
-                for slot in range(op[4], op[4] + min(op[3], op[5]))
-                if process.pages[slot] and not (self._huge_files and isinstance(process.pages[slot], FilePage))
+                for slot in moved
+                if slot < op[4] + op[3] and process.pages[slot]
+                and not (self._huge_files and isinstance(process.pages[slot], FilePage))
             )
-            target = (1 << op[4] + op[5]) - (1 << op[4])
+            target = sum(1 << slot for slot in moved)
             bits.shown = bits.shown & ~target | carried
             bits.written = bits.written & ~target | carried
             bits.maybe |= target
             self._also(rules.SOFT_DIRTY_FILL)
+        elif op[0] == _MREMAP and op[1] & PROCESS_MASK == process.number and self._holds[versions.MREMAP_MANY]:
+            # a move that failed has moved the first mappings
+            target = self._mask(op[4], op[4] + op[5])
+            bits.maybe |= target
+            bits.shown &= ~target
         lost = 0
         # KSM may have dropped the bits of pages, which then show the newness of the mapping alone
         merged = _slots(row, MERGEABLE) if any(past[0] in _KSM for past in self._ops[: self._index]) else 0

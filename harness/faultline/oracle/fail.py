@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from faultline.oracle import rules, versions
-from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, Memory, Outcome
+from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, PROCESS_MASK, Outcome
+from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter
 from faultline.program.codec import Operation
@@ -52,7 +53,7 @@ _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in
 _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
 
 
-class Fail(Memory):
+class Fail(Mremap):
     """Failures on demand."""
 
     _failing: int
@@ -144,6 +145,23 @@ class Fail(Memory):
             return (), (clears,)
         cuts_off = (_MUNMAP, task, start + new, pages - new)
         return (), (clears,), (clears, cuts_off)
+
+    def _moved_in_part(self, op: Operation) -> Iterator[tuple[Operation | None, tuple[int, int]]]:
+        """Where a move of several mappings, one after another, may have stopped: what it had unmerged in the next one;
+        how far the move came, and how far the target was cleared."""
+        if op[0] != _MREMAP or op[3] != op[5] or not self._holds[versions.MREMAP_MANY]:
+            return
+        _, task, start, pages = op[:4]
+        process = self._processes[task & PROCESS_MASK]
+        if process is None:
+            return
+        ends = sorted({end for _, end in self._pieces(process, start, start + pages)} | {start + pages})
+        edges = [slot for slot in range(start + 1, start + pages) if process.edges >> slot & 1]
+        for stop in sorted({*ends, *edges} - {start + pages}):
+            for cleared in (stop, *(end for end in ends if end > stop)):
+                yield None, (stop, cleared)
+                for unmerged in range(stop + 1, start + pages + 1):
+                    yield (MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
 
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""

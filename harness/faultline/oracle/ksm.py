@@ -65,18 +65,19 @@ class Ksm(Memory):
         if unborn and self._tainted:
             for process in self._living:
                 self._once += self._protected(process)
-        if self._swap:
-            self._merge_with_swapped()
+        if self._swap or any(self._pins):
+            self._merge_with_unseen()
         self._rule = rules.KSM
         return DONE
 
-    def _merge_with_swapped(self) -> None:
-        """Merging with a page that only the swap cache holds shows nowhere else, until that is mapped again."""
-        contents = {entry.content for entry in self._swap}
+    def _merge_with_unseen(self) -> None:
+        """Merging with a page that only the swap cache or a reference holds shows nowhere else, until it is mapped."""
+        swapped = {entry.content for entry in self._swap}
+        contents = swapped.union(*(hold.allowed for pin in self._pins if pin is not None for hold in pin.holds))
         for process in self._living:
             self._once += [bits for bits in self._protected(process) if self._word(bits[0]) & CONTENT in contents]
             self._tainted |= any(
-                process.row[slot] & CONTENT in contents and self._scanned(process, slot) for slot in range(SLOTS)
+                process.row[slot] & CONTENT in swapped and self._scanned(process, slot) for slot in range(SLOTS)
             )
 
     @staticmethod

@@ -18,7 +18,6 @@ from faultline.oracle.huge import Huge
 from faultline.oracle.hugetlb import Hugetlb
 from faultline.oracle.ksm import Ksm
 from faultline.oracle.memory import PROCESS_MASK, unknown_advice
-from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING, PIN_STATE, REMOTE, Pins
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
 from faultline.oracle.state import (
@@ -98,7 +97,7 @@ def known_deviation(name: str) -> KnownDeviation:
     return {deviation.id: deviation for deviation in DEVIATIONS}[name]
 
 
-class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, Dirty):
+class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
     """The reference model.  One object serves any number of programs, one after another.
 
     :param tree_version: the kernel version, for what differs (:mod:`faultline.oracle.versions`).
@@ -225,8 +224,33 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, D
             if observed.startswith(record, len(self._out)):
                 self._rule = rules.FAIL_NO_MEMORY
                 return record
+        moved = self._record_of_failing_move(op, seen, saved, mergeable, snapshots)
+        if moved is not None:
+            return moved
         self._restore(saved)
         return self._record_of(op, self._outcome(op), snapshots)
+
+    def _record_of_failing_move(
+        self, op: Operation, seen: Outcome, saved: dict[str, object], mergeable: list[list[int]], snapshots: bool
+    ) -> bytes | None:
+        """The record of a move that stopped on its way, if the backend shows that."""
+        observed = self._told if self._told is not None else self._observed
+        assert observed is not None
+        for unmerges, stops in self._moved_in_part(op):
+            self._restore(saved)
+            if unmerges is not None:
+                self._outcome(unmerges)
+                self._set_mergeable(mergeable)
+            self._stops = stops
+            outcome = self._outcome(op)
+            self._stops = None
+            if outcome == seen:
+                self._cut_anywhere(op)
+                record = self._record_of(op, seen, snapshots)
+                if observed.startswith(record, len(self._out)):
+                    self._rule = rules.FAIL_NO_MEMORY
+                    return record
+        return None
 
     def _record_of_failing_fork(self, op: Operation, snapshots: bool) -> bytes:
         """The record of a fork that waits for its event, and may have failed when a part of the memory was copied."""
@@ -269,6 +293,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Mremap, Pins, Swap, D
         self._reset_pins()
         self._failing = NOTHING
         self._may_fail = False
+        self._stops = None
         self._swap = []
         self._files = [None] * FILES
         self._perhaps = []

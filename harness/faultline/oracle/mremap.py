@@ -63,6 +63,9 @@ class _Move:
 class Mremap(Memory):
     """mremap, and guard pages."""
 
+    _stops: tuple[int, int] | None
+    """The memory ends in the present move, which has come so far and cleared its target so far; None: it does not."""
+
     # --- moving ---
 
     def _op_mremap(self, op: Operation) -> Outcome:
@@ -182,6 +185,8 @@ class Mremap(Memory):
     def _move_many(self, move: _Move) -> Outcome:
         """The move of mappings that keep their size, one after another."""
         process = move.process
+        if self._stops is not None:
+            return self._move_first(move, *self._stops)
         pieces = self._pieces(process, move.start, move.start + move.pages)
         self._rule = rules.MREMAP_DONTUNMAP if move.dontunmap else rules.MREMAP
         if len(pieces) == 1 and pieces[0] == (move.start, move.start + move.pages):
@@ -198,10 +203,22 @@ class Mremap(Memory):
             if process.contexts[start] is not None:
                 self._rule = rules.MREMAP_FAULT
                 return _EFAULT
-            target = move.target + start - move.start
-            self._clear_target(move, target, end - start)
-            self._carry(move, start, target, end - start, end - start)
+            self._move_piece(move, start, end)
         return DONE
+
+    def _move_piece(self, move: _Move, start: int, end: int) -> None:
+        target = move.target + start - move.start
+        self._clear_target(move, target, end - start)
+        self._carry(move, start, target, end - start, end - start)
+
+    def _move_first(self, move: _Move, stop: int, cleared: int) -> Outcome:
+        """The first mappings have moved when the memory ends."""
+        for start, end in self._pieces(move.process, move.start, stop):
+            self._move_piece(move, start, end)
+        self._clear_target(move, move.target + stop - move.start, cleared - stop)
+        self._rule = rules.MREMAP
+        self._also(rules.MREMAP_FAILED)
+        return ENOMEM
 
     @staticmethod
     def _shifted(edges: int, slots: int) -> int:
