@@ -98,6 +98,12 @@ static void check_file_page(int process, struct vm_area_struct *vma, unsigned lo
 			  slot_of(addr));
 }
 
+/* A page that a kernel maps although it could not be read is told apart: the kernel may not have looked further. */
+static const char *state_of(struct page *page)
+{
+	return PageUptodate(compound_head(page)) ? "" : ", which could not be read,";
+}
+
 static void check_page(int process, struct vm_area_struct *vma, unsigned long addr, struct page *page)
 {
 	if (!PageAnon(page))
@@ -105,11 +111,11 @@ static void check_page(int process, struct vm_area_struct *vma, unsigned long ad
 	if (!PageAnon(page) || fl_page_is_ksm(page))
 		return;
 	if (unlikely(index_of(page) != linear_page_index(vma, addr)))
-		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the reverse map looks for the page %ld pages away", process,
-			  slot_of(addr), (long)(index_of(page) - linear_page_index(vma, addr)));
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the reverse map looks for the page%s %ld pages away",
+			  process, slot_of(addr), state_of(page), (long)(index_of(page) - linear_page_index(vma, addr)));
 	if (unlikely(!rmap_finds(page, vma)))
-		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the reverse map does not find the page's mapping", process,
-			  slot_of(addr));
+		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the reverse map of the page%s does not find its mapping",
+			  process, slot_of(addr), state_of(page));
 }
 
 static void check_pages(int process, struct vm_area_struct *vma)

@@ -25,6 +25,7 @@ from faultline.oracle.state import (
     SWAP,
     UFFD_WP,
     VMA_BITS,
+    WRITE,
     ZERO,
     Context,
     FilePage,
@@ -319,6 +320,14 @@ class Dirty(Memory):
                     self._also(rules.SOFT_DIRTY_FILL)
                     bits.shown |= 1 << slot
                     bits.written |= 1 << slot
+            bits.lost[rules.FILL_SOFT_DIRTY] = self._filled_clean(process, range(op[3], op[3] + moved))
+
+    def _filled_clean(self, process: Process, slots: range) -> int:
+        """The slots whose page of a file kernels map clean, as the mapping is not writable."""
+        if self._holds[versions.FILL_IS_DIRTY]:
+            return 0
+        clean = (slot for slot in slots if isinstance(process.pages[slot], FilePage) and not process.row[slot] & WRITE)
+        return sum(1 << slot for slot in clean)
 
     def _hide_writes(self, process: Process, bits: SoftDirtyBits, op: Operation, outcome: Outcome) -> None:
         """The operation may make shared pages writable that are not soft-dirty."""

@@ -38,7 +38,7 @@ _SAYS: Final = {
         *(("file-open", (errno.ENOMEM, errno.ENOSPC)), ("mmap-shared", (errno.ENOMEM, errno.ENOSPC))),
     )
 }
-_POPULATE: Final = BY_NAME["populate"].code
+_POPULATE, _MEM_WRITE = (BY_NAME[name].code for name in ("populate", "mem-write"))
 NOTHING, MEMORY, SWAP_READ = range(3)
 _READ_FAULT, _WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-read", "swap-write"))
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
@@ -90,8 +90,7 @@ class Fail(Mremap):
             waiter.may_fail = True
             self._unmap(waiter.child, end, SLOTS)
 
-    @staticmethod
-    def _done_by_failed(op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
+    def _done_by_failed(self, op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
         """What a failed operation may have done: an operation that does the same, None for nothing; and whether the
         range stays mergeable as it was."""
         if op[0] in HOLDING and seen[0] != _ERROR:
@@ -104,6 +103,10 @@ class Fail(Mremap):
         if seen[1] == errno.EAGAIN and op[0] not in _MAY_SAY_AGAIN:
             return
         yield None, False
+        if op[0] == _MEM_WRITE:
+            process = self._processes[op[2]]
+            assert process is not None
+            yield (*op[:4], self._content(process, op[3])), False  # the page is there, and its process's own
         if op[0] == _SWAPOFF:
             yield op, False
         if op[0] in _MAPS:

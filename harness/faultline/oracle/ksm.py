@@ -26,6 +26,7 @@ from faultline.oracle.state import (
     Outcome,
     Pin,
     Process,
+    StuckPage,
 )
 from faultline.program.codec import Operation
 from faultline.program.ops import SLOTS
@@ -194,6 +195,8 @@ class Ksm(Memory):
             offered = isinstance(page, KsmPage) or any(self._word(key) & MERGEABLE for key in mine)
             if len(mine) < len(group) and not offered and page:
                 return None
+            if len(mine) < len(group) and isinstance(page, StuckPage):
+                self._met[rules.UNMERGE_WP] = None
         return kept
 
     def _may_leave(self, group: Group) -> bool:

@@ -49,6 +49,7 @@ from faultline.oracle.state import (
     Page,
     Process,
     RemoveWaiter,
+    StuckPage,
     SwapEntry,
     Waiter,
 )
@@ -185,6 +186,11 @@ class Memory:
 
     def _leave_behind(self, frame: Frame, page: Page) -> None:
         """The slot that the frame belonged to maps this page no longer; others may map it still."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _content(process: Process, slot: int) -> int:
+        """The byte of the slot's page, wherever it is."""
         raise NotImplementedError
 
     def _reuse(self, page: Page) -> None:
@@ -716,7 +722,7 @@ class Memory:
             return False
         assert isinstance(page, list)
         self._leave(page, key)
-        process.pages[slot] = [key]
+        process.pages[slot] = StuckPage([key]) if self._cannot_unmerge(process.row[slot]) else [key]
         process.row[slot] |= EXCLUSIVE
         return True
 
@@ -729,13 +735,18 @@ class Memory:
                 return bool(seen & EXCLUSIVE)
         return isinstance(page, KsmPage)
 
+    def _cannot_unmerge(self, word: int) -> bool:
+        """Whether what KSM made stays merged in a slot with this word, by a deviation."""
+        if self._holds[versions.UNMERGE_READS]:
+            return False
+        return not word & (READ | WRITE) or word & _PROTECTED == _PROTECTED
+
     def _stays_merged(self, process: Process, slot: int, seen_at: int) -> bool:
         """Whether the page that KSM made cannot be unmerged, by a deviation.
 
         :param seen_at: the slot where the operation puts the page.
         """
-        word = process.row[slot]
-        if self._holds[versions.UNMERGE_READS] or (word & (READ | WRITE) and word & _PROTECTED != _PROTECTED):
+        if not self._cannot_unmerge(process.row[slot]):
             return False
         seen = self._seen_word(process, seen_at)
         if seen is None or seen & (PRESENT | EXCLUSIVE) != PRESENT:

@@ -54,7 +54,7 @@ _ORDERS_MAX: Final = 120
 _STATE: Final = (
     "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted",
     *PIN_STATE,
-    "_swap",
+    "_swap", "_unread",
     "_files", "_perhaps",
     "_rows_before", "_collapsing", "_splitting", "_observed_rows",
     "_soft", "_marks", "_closely", "_huge_files",
@@ -205,11 +205,11 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             return self._record_of(op, self._outcome(op), snapshots)
         observed = self._told if self._told is not None else self._observed
         assert observed is not None
-        saved, mergeable = self._save(), self._mergeable()
+        saved, mergeable, parts = self._save(), self._mergeable(), tuple(self._done_by_failed(op, seen))
         record = self._record_of(op, self._outcome(op), snapshots)
         if observed.startswith(record, len(self._out)):
             return record
-        for first, (part, keep) in product(self._done_before(op, seen), self._done_by_failed(op, seen)):
+        for first, (part, keep) in product(self._done_before(op, seen), parts):
             self._restore(saved)
             steps = (*first, part)
             for step in reversed(steps) if part is not None and part[0] == MADVISE else steps:
@@ -295,6 +295,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._may_fail = False
         self._stops = None
         self._swap = []
+        self._unread = []
         self._files = [None] * FILES
         self._perhaps = []
         self._rows_before = {0: first.pack()} if self._huge else {}

@@ -682,8 +682,9 @@ FORK_ZERO_PAGE: Final = _rule(
 )
 KSM_UNBORN: Final = _rule(
     "ksm-unborn",
-    "After KSM worked beside a fork under way, whether pages are mapped exclusively is not known.",
-    _ADMIN + "ksm.rst (the child has its part in it, but the sharing map cannot name it)",
+    "After KSM worked beside a fork under way, or merged pages with one in the swap cache that came back, whether pages "
+    "are mapped exclusively is not known.",
+    _ADMIN + "ksm.rst (the sharing map cannot name the child, nor a page that none maps)",
 )
 
 # --- shared memory and files ---
@@ -1265,6 +1266,21 @@ m uffd-register u0 a0+8 wp
 m uffd-wp u0 a0+8
 p0.0 pin k0 a0 longterm
 p0.0 write a1 =1
+""",
+)
+FILL_SOFT_DIRTY: Final = _deviation(
+    "fill-leaves-soft-dirty",
+    "pagemap bit 55 means that the page was written since the bits were cleared.",
+    _ADMIN + "soft-dirty.rst",
+    "UFFDIO_COPY to a shared mapping that is not writable does not set the bit of the page that it puts there.",
+    "5.10 (source: shmem_mfill_atomic_pte())",
+    """\
+p0.0 file-open f0 memfd @8
+p0.0 mmap-file a0 none f0 @0 shared
+p0.0 uffd-open u0
+m uffd-register u0 a0 missing
+p0.0 clear-refs soft-dirty
+m uffd-copy u0 a0 =1
 """,
 )
 HUGE_MIGRATION_WP: Final = _deviation(

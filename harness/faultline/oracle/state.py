@@ -59,6 +59,10 @@ class KsmPage(list[int]):
     """The slots that map a page that KSM made."""
 
 
+class StuckPage(KsmPage):
+    """The slot that maps a page which KSM made and may not have unmerged, by a deviation."""
+
+
 class HugetlbPage(list[int]):
     """The slots that map this part of a huge page of hugetlbfs; it counts as no page of its process."""
 
@@ -69,11 +73,15 @@ class SwapEntry:
     Such a slot maps no page, so its ``Process.pages`` is None; ``Process.swapped`` leads here.
     """
 
-    __slots__ = ("bad", "content", "page", "users")
+    __slots__ = ("bad", "content", "page", "twin", "unread", "users")
 
     def __init__(self, content: int, page: list[int]) -> None:
         self.bad = False
         """A read of it may have failed: it may be lost."""
+        self.twin = False
+        """KSM may have merged pages with it meanwhile."""
+        self.unread = False
+        """Its page may be one that was mapped although it could not be read."""
         self.content = content
         """What a load would return."""
         self.page = page

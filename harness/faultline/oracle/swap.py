@@ -48,6 +48,8 @@ class Swap(Memory):
     _marks: bool
     _closely: bool
     _tainted: bool
+    _unread: list[list[int]]
+    """Pages that came back from swap, and may have been mapped although they could not be read."""
     _snapshots: bool
     """The backend's trace, if there is one, has snapshots."""
 
@@ -83,7 +85,7 @@ class Swap(Memory):
                     self._may_bring_back_else(entry, self._seen_word(process, slot))
                     self._swap_in(process, slot)
                     if not self._holds[versions.SWAPOFF_KEEPS]:
-                        self._brought_back(process, slot)
+                        self._brought_back(process, slot, entry)
         return DONE
 
     def _may_bring_back_else(self, entry: SwapEntry, seen: int | None) -> None:
@@ -93,8 +95,12 @@ class Swap(Memory):
         entry.content = seen & CONTENT
         self._met[rules.SWAPOFF_UNREAD] = None
 
-    def _brought_back(self, process: Process, slot: int) -> None:
-        """Kernels lose bits of what swapoff brings back."""
+    def _brought_back(self, process: Process, slot: int, entry: SwapEntry) -> None:
+        """Kernels lose bits of what swapoff brings back, and map what could not be read."""
+        page = process.pages[slot]
+        if entry.bad and page:
+            assert isinstance(page, list)
+            self._unread.append(page)
         key = process.number << SLOT_SHIFT | slot
         if process.row[slot] & UFFD_WP:
             self._once.append((key, UFFD_WP, rules.SWAPOFF_BITS, -1))
@@ -183,6 +189,8 @@ class Swap(Memory):
             seen = before
             if seen is not None and seen & PRESENT:
                 continue
+            if seen is not None and not seen & SWAP and process.unseen and process not in self._living:
+                continue  # discarded, or kept since it was given up elsewhere alone: see _settle_child()
             if seen is not None and not seen & SWAP and self._given_up(process, slot):
                 self._discard_lazy(process, slot)
                 continue
@@ -206,6 +214,8 @@ class Swap(Memory):
             if page and not seen & PRESENT and seen & SWAP:
                 assert isinstance(page, list)
                 self._swap_out(child, slot, page, self._entry(page, child.row[slot] & CONTENT))
+            elif page and not seen & PRESENT and self._given_up(child, slot):
+                self._discard_lazy(child, slot)
             elif slot in child.swapped and seen & PRESENT:
                 self._swap_in(child, slot)
 
@@ -215,6 +225,7 @@ class Swap(Memory):
             if entry.page is page:
                 return entry
         entry = SwapEntry(content, page)
+        entry.bad = entry.unread = any(page is unread for unread in self._unread)
         self._swap.append(entry)
         return entry
 
@@ -290,14 +301,18 @@ class Swap(Memory):
         self._shmem_reads_may_fail()
 
     def _is_unreadable(self, process: Process, slot: int, index: int) -> bool:
-        return process.swapped[slot].bad and self._shows_bad_read(process, slot, index)
+        entry = process.swapped[slot]
+        fails = entry.bad and self._shows_bad_read(process, slot, index)
+        if fails and entry.unread:
+            self._met[rules.SWAPOFF_UNREAD] = None
+        return fails
 
     def _shows_bad_read(self, process: Process, slot: int, index: int) -> bool:
         word, seen = self._seen_word(process, slot), self._saw(index)
         if seen is None or seen[0] == _BLOCKED or (word is None and seen[0] == _DONE):
             return False
-        if word is not None and word & PRESENT:
-            return False
+        if word is not None and word & PRESENT and not (index != self._index and seen[0] == int(Status.SIGNAL)):
+            return False  # else another task that was woken has brought the page back since
         self._rule = rules.SWAP_READ_ERROR
         return True
 
@@ -355,6 +370,7 @@ class Swap(Memory):
         if not page and joined is not None and len(joined) == 1:
             return joined  # alone in its page until now, and no longer
         if page or any(self._is_shared(*self._slot_of(key)) for key in entry.users):
+            self._tainted |= entry.twin and joined is not None
             return page
         return joined or page
 

@@ -173,6 +173,10 @@ MREMAP_CLEARS: Final = _difference(
     "mremap-clears", (6, 1), "Moving a range without the remap event clears the write protection of its pages.",
     "observed: tree 5.10, late tree 6.1 (move_ptes())",
 )
+FILL_IS_DIRTY: Final = _difference(
+    "fill-is-dirty", (5, 19), "UFFDIO_COPY to shared memory marks the page soft-dirty also in a read-only mapping.",
+    "observed: tree 5.10 (shmem_mfill_atomic_pte()), tree 6.1 (mfill_atomic_install_pte())",
+)
 HUGE_MIGRATION_KEEPS: Final = _difference(
     "huge-migration-keeps", (6, 1), "Migrating a huge page keeps its write protection.",
     "observed: tree 5.10, late tree 6.1 (set_pmd_migration_entry())",
