@@ -682,8 +682,8 @@ FORK_ZERO_PAGE: Final = _rule(
 )
 KSM_UNBORN: Final = _rule(
     "ksm-unborn",
-    "After KSM worked beside a fork under way, or merged pages with one in the swap cache that came back, whether pages "
-    "are mapped exclusively is not known.",
+    "After KSM worked beside a fork under way, or may have merged pages with one in the swap cache, whether "
+    "pages are mapped exclusively is not known.",
     _ADMIN + "ksm.rst (the sharing map cannot name the child, nor a page that none maps)",
 )
 
@@ -1303,7 +1303,7 @@ MERGE_SOFT_DIRTY: Final = _deviation(
     "New memory regions are always marked as soft-dirty.",
     _ADMIN + "soft-dirty.rst",
     "The mark of a new mapping whose pages are not written is lost when mprotect makes an older one beside it join it.",
-    "5.10, 6.12 (source: mprotect_fixup() gives the joined mapping the flags of the changed one; machine)",
+    "5.10, 6.1, 6.12 (source: mprotect_fixup() gives the joined mapping the flags of the changed one; machine)",
     """\
 p0.0 mmap a0 r
 p0.0 clear-refs soft-dirty

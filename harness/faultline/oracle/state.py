@@ -73,13 +73,11 @@ class SwapEntry:
     Such a slot maps no page, so its ``Process.pages`` is None; ``Process.swapped`` leads here.
     """
 
-    __slots__ = ("bad", "content", "page", "twin", "unread", "users")
+    __slots__ = ("bad", "content", "page", "unread", "users")
 
     def __init__(self, content: int, page: list[int]) -> None:
         self.bad = False
         """A read of it may have failed: it may be lost."""
-        self.twin = False
-        """KSM may have merged pages with it meanwhile."""
         self.unread = False
         """Its page may be one that was mapped although it could not be read."""
         self.content = content

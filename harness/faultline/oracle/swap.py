@@ -370,7 +370,6 @@ class Swap(Memory):
         if not page and joined is not None and len(joined) == 1:
             return joined  # alone in its page until now, and no longer
         if page or any(self._is_shared(*self._slot_of(key)) for key in entry.users):
-            self._tainted |= entry.twin and joined is not None
             return page
         return joined or page
 
