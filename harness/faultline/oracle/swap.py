@@ -366,6 +366,8 @@ class Swap(Memory):
             return page
         if seen & EXCLUSIVE:
             return [] if page else page
+        if len(page) == 1 and (self._seen_word(*self._slot_of(page[0])) or 0) & EXCLUSIVE:
+            page = entry.page = []  # a copy for that one alone, as KSM's pages may need; others have another
         joined = self._merged_meanwhile(entry)
         if not page and joined is not None and len(joined) == 1:
             return joined  # alone in its page until now, and no longer
