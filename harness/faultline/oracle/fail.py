@@ -160,11 +160,20 @@ class Fail(Mremap):
             return
         ends = sorted({end for _, end in self._pieces(process, start, start + pages)} | {start + pages})
         edges = [slot for slot in range(start + 1, start + pages) if process.edges >> slot & 1]
-        for stop in sorted({*ends, *edges} - {start + pages}):
+        for stop in sorted({start, *ends, *edges} - {start + pages}):
             for cleared in (stop, *(end for end in ends if end > stop)):
                 yield None, (stop, cleared)
                 for unmerged in range(stop + 1, start + pages + 1):
                     yield (MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
+
+    def _tells_alone(self, op: Operation, seen: Outcome) -> bool:
+        """Whether this may be a mmap that sends the events of what it has not unmapped; they are sent then."""
+        if seen != BLOCKED_EVENT or op[0] not in _MAPS:
+            return False
+        _, task, start, pages = op[:4]
+        process = self._processes[task & PROCESS_MASK]
+        assert process is not None
+        return self._after_events(task, self._unmap_events(process, start, start + pages), ENOMEM) == seen
 
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""

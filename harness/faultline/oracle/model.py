@@ -228,6 +228,13 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         if moved is not None:
             return moved
         self._restore(saved)
+        if self._tells_alone(op, seen):
+            record = self._record_of(op, seen, snapshots)
+            if observed.startswith(record, len(self._out)):
+                self._met[rules.FAILED_MMAP] = None
+                self._rule = rules.FAIL_NO_MEMORY
+                return record
+        self._restore(saved)
         return self._record_of(op, self._outcome(op), snapshots)
 
     def _record_of_failing_move(

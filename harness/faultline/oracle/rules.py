@@ -1175,6 +1175,22 @@ p0.0 fork p1
 m uffd-read u0 u1
 """,
 )
+FAILED_MMAP: Final = _deviation(
+    "event-of-failed-mmap",
+    "The unmap event tells that memory was unmapped.",
+    "userfaultfd(2), UFFD_EVENT_UNMAP; " + _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd",
+    "mmap() over a mapping that it has no memory to split sends the event all the same, waits until it is read, and "
+    "fails then; nothing is unmapped.",
+    "6.12, 7.2 (machine; source: vms_gather_munmap_vmas())",
+    """\
+p0.0 mmap a0+3 rw
+p0.0 uffd-open u0 event-unmap
+m uffd-register u0 a0 missing
+m fail slab n2
+p0.0 mmap a0+2 r
+m uffd-read u0 u1
+""",
+)
 MREMAP_LEFT: Final = _deviation(
     "mremap-leaves-source",
     "mremap moves a mapping.",
