@@ -153,6 +153,14 @@ int submit_bio_wait(struct bio *bio)
 	return blk_status_to_errno(bio->bi_status);
 }
 
+#ifdef FL_HAVE_BLK_POLL
+/* keeps: a disk that nobody can ask whether it is done, so that who waits sleeps. */
+int blk_poll(struct request_queue *q, blk_qc_t cookie, bool spin)
+{
+	return 0;
+}
+#endif
+
 /* leaves out: that whoever waits too long for the disk looks up once in a while. */
 void blk_io_schedule(void)
 {

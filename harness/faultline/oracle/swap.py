@@ -311,7 +311,7 @@ class Swap(Memory):
         word, seen = self._seen_word(process, slot), self._saw(index)
         if seen is None or seen[0] == _BLOCKED or (word is None and seen[0] == _DONE):
             return False
-        if word is not None and word & PRESENT and not (index != self._index and seen[0] == int(Status.SIGNAL)):
+        if word is not None and word & PRESENT and (index == self._index or seen[0] == _DONE):
             return False  # else another task that was woken has brought the page back since
         self._rule = rules.SWAP_READ_ERROR
         return True

@@ -45,6 +45,7 @@ FACTS: Final = (
     Fact("finish-rcuwait-inline", ("include/linux/rcuwait.h",), r"^static inline void finish_rcuwait\("),
     Fact("one-swap-space", ("mm/swap_state.c",), r"mapping_set_no_writeback_tags\(&swap_space\)"),
     Fact("rw-page", ("include/linux/blkdev.h",), r"\(\*rw_page\)"),
+    Fact("blk-poll", ("include/linux/blkdev.h",), r"^int blk_poll\(struct request_queue \*q, blk_qc_t cookie, bool"),
     Fact("super-count", ("include/linux/fs.h", "include/linux/fs/super_types.h"), r"^\s+int\s+s_count;"),
     Fact("vma-refcnt", ("include/linux/mm_types.h",), r"^\s+refcount_t vm_refcnt\b"),
     Fact("softleaf", ("include/linux/leafops.h",)),
