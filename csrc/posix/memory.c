@@ -10,6 +10,7 @@
 #include "fl.h"
 
 #define RANGES_MAX 32
+#define ARENAS_MAX 64	/* machines of one process: a test run has one of each tree and profile */
 
 struct range {
 	char *start;
@@ -27,7 +28,7 @@ extern char __start___sancov_cntrs[] __attribute__((weak)), __stop___sancov_cntr
 /* Tries fixed places first, so that two runs see the same order of addresses; ASan's shadow lies elsewhere. */
 void *fl_posix_map_arena(unsigned long bytes)
 {
-	for (unsigned long i = 0; i < 16; i++) {
+	for (unsigned long i = 0; i < ARENAS_MAX; i++) {
 		void *want = (void *)(0x200000000000UL + (i << 36));
 		void *map = mmap(want, bytes, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);

@@ -164,7 +164,8 @@ def test_examples_shrink_to_few_simple_operations(
     text = format_program(example)
     assert len(example) <= operations_max, text
     assert words <= set(text.split())
-    assert {op[1] for op in example if op[1] != TASK_MONITOR} <= {0, 1, 8, 16}, text
+    # any task of p0 is as simple as another, once the program needs a second one
+    assert {op[1] for op in example if op[1] != TASK_MONITOR} <= {0, 1, 8, 16, 24}, text
     for op in example:
         for value, kind in zip(op[2:], OPS[op[0]].kinds, strict=True):
             assert kind.form is Form.FLAGS or value <= kind.lo + 3, text

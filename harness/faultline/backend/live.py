@@ -103,11 +103,13 @@ _SWAP_DEVICES: Final = 16
 #: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine;
 #: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages; no
 #: failures on demand; no huge pages: they are bigger than the region; no soft-dirty bits: the kernels that it was tried
-#: on have none.
+#: on have none; no NUMA hints: nobody aims those.
 #: Swap needs a zram device that nobody else uses.
 _ZRAM: Final = Path("/sys/block/zram0")
-LIVE_HAS: Final = NEED_NAMES - {"fail", "guest", "driver", "migration", "soft-dirty", "thp"} - (
-    set() if _ZRAM.is_dir() else {"swap"}
+LIVE_HAS: Final = (
+    NEED_NAMES
+    - {"fail", "guest", "driver", "migration", "soft-dirty", "thp", "hugetlb", "numa-hints"}
+    - (set() if _ZRAM.is_dir() else {"swap"})
 )
 _ZRAM_BYTES: Final = 64 << 20
 _ZRAM_LOCK: Final = Path("/run/faultline-zram.lock")
