@@ -14,14 +14,14 @@ from faultline.oracle import rules, versions
 from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, PROCESS_MASK, Outcome
 from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
-from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter
+from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter, Waiter
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOTS, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
 _ERROR: Final = int(Status.ERROR)
-_NO_MEMORY: Final = frozenset((errno.ENOMEM,))
+_NO_MEMORY: Final = (errno.ENOMEM,)
 #: madvise(2): EAGAIN, a kernel resource was temporarily unavailable.
 #: UFFDIO_COPY(2const): EAGAIN, only some pages were copied.
 _MAY_SAY_AGAIN: Final = frozenset(
@@ -38,6 +38,10 @@ _SAYS: Final = {
         *(("file-open", (errno.ENOMEM, errno.ENOSPC)), ("mmap-shared", (errno.ENOMEM, errno.ENOSPC))),
     )
 }
+#: Accesses to one page that a userfaultfd may have stopped, and that may fail for want of memory.
+_WOKEN: Final = frozenset(
+    BY_NAME[name].code for name in ("guest-read", "guest-write", "process-read", "process-write")
+)
 _POPULATE, _MEM_WRITE = (BY_NAME[name].code for name in ("populate", "mem-write"))
 NOTHING, MEMORY, SWAP_READ = range(3)
 _READ_FAULT, _WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-read", "swap-write"))
@@ -76,6 +80,15 @@ class Fail(Mremap):
             return seen
         says = _SAYS.get(op[0], (errno.ENOMEM, errno.EAGAIN))
         return seen if seen[0] == _ERROR and seen[1] in says else None
+
+    def _lacks_memory(self, waiter: Waiter) -> Outcome | None:
+        seen = self._saw(waiter.index)
+        if seen is None or seen[0] != _ERROR or waiter.op[0] not in _WOKEN:
+            return None
+        if seen[1] not in _SAYS.get(waiter.op[0], _NO_MEMORY):
+            return None
+        self._rule = rules.FAIL_NO_MEMORY
+        return seen
 
     def _may_fail_late(self, op: Operation) -> bool:
         """Whether this is a fork that the backend shows to wait for its event, and that may fail when that is read."""

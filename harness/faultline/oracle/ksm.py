@@ -231,8 +231,7 @@ class Ksm(Memory):
             if entry.page is instead:
                 entry.page = page
         for frame in self._orphans:
-            if frame.left is instead:
-                frame.left = page
+            frame.left = [page if left is instead else left for left in frame.left]
         if isinstance(page, KsmPage):
             self._merge_given_up(page)
         for key in page:

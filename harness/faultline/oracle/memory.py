@@ -770,7 +770,15 @@ class Memory:
         """A task that was woken repeats its access, or goes on dropping pages."""
         if isinstance(waiter, RemoveWaiter):
             return self._removed(waiter)
+        if self._may_fail:
+            failure = self._lacks_memory(waiter)
+            if failure is not None:
+                return failure
         return self._resumptions[waiter.op[0]](waiter)
+
+    def _lacks_memory(self, waiter: Waiter) -> Outcome | None:
+        """The backend's outcome of a woken access to one page, if it says that there was no memory for that."""
+        raise NotImplementedError
 
     def _load_again(self, waiter: Waiter) -> Outcome:
         return self._load(waiter.op, waiter.index, waiter.context.mm, waiter.slot)

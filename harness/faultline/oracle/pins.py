@@ -123,17 +123,17 @@ class Pins(Memory):
 
     def _leave_behind(self, frame: Frame, page: Page) -> None:
         if isinstance(page, list) and not isinstance(page, FilePage) and not self._holds[versions.PIN_EXCLUSIVE]:
-            frame.left = page
+            frame.left.append(page)
             if frame not in self._orphans:
                 self._orphans.append(frame)
 
     def _reuse(self, page: Page) -> None:
         for frame in self._orphans:
-            frame.reused |= frame.left is page
+            frame.reused |= any(page is left for left in frame.left)
 
     def _leak(self, page: Page, content: int) -> None:
         for frame in self._orphans:
-            if frame.reused and frame.left is page:
+            if frame.reused and any(page is left for left in frame.left):
                 for hold in frame.holds:
                     hold.leaked.add(content)
 

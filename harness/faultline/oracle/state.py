@@ -273,8 +273,8 @@ class Frame:
         self.page: FilePage | None = None
         """If it is the page of a file; then ``key`` is -1."""
         self.holds: list[Hold] = []
-        self.left: list[int] | None = None
-        """The slots of others that mapped the page when its own let it go."""
+        self.left: list[list[int]] = []
+        """For each page that it was, the slots of others that mapped it when its own let it go."""
         self.reused = False
         """One of them may store to it."""
 
