@@ -36,10 +36,10 @@ from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, BY_NAME, CATEGORY, OPS, REFS, SCAN_MODE, SLOTS, TASK_MONITOR
 from faultline.program.trace import Bit, Status
 
-_UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
+_UNMERGEABLE, _PAGEOUT = (ADVICE.words.index(word) for word in ("unmergeable", "pageout"))
 _CLEAR_SOFT_DIRTY: Final = REFS.words.index("soft-dirty")
 CLEAR_REFS: Final = BY_NAME["clear-refs"].code
-_FORK, _COPY, _MOVE = (BY_NAME[name].code for name in ("fork", "uffd-copy", "uffd-move"))
+_FORK, _COPY, _MOVE, _SWAP_OUT = (BY_NAME[name].code for name in ("fork", "uffd-copy", "uffd-move", "swap-out"))
 #: Operations that write to the page that they name first.
 _WRITES: Final = frozenset(BY_NAME[name].code for name in ("write", "guest-write"))
 #: Operations that put a page where there was none.
@@ -232,7 +232,8 @@ class Dirty(Memory):
             assert process is not None
             row, before = process.row, bits.row_shown
             bits.row = bits.row_shown = row[:SLOTS]
-            if op[0] in _PROTECTS and self._holds[versions.PROTECT_BATCHES]:
+            reclaims = op[0] == _SWAP_OUT or (op[0] == _MADVISE and op[4] == _PAGEOUT)
+            if (reclaims or op[0] in _PROTECTS) and self._holds[versions.PROTECT_BATCHES]:
                 bits.stray = _slots(row, PRESENT)
             for start in range(0, SLOTS, HUGE_PAGES):
                 slots = range(start, start + HUGE_PAGES)

@@ -188,6 +188,8 @@ class Files(Userfault, Memory):
             self._met[rules.HUGE_BEYOND] = None
         word = process.row[slot]
         stopped = self._is_stopped(op, index, slot)
+        if stopped and word & REG_WP and word & UFFD_WP and (self._seen_word(process, slot) or 0) & PRESENT:
+            stopped = False  # by the write protection, as the page is there
         if self._is_hole(file, number, stopped if word & REG_MISSING else None if stopped is None else not stopped):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
@@ -378,7 +380,7 @@ class Files(Userfault, Memory):
             self._leave_file(process, slot)
         elif not word & PRESENT and seen & _MAPPED_PAGE == _MAPPED_PAGE:
             if number >= file.size:
-                if not self._huge_files or not seen & HUGE:
+                if not self._huge_files or not (seen & HUGE or self._holds[versions.AROUND_WHOLE]):
                     return
                 self._met[rules.HUGE_BEYOND] = None
             if file.shmem and number not in file.pages and number not in file.doubtful:

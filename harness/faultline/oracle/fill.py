@@ -8,6 +8,8 @@ from typing import Final
 from faultline.oracle import rules
 from faultline.oracle.memory import PROCESS_MASK, Outcome, failed
 from faultline.oracle.state import (
+    CONTENT,
+    EXCLUSIVE,
     GUARD,
     PRESENT,
     READ,
@@ -184,6 +186,9 @@ class Fill(Userfault):
         if page is None:
             self._rule = rules.MOVE_MARKER
             return errno.EFAULT
+        if page and self._huge and self._moves_zeroes(process, source, target, moved):
+            self._empty(process.number << SLOT_SHIFT | source)
+            page = ZERO
         if page and self._is_busy(page, moved):
             self._rule = rules.MOVE_BUSY
             return errno.EBUSY
@@ -206,6 +211,17 @@ class Fill(Userfault):
             self._also(rules.MOVE_SWAPPED)
             process.row[target] |= UFFD_WP
         return 0
+
+    def _empty(self, key: int) -> None:
+        """The slot of all processes, which held a page of zeroes, maps the zero page."""
+        raise NotImplementedError
+
+    def _moves_zeroes(self, process: Process, source: int, target: int, moved: int) -> bool:
+        """Whether the page became the zero page first, as its folio was split for the move."""
+        seen = self._seen_word(process, self._moves_on_to(target))
+        if process.row[source] & CONTENT or seen is None or self._stops_with(errno.EBUSY, moved):
+            return False
+        return seen & (PRESENT | EXCLUSIVE | CONTENT) == PRESENT
 
     def _moves_on_to(self, slot: int) -> int:
         """Where the page that the present move put there is in the end: the ranges may overlap."""

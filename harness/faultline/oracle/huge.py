@@ -30,6 +30,7 @@ from faultline.oracle.state import (
     MAPPED,
     PRESENT,
     REG_MISSING,
+    REG_WP,
     SLOT_SHIFT,
     UFFD_WP,
     VMA_BITS,
@@ -67,6 +68,7 @@ class Huge(Memory):
     """A process and the mask of slots in which the present operation may collapse pages."""
     _pins: list[Pin | None]
     _perhaps: list[int]
+    _tainted: bool
     _splitting: list[range]
     """The slots that may belong to the folio which the present operation splits."""
     _observed_rows: list[tuple[Process, tuple[int, ...]]]
@@ -175,7 +177,8 @@ class Huge(Memory):
                 process.packed = None
             if backing is None or not backing[0].shmem or not (seen[slot] ^ process.row[slot]) & PRESENT:
                 continue
-            if process.row[slot] & seen[slot] & UFFD_WP and isinstance(process.pages[slot], FilePage):
+            kept = seen[slot] & UFFD_WP or not process.row[slot] & REG_WP  # a bit that was left goes with the page
+            if process.row[slot] & UFFD_WP and kept and isinstance(process.pages[slot], FilePage):
                 self._zap(process, slot)
             else:
                 self._perhaps.append(process.number << SLOT_SHIFT | slot)
@@ -355,7 +358,11 @@ class Huge(Memory):
             mine = sorted(key for key in keys if key >> SLOT_SHIFT == number)
             alone = [key for key in mine if self._is_exclusive(key)]
             near = [[key for key in mine if key % SLOTS in slots] for slots in self._splitting]
-            gone += next((chosen for chosen in (alone, mine, *near) if len(chosen) == most > 0), [])
+            chosen = next((chosen for chosen in (alone, mine, *near) if len(chosen) == most > 0), None)
+            if chosen is None and 0 < most < len(mine):
+                # which of them nobody sees, as a child that is not born yet has them too
+                chosen, self._tainted = mine[:most], True
+            gone += chosen or []
         return gone
 
     def _own_numbers(self, sharing: bytes) -> set[int] | None:

@@ -1210,7 +1210,8 @@ HUGE_BEYOND: Final = _deviation(
     "huge-beyond-end",
     "Access to a page of the mapping that lies beyond the end of the file is SIGBUS.",
     "mmap(2), SIGBUS",
-    "Where a huge page of shared memory is mapped, pages beyond the file's end can be read and written.",
+    "Where a huge page of shared memory is mapped, pages beyond the file's end can be read and written; in the newest "
+    "tree also where a smaller folio is mapped around a read.",
     "the machine with huge pages (profile thp), and by hand in 6.18",
     """\
 p0.0 file-open f0 memfd @7
@@ -1242,8 +1243,8 @@ BATCH_SOFT_DIRTY: Final = _deviation(
     "pagemap bit 55 means that the page was written since the bits were cleared.",
     _ADMIN + "soft-dirty.rst",
     "Changing the protection of several pages of a large folio that is mapped page by page sets the bit of all of them "
-    "if one but the first is dirty.",
-    "the newest tree with profile thp (machine; source: modify_prot_start_ptes(), pte_mkdirty())",
+    "if one but the first is dirty; so does reclaim that finds the folio, which was given up by MADV_FREE, written to.",
+    "the newest tree with profile thp (machine; source: modify_prot_start_ptes(), try_to_unmap_one(), pte_mkdirty())",
     """\
 p0.0 mmap a0+4 rw
 p0.0 write a0 =1

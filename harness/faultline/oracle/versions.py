@@ -201,6 +201,10 @@ PROTECT_BATCHES: Final = _difference(
     "protect-batches", (6, 17), "The protection of pages side by side of a large folio is changed at once.",
     "observed: tree 6.12, tree 7.2 (change_pte_range())",
 )
+AROUND_WHOLE: Final = _difference(
+    "around-whole", (7, 2), "A read maps whole folios of shared memory around it, past the file's end.",
+    "observed: tree 6.12, tree 7.2 (filemap_map_folio_range())",
+)
 FORCE_ASKS: Final = _difference(
     "force-asks", (6, 0), "Access by force to a page that comes back from swap heeds its write protection.",
     "observed: tree 5.10 (FOLL_COW in faultin_page()), tree 6.1 (can_follow_write_pte())",
