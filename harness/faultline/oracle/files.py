@@ -220,9 +220,10 @@ class Files(Userfault, Memory):
         return True
 
     def _reaches_beyond(self, process: Process, slot: int, index: int) -> bool:
-        """Whether the access maps a huge page that the file's end lies in."""
+        """Whether the access maps a huge page, or another folio as a whole, that the file's end lies in."""
         seen, word = self._saw(index), self._seen_word(process, slot)
-        return seen is not None and seen[0] == Status.DONE and word is not None and bool(word & HUGE)
+        shown = _MAPPED_PAGE if self._holds[versions.AROUND_WHOLE] else HUGE
+        return seen is not None and seen[0] == Status.DONE and word is not None and word & shown == shown
 
     def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:
         backing = process.backing[slot] if process.backing is not None else None
@@ -560,6 +561,10 @@ class Files(Userfault, Memory):
         if not shared and value < 0:
             if row[slot] & UFFD_WP and self._stops_at_marker(filled):
                 return errno.EEXIST
+            if process.poisoned >> slot & 1:
+                if self._stops_at_poison(filled, True):
+                    return errno.EEXIST
+                process.poisoned &= ~(1 << slot)
             row[slot] = row[slot] & VMA_BITS | PRESENT
             process.pages[slot] = ZERO
             return 0
