@@ -39,6 +39,7 @@ from faultline.program.trace import Bit, Status
 _UNMERGEABLE, _PAGEOUT = (ADVICE.words.index(word) for word in ("unmergeable", "pageout"))
 _CLEAR_SOFT_DIRTY: Final = REFS.words.index("soft-dirty")
 CLEAR_REFS: Final = BY_NAME["clear-refs"].code
+_KHUGEPAGED: Final = BY_NAME["khugepaged"].code
 _FORK, _COPY, _MOVE, _SWAP_OUT = (BY_NAME[name].code for name in ("fork", "uffd-copy", "uffd-move", "swap-out"))
 #: Operations that write to the page that they name first.
 _WRITES: Final = frozenset(BY_NAME[name].code for name in ("write", "guest-write"))
@@ -235,6 +236,10 @@ class Dirty(Memory):
             reclaims = op[0] == _SWAP_OUT or (op[0] == _MADVISE and op[4] == _PAGEOUT)
             if (reclaims or op[0] in _PROTECTS) and self._holds[versions.PROTECT_BATCHES]:
                 bits.stray = _slots(row, PRESENT)
+            if op[0] == _KHUGEPAGED and op[2] == number and self._holds[versions.COLLAPSE_SMALLER]:
+                # to a folio that is mapped page by page, which shows nowhere else
+                self._also(rules.SOFT_DIRTY_HUGE)
+                bits.maybe |= self._mask(op[3], op[3] + op[4]) & _slots(row, PRESENT) & ~bits.shown
             for start in range(0, SLOTS, HUGE_PAGES):
                 slots = range(start, start + HUGE_PAGES)
                 tried = bits.tried >> start & (1 << HUGE_PAGES) - 1

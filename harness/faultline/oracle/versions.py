@@ -205,6 +205,10 @@ AROUND_WHOLE: Final = _difference(
     "around-whole", (7, 2), "A read maps whole folios of shared memory around it, past the file's end.",
     "observed: tree 6.12, tree 7.2 (filemap_map_folio_range())",
 )
+COLLAPSE_SMALLER: Final = _difference(
+    "collapse-smaller", (7, 2), "khugepaged makes smaller large folios too.",
+    "observed: tree 6.12, tree 7.2 (collapse_max_ptes_none())",
+)
 FORCE_ASKS: Final = _difference(
     "force-asks", (6, 0), "Access by force to a page that comes back from swap heeds its write protection.",
     "observed: tree 5.10 (FOLL_COW in faultin_page()), tree 6.1 (can_follow_write_pte())",
