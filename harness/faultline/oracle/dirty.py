@@ -106,10 +106,13 @@ class SoftDirtyBits:
     """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
 
     __slots__ = (
-        "fixed", "hidden", "lost", "maybe", "poisoned", "row", "row_shown", "shown", "stray", "tried", "written",
+        "adopted", "fixed", "hidden", "lost", "maybe", "poisoned", "row", "row_shown", "shown", "stray", "tried",
+        "written",
     )
 
     def __init__(self, process: Process, shown: int, maybe: int, written: int) -> None:
+        self.adopted = 0
+        """Of ``shown``: those that the backend showed where they might be set, by a write or by the newness."""
         self.fixed = 0
         """Those whose page was pinned when the bits were cleared."""
         self.stray = 0
@@ -391,7 +394,7 @@ class Dirty(Memory):
         merged = _slots(row, MERGEABLE) if any(past[0] in _KSM for past in self._ops[: self._index]) else 0
         for run in self._runs(process):
             fresh = run & bits.shown & ~bits.written
-            if run & bits.shown and run != fresh:
+            if run & bits.shown and (run != fresh or run & bits.adopted):
                 bits.maybe |= run
                 lost |= fresh | run & bits.shown & merged
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
@@ -449,6 +452,7 @@ class Dirty(Memory):
             self._met[rules.BATCH_SOFT_DIRTY] = None
         if bits.maybe & seen:
             self._also(rules.SOFT_DIRTY_MERGE)
+        bits.adopted = bits.adopted & bits.shown | bits.maybe & seen & ~bits.shown
         bits.shown |= bits.maybe & seen
         bits.written &= bits.shown
         bits.maybe = 0
