@@ -53,7 +53,7 @@ from faultline.oracle.state import (
 )
 from faultline.oracle.userfault import Userfault
 from faultline.program.codec import Operation
-from faultline.program.ops import ALLOCATE, COPY_MODE, FILE_TYPE, MAP_TYPE, SLOTS
+from faultline.program.ops import ALLOCATE, BY_NAME, COPY_MODE, FILE_TYPE, MAP_TYPE, SLOTS
 from faultline.program.trace import SNAPSHOT_HEAD, Skip, Status
 
 _BUS: Final[Outcome] = (int(Status.SIGNAL), int(signal.SIGBUS), 0)
@@ -68,6 +68,7 @@ _EXTEND, _PUNCH = ALLOCATE.words.index("extend"), ALLOCATE.words.index("punch-ho
 _CONTINUE_WP, _CONTINUE_DONTWAKE = (1 << COPY_MODE.words.index(word) for word in ("wp", "dontwake"))
 _ROW_SIZE: Final = SLOTS * 4 + 12
 _MAPPED_PAGE: Final = PRESENT | FILE
+_POPULATE: Final = BY_NAME["populate"].code
 
 
 class Files(Userfault, Memory):
@@ -242,6 +243,8 @@ class Files(Userfault, Memory):
             return None
         if op[0] in HOLDING and seen[0] == Status.DONE:
             return slot >= op[3] + seen[2]
+        if op[0] == _POPULATE and seen[0] == Status.ERROR and seen[1] != errno.EFAULT:
+            return False  # by what is not mapped, or not allowed, further on
         return seen[0] in (Status.BLOCKED, Status.SIGNAL, Status.ERROR)
 
     # --- accesses ---
