@@ -78,6 +78,7 @@ static const char *const names[FL_NR_CANARIES] = {
 #endif
 #ifdef CONFIG_HUGETLB_PAGE
 	[FL_CANARY_LEAK_HUGETLB] = "leak-hugetlb",
+	[FL_CANARY_PROMISE_HUGETLB] = "promise-hugetlb",
 #endif
 };
 

@@ -80,6 +80,8 @@ void fl_canary_huge(struct mm_struct *mm)
 		write_huge_unlocked(mm);
 	else if (fl_canary_is(LEAK_HUGETLB))
 		get_page(pte_page(pte));
+	else if (fl_canary_is(PROMISE_HUGETLB))
+		fl_hugetlb_promise();
 	else if (pte_present(pte) && PageCompound(pte_page(pte)))
 		spoil_large(pte_page(pte));
 }

@@ -22,11 +22,13 @@ static inline void fl_canary_huge(struct mm_struct *mm) { }
 void fl_hugetlb_boot(void);
 void fl_hugetlbfs_boot(void);
 void fl_hugetlb_check(void);
+void fl_hugetlb_promise(void);
 bool fl_hugetlb_unknown(const struct fl_operation *op);
 #else
 static inline void fl_hugetlb_boot(void) { }
 static inline void fl_hugetlbfs_boot(void) { }
 static inline void fl_hugetlb_check(void) { }
+static inline void fl_hugetlb_promise(void) { }
 static inline bool fl_hugetlb_unknown(const struct fl_operation *op) { return false; }
 #endif
 

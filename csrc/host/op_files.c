@@ -17,20 +17,15 @@ static loff_t file_offset(unsigned int page)
 
 void fl_op_mmap_shared(struct fl_task *task, const unsigned char *v)
 {
-	long ret = sys_mmap_pgoff(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_prots[v[2]],
-				  MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-
-	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
+	fl_mmap(task, v, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
 void fl_op_mmap_file(struct fl_task *task, const unsigned char *v)
 {
-	unsigned long flags = MAP_FIXED | (v[5] == FL_MAP_TYPE_SHARED ? MAP_SHARED : MAP_PRIVATE);
 	int fd = fl_file_lend(fl.file[v[3]]);
-	long ret = sys_mmap_pgoff(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_prots[v[2]], flags, fd, v[4]);
 
+	fl_mmap(task, v, v[5] == FL_MAP_TYPE_SHARED ? MAP_SHARED : MAP_PRIVATE, fd, v[4]);
 	fl_file_take(fd);
-	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
 }
 
 /* A system call on the file: its descriptor is there for as long as the call takes. */

@@ -6,7 +6,6 @@
 #include <linux/huge_mm.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
-#include <linux/syscalls.h>
 
 /* By a kernel thread, like ksm-merge. */
 void fl_op_khugepaged(struct fl_task *task, const unsigned char *v)
@@ -54,8 +53,5 @@ void fl_op_split(struct fl_task *task, const unsigned char *v)
 
 void fl_op_mmap_hugetlb(struct fl_task *task, const unsigned char *v)
 {
-	long ret = sys_mmap_pgoff(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_prots[v[2]],
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, -1, 0);
-
-	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
+	fl_mmap(task, v, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 }

@@ -31,12 +31,17 @@ void fl_signalled(struct fl_task *task, int sig)
 	task->outcome.value = sig == SIGKILL ? 0 : sig;
 }
 
-void fl_op_mmap(struct fl_task *task, const unsigned char *v)
+/* mmap() of the range that an operation begins with, with its protection. */
+void fl_mmap(struct fl_task *task, const unsigned char *v, unsigned long flags, int fd, unsigned long first)
 {
-	long ret = sys_mmap_pgoff(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_prots[v[2]],
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	long ret = sys_mmap_pgoff(fl_slot_addr(v[0]), fl_pages_len(v[1]), fl_prots[v[2]], flags | MAP_FIXED, fd, first);
 
 	fl_result(task, IS_ERR_VALUE(ret) ? ret : 0);
+}
+
+void fl_op_mmap(struct fl_task *task, const unsigned char *v)
+{
+	fl_mmap(task, v, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 void fl_op_munmap(struct fl_task *task, const unsigned char *v)

@@ -32,6 +32,7 @@ static inline void fl_result(struct fl_task *task, long ret)
 	task->outcome.value = ret >= 0 ? 0 : -ret;
 }
 
+void fl_mmap(struct fl_task *task, const unsigned char *v, unsigned long flags, int fd, unsigned long first);
 extern const unsigned long fl_prots[];	/* PROT_* by FL_PROT_* */
 void fl_signalled(struct fl_task *task, int sig);
 /* op_pins.c: why an operation on a handle of pins is skipped, or 0. */

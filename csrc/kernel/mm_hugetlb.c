@@ -30,6 +30,14 @@ void fl_hugetlb_boot(void)
 	set_max_huge_pages(&default_hstate, POOL, NUMA_NO_NODE, &node_states[N_MEMORY]);
 }
 
+/* A planted fault: a page that nobody is to have stays promised. */
+void fl_hugetlb_promise(void)
+{
+	spin_lock_irq(&hugetlb_lock);
+	default_hstate.resv_huge_pages++;
+	spin_unlock_irq(&hugetlb_lock);
+}
+
 /* The pool is whole again: all its pages free, none promised. */
 void fl_hugetlb_check(void)
 {

@@ -287,6 +287,7 @@ HUGE_CANARIES = {
 }
 #: Where it has those of hugetlbfs.
 HUGETLB_CANARIES = {
+    "promise-hugetlb": ("p0.0 mmap-hugetlb a0+8 rw\np0.0 read a0", FindingKind.COUNTER_DRIFT),
     "leak-hugetlb": ("p0.0 mmap-hugetlb a0+8 rw\np0.0 write a0 =1\np0.0 read a0", FindingKind.REFERENCE_LEAK),
 }
 CANARIES |= HUGE_CANARIES | HUGETLB_CANARIES
@@ -301,6 +302,7 @@ _SAYS = {
     "free-other-order": "of another order",
     "free-deferred": "on the list of folios to be split",
     "leak-hugetlb": "back in the pool",
+    "promise-hugetlb": "reserved",
 }
 
 

@@ -51,12 +51,9 @@ class Fill(Userfault):
 
     def _op_uffd_poison(self, op: Operation) -> Outcome:
         _, _, handle, start, pages, mode = op
-        context = self._handles[handle]
-        if context is None:
-            return self._no_handle()
-        outcome = self._fill_error(context, start, start + pages)
-        if outcome is not None:
-            return outcome
+        context = self._fillable(handle, start, start + pages)
+        if not isinstance(context, Context):
+            return context
         process = context.mm
         backing = process.backing[start] if process.backing is not None else None
         if backing is not None and not backing[0].shmem:

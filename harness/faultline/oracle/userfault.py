@@ -371,12 +371,9 @@ class Userfault(Memory):
 
     def _op_uffd_copy(self, op: Operation) -> Outcome:
         _, _, handle, start, pages, value, mode = op
-        context = self._handles[handle]
-        if context is None:
-            return self._no_handle()
-        outcome = self._fill_error(context, start, start + pages)
-        if outcome is not None:
-            return outcome
+        context = self._fillable(handle, start, start + pages)
+        if not isinstance(context, Context):
+            return context
         process = context.mm
         row = process.row
         bits = PRESENT | EXCLUSIVE | value
@@ -413,12 +410,9 @@ class Userfault(Memory):
 
     def _op_uffd_zeropage(self, op: Operation) -> Outcome:
         _, _, handle, start, pages, mode = op
-        context = self._handles[handle]
-        if context is None:
-            return self._no_handle()
-        outcome = self._fill_error(context, start, start + pages)
-        if outcome is not None:
-            return outcome
+        context = self._fillable(handle, start, start + pages)
+        if not isinstance(context, Context):
+            return context
         process = context.mm
         row = process.row
         self._rule = rules.ZEROPAGE
@@ -453,6 +447,13 @@ class Userfault(Memory):
         if seen is None:
             return usual
         return seen[1] == Status.ERROR and seen[4] == (filled or -errno.EEXIST)
+
+    def _fillable(self, handle: int, start: int, end: int) -> Context | Outcome:
+        """The userfaultfd that is to fill pages of the range, or what forbids it."""
+        context = self._handles[handle]
+        if context is None:
+            return self._no_handle()
+        return self._fill_error(context, start, end) or context
 
     def _fill_error(self, context: Context, start: int, end: int) -> Outcome | None:
         """What forbids filling any page of the range."""
