@@ -11,6 +11,13 @@
 #define FL_SNAPSHOTS	1	/* a snapshot after every operation */
 #define FL_INTERNALS	2	/* an internals block after every snapshot */
 #define FL_PARANOID	4	/* references and mapcounts checked after every operation, not only at the end */
+#define FL_OVERLAPS	8	/* operations that the wire form marks overlap, in blocks */
+
+#define FL_DECISIONS_MAX	512
+#define FL_PLAN_FIRST	0	/* nobody is preempted */
+#define FL_PLAN_RANDOM	1	/* parameter: one point in this many, 0: a default */
+#define FL_PLAN_PCT	2	/* parameter: the depth; points: how many to expect */
+#define FL_PLAN_REPLAY	3	/* decisions */
 
 #define FL_FRAMES_MAX	24
 #define FL_TEXT_MAX	240
@@ -24,6 +31,34 @@ struct fl_finding {
 	unsigned long frames[FL_FRAMES_MAX];	/* innermost first: kernel call chain */
 	unsigned long other;		/* a second place, e.g. where the leaked lock was taken; 0: none */
 	char text[FL_TEXT_MAX];		/* one line: what, on which object */
+};
+
+/* At a scheduling point of a block, somebody else goes on than without preemptions.  Tasks by number: see fl_plan. */
+struct fl_decision {
+	unsigned char block;		/* number of the block in the program */
+	unsigned char task, next;	/* who was running, 255: nobody yet; who goes on */
+	unsigned int passed;		/* points that `task` had passed in the block, this one included */
+};
+
+/*
+ * Who goes on where operations overlap.  A task's number is 4 * its process + its own in that; then come the monitor, and
+ * the thread of the kernel that stands for all of these.
+ */
+struct fl_plan {
+	int policy;			/* FL_PLAN_* */
+	unsigned int parameter, points;
+	unsigned int ndecisions;
+	unsigned long seed;
+	struct fl_decision decision[FL_DECISIONS_MAX];
+};
+
+/* What the last run did. */
+struct fl_taken {
+	unsigned int ndecisions;	/* more than FL_DECISIONS_MAX: only the first are here */
+	unsigned int preemptions;	/* of them, while the task could have gone on */
+	unsigned int points;
+	unsigned int unused;		/* decisions of a plan that found no place */
+	struct fl_decision decision[FL_DECISIONS_MAX];
 };
 
 struct fl_stats {
@@ -44,6 +79,9 @@ unsigned int fl_has(void);
  */
 long fl_run(const unsigned char *program, unsigned long length, unsigned int flags,
 	    unsigned char *trace, unsigned long room);
+/* How programs with FL_OVERLAPS run from now on. */
+void fl_schedule(const struct fl_plan *plan);
+void fl_taken(struct fl_taken *out);
 /* What the last run found: 0 or 1; the first finding ends a program. */
 int fl_finding(struct fl_finding *out);
 void fl_stats(struct fl_stats *out);

@@ -13,6 +13,7 @@ void fl_held_missing(const void *lock, int kind) __noreturn;
 void fl_lock_recursion(const void *lock, int kind, const void *taken_at) __noreturn;
 void fl_events_used_up(void) __noreturn;
 void fl_held_hand_over(const void *lock, int kind);
+const char *fl_lock_name(const void *lock, int kind);
 struct fl_held *fl_held_find(struct fl_task *task, const void *lock);
 
 static __always_inline void fl_held_add(const void *lock, int kind, const void *ip)

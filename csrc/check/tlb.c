@@ -3,7 +3,7 @@
  * The software TLB, and its checks: no entry outlives its page, and once an operation has ended none allows more than the
  * page table does.
  */
-#include "host/host.h"
+#include "sched/sched.h"
 #include <linux/pgtable.h>
 
 #define ASIDS	64
@@ -141,9 +141,14 @@ void fl_tlb_fill_huge(struct mm_struct *mm, unsigned long addr, unsigned long pf
 
 static void flush(unsigned int asid, unsigned int mask)
 {
-	for (int cpu = 0; cpu < fl.cpus; cpu++) {
-		unsigned int hit = tlbs[cpu].valid[asid] & mask;
+	for (int n = 0; n < fl.cpus; n++) {
+		int cpu = (fl_cpu + n) % fl.cpus;	/* the own one first, then the others, each when it gets the word */
+		unsigned int hit;
 
+		FL_POINT(FLUSH, &tlbs[cpu]);
+		while (unlikely(fl_overlap) && fl_sched_irqs_off(cpu))
+			fl_sched_yield("flushing a TLB");
+		hit = tlbs[cpu].valid[asid] & mask;
 		for (; hit; hit = tlbs[cpu].valid[asid] & mask)
 			drop(&tlbs[cpu], asid, __builtin_ctz(hit));
 	}

@@ -8,6 +8,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/mm.h>
 #include <linux/fs.h>
+#include <asm/fl_sched.h>
 #include "fl.h"
 
 /* The region that programs act on: slot FL_SLOT_TABLE_EDGE begins a page table. */
@@ -45,6 +46,7 @@ struct fl_held {
 
 struct fl_operation {
 	unsigned char code, task, v[FL_OPERANDS_MAX];
+	bool overlaps;			/* with those before and after it that do */
 };
 
 struct fl_outcome {
@@ -52,7 +54,8 @@ struct fl_outcome {
 	int value, aux;
 };
 
-enum fl_task_state { FL_TASK_NONE, FL_TASK_IDLE, FL_TASK_RUNNING, FL_TASK_BLOCKED };
+/* READY: interrupted at a scheduling point. */
+enum fl_task_state { FL_TASK_NONE, FL_TASK_IDLE, FL_TASK_RUNNING, FL_TASK_BLOCKED, FL_TASK_READY };
 
 struct fl_task {
 	struct task_struct *ts;
@@ -88,12 +91,13 @@ struct fl_machine {
 	struct file *uffd[FL_UFFDS];
 	struct file *file[FL_FILES];
 	unsigned long runnable;		/* bit per task id: blocked, and woken since */
+	unsigned long ready;		/* bit per task id: interrupted at a scheduling point */
+	unsigned long spinning;		/* bit per task id: blocked, but waits for a lock that spins */
 	int lock_waiters;		/* tasks that wait for a sleeping lock */
 	bool ksm_used;
 	bool soft_dirty_used;		/* snapshots show soft-dirty bits */
 	int op;				/* index of the operation being run, -1 outside */
-	char args[PAGE_SIZE] __aligned(PAGE_SIZE);
-	char source[PAGE_SIZE] __aligned(PAGE_SIZE);
+	char *args, *source;		/* the running task's pages of the window */
 };
 
 extern struct fl_machine fl;
@@ -126,6 +130,8 @@ void fl_task_run(struct fl_task *task);
 void fl_task_kill(struct fl_task *task);
 void fl_task_hand_in_counts(struct fl_task *task);
 void fl_task_block(void);
+void fl_task_pause(void);
+int fl_task_cpu(int id);
 void fl_wake_lock_waiters(const void *lock);
 void fl_tasks_init(void);
 void fl_tasks_reset(bool all);

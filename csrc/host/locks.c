@@ -1,18 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Locks.  One task runs at a time and gives up the CPU only where it sleeps, so a spinning lock that is taken can only
- * be a mistake; a sleeping lock that is taken makes the task wait.
+ * Locks.  A sleeping lock that is taken makes the task wait.  So does a spinning one while operations overlap; else a task
+ * gives up the CPU only where it sleeps, so that a spinning lock which is taken can only be a mistake.
  */
 #include <linux/sched/debug.h>
 #include <linux/spinlock.h>
 #include <linux/rwsem.h>
 #include <linux/mutex.h>
 #include "check/held.h"
+#include "sched/sched.h"
 
 #define IP	__builtin_return_address(0)
 
-static void __noreturn spin_stuck(arch_spinlock_t *lock, int kind)
+/* A waiter of either kind has the lock's address here until it goes on. */
+static void wait_until_released(const void *lock)
 {
+	fl.cur->wait_lock = lock;
+	fl.lock_waiters++;
+	fl_task_block();
+	fl.lock_waiters--;
+	fl.cur->wait_lock = NULL;
+}
+
+/* Returns if the lock may be tried again. */
+static void spin_stuck(const void *lock, int kind)
+{
+	if (fl_overlap && !fl_held_find(fl.cur, lock)) {
+		fl.spinning |= 1UL << fl.cur->id;
+		wait_until_released(lock);
+		fl.spinning &= ~(1UL << fl.cur->id);
+		return;
+	}
 	for (int i = 0; i < FL_NTASKS; i++) {
 		struct fl_held *held = fl_held_find(&fl.task[i], lock);
 
@@ -24,14 +42,21 @@ static void __noreturn spin_stuck(arch_spinlock_t *lock, int kind)
 	fl_report(FL_KIND_HANG, NULL, "a spinlock is taken that nobody holds: overwritten or never initialised");
 }
 
+static __always_inline void wake_waiters(const void *lock)
+{
+	if (unlikely(fl.lock_waiters))
+		fl_wake_lock_waiters(lock);
+}
+
 static __always_inline void take_spin(raw_spinlock_t *lock, const void *ip)
 {
 	arch_spinlock_t *raw = &lock->raw_lock;
 
-	if (unlikely(raw->owner))
+	FL_POINT(LOCK, raw);
+	fl.cur->spins++;	/* also while it spins: its CPU does nothing else */
+	while (unlikely(raw->owner))
 		spin_stuck(raw, FL_LOCK_SPIN);
 	raw->owner = fl.cur->id + 1;
-	fl.cur->spins++;
 	fl_held_add(raw, FL_LOCK_SPIN, ip);
 }
 
@@ -44,6 +69,8 @@ static __always_inline void release_spin(raw_spinlock_t *lock, const void *ip)
 	fl_held_del(raw, FL_LOCK_SPIN, ip);
 	fl.cur->spins--;
 	raw->owner = 0;
+	wake_waiters(raw);
+	FL_POINT(UNLOCK, raw);
 }
 
 void __lockfunc _raw_spin_lock(raw_spinlock_t *lock) { take_spin(lock, IP); }
@@ -84,6 +111,7 @@ void __lockfunc _raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long 
 
 int __lockfunc _raw_spin_trylock(raw_spinlock_t *lock)
 {
+	FL_POINT(LOCK, &lock->raw_lock);
 	if (lock->raw_lock.owner)
 		return 0;
 	take_spin(lock, IP);
@@ -94,10 +122,11 @@ static __always_inline void take_rwlock(rwlock_t *lock, int kind, const void *ip
 {
 	arch_rwlock_t *raw = &lock->raw_lock;
 
-	if (unlikely(kind == FL_LOCK_WRITE ? raw->holders : raw->holders < 0))
-		spin_stuck((void *)raw, kind);
-	raw->holders = kind == FL_LOCK_WRITE ? -1 : raw->holders + 1;
+	FL_POINT(LOCK, raw);
 	fl.cur->spins++;
+	while (unlikely(kind == FL_LOCK_WRITE ? raw->holders : raw->holders < 0))
+		spin_stuck(raw, kind);
+	raw->holders = kind == FL_LOCK_WRITE ? -1 : raw->holders + 1;
 	fl_held_add(raw, kind, ip);
 }
 
@@ -106,6 +135,8 @@ static __always_inline void release_rwlock(rwlock_t *lock, int kind, const void 
 	fl_held_del(&lock->raw_lock, kind, ip);
 	lock->raw_lock.holders = kind == FL_LOCK_WRITE ? 0 : lock->raw_lock.holders - 1;
 	fl.cur->spins--;
+	wake_waiters(&lock->raw_lock);
+	FL_POINT(UNLOCK, &lock->raw_lock);
 }
 
 void __lockfunc _raw_read_lock(rwlock_t *lock) { take_rwlock(lock, FL_LOCK_READ, IP); }
@@ -131,18 +162,8 @@ void __lockfunc _raw_write_unlock_irq(rwlock_t *lock)
  */
 static int wait_for(const void *lock, bool killable)
 {
-	fl.cur->wait_lock = lock;
-	fl.lock_waiters++;
-	fl_task_block();
-	fl.lock_waiters--;
-	fl.cur->wait_lock = NULL;
+	wait_until_released(lock);
 	return killable && fl.cur->killed ? -EINTR : 0;
-}
-
-static __always_inline void wake_waiters(const void *lock)
-{
-	if (unlikely(fl.lock_waiters))
-		fl_wake_lock_waiters(lock);
 }
 
 /* rw_semaphore.count: a writer is 1, as the tree's rwsem_assert_held_write() expects, a reader is 256. */
@@ -159,6 +180,7 @@ static __always_inline int take_rwsem(struct rw_semaphore *sem, int kind, const 
 	struct fl_held *held;
 
 	fl_check_sleep("taking an rwsem");
+	FL_POINT(LOCK, sem);
 	held = fl_held_find(fl.cur, sem);
 	if (unlikely(held))
 		fl_lock_recursion(sem, kind, held->ip);
@@ -179,6 +201,7 @@ static __always_inline void release_rwsem(struct rw_semaphore *sem, int kind, co
 	fl_held_del(sem, kind, ip);
 	atomic_long_sub(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
 	wake_waiters(sem);
+	FL_POINT(UNLOCK, sem);
 }
 
 void __init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key)
@@ -216,6 +239,7 @@ int down_write_killable_nested(struct rw_semaphore *sem, int subclass)
 
 int down_read_trylock(struct rw_semaphore *sem)
 {
+	FL_POINT(LOCK, sem);
 	if (rwsem_count(sem) & WRITER)
 		return 0;
 	atomic_long_add(READER, &sem->count);
@@ -225,6 +249,7 @@ int down_read_trylock(struct rw_semaphore *sem)
 
 int down_write_trylock(struct rw_semaphore *sem)
 {
+	FL_POINT(LOCK, sem);
 	if (rwsem_count(sem))
 		return 0;
 	atomic_long_set(&sem->count, WRITER);
@@ -238,6 +263,7 @@ void downgrade_write(struct rw_semaphore *sem)
 	atomic_long_set(&sem->count, READER);
 	fl_held_add(sem, FL_LOCK_RWSEM_READ, IP);
 	wake_waiters(sem);
+	FL_POINT(UNLOCK, sem);
 }
 
 static __always_inline int take_mutex(struct mutex *lock, const void *ip, bool killable)
@@ -245,6 +271,7 @@ static __always_inline int take_mutex(struct mutex *lock, const void *ip, bool k
 	struct fl_held *held;
 
 	fl_check_sleep("taking a mutex");
+	FL_POINT(LOCK, lock);
 	held = fl_held_find(fl.cur, lock);
 	if (unlikely(held))
 		fl_lock_recursion(lock, FL_LOCK_MUTEX, held->ip);
@@ -309,6 +336,7 @@ void __sched mutex_unlock(struct mutex *lock)
 	fl_held_del(lock, FL_LOCK_MUTEX, IP);
 	atomic_long_set(&lock->owner, 0);
 	wake_waiters(lock);
+	FL_POINT(UNLOCK, lock);
 }
 
 #if defined(FL_HAVE_VMA_REFCNT) && defined(CONFIG_PER_VMA_LOCK)

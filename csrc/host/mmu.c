@@ -194,11 +194,15 @@ int fl_mmu_access(unsigned long addr, unsigned int flags, char **page)
 	unsigned long pfn;
 	int faults = 0;
 
+	FL_POINT(ACCESS, current->mm);
 	while (!translate(current->mm, addr, write, &pfn)) {
-		int sig = page_fault(addr, write);
+		int sig;
 
+		FL_POINT(ACCESS, current->mm);
+		sig = page_fault(addr, write);
 		if (sig)
 			return sig;
+		FL_POINT(ACCESS, current->mm);
 		if (++faults > FAULTS_MAX)
 			fl_report(FL_KIND_HANG, NULL, "the access faults again and again");
 	}

@@ -3,10 +3,17 @@
  * RCU.  Callbacks run when an operation has ended: a sleeping task is never inside a read section (that is a finding), so
  * then a grace period has passed.
  */
-#include "host/host.h"
+#include "sched/sched.h"
 #include <linux/rcupdate.h>
 #include <linux/srcu.h>
 #include <linux/slab.h>
+
+/* A sleeping task is in no read section, but one that was interrupted may be. */
+static void wait_for_readers(const char *what)
+{
+	while (unlikely(fl_overlap) && fl_sched_in_rcu())
+		fl_sched_yield(what);
+}
 
 static void *deferred[4096];
 static int ndeferred;
@@ -79,6 +86,8 @@ void __srcu_read_unlock(struct srcu_struct *ssp, int idx)
 void synchronize_srcu(struct srcu_struct *ssp)
 {
 	fl_check_sleep("synchronize_srcu()");
+	while (srcu_readers && fl_overlap)
+		fl_sched_yield("synchronize_srcu()");
 	if (unlikely(srcu_readers))
 		fl_report(FL_KIND_HANG, NULL, "synchronize_srcu() while a read section is open");
 }
@@ -91,6 +100,7 @@ void call_srcu(struct srcu_struct *ssp, struct rcu_head *head, rcu_callback_t fu
 void srcu_barrier(struct srcu_struct *ssp)
 {
 	fl_check_sleep("srcu_barrier()");
+	wait_for_readers("srcu_barrier()");
 	fl_rcu_run();
 }
 
@@ -115,15 +125,18 @@ void fl_rcu_run(void)
 void synchronize_rcu(void)
 {
 	fl_check_sleep("synchronize_rcu()");
+	wait_for_readers("synchronize_rcu()");
 }
 
 void synchronize_rcu_expedited(void)
 {
 	fl_check_sleep("synchronize_rcu_expedited()");
+	wait_for_readers("synchronize_rcu_expedited()");
 }
 
 void rcu_barrier(void)
 {
 	fl_check_sleep("rcu_barrier()");
+	wait_for_readers("rcu_barrier()");
 	fl_rcu_run();
 }

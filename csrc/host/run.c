@@ -10,6 +10,8 @@
 #include "host/swapdev.h"
 #include "host/trace.h"
 #include "host/huge.h"
+#include "sched/sched.h"
+#include "check/held.h"
 
 
 FL_KEEP struct fl_stats fl_counts;
@@ -17,7 +19,7 @@ static FL_KEEP enum { MACHINE_NEW, MACHINE_RUNS, MACHINE_GIVEN_UP } state;
 static FL_KEEP struct fl_trace trace;
 
 /* Every byte string is a program: each byte is reduced by its operand's kind, a range is clipped to the region. */
-static void decode(const unsigned char *bytes, struct fl_operation *op)
+static void decode(const unsigned char *bytes, struct fl_operation *op, unsigned int flags)
 {
 	const struct fl_opspec *spec;
 	unsigned int slot = 0;
@@ -25,6 +27,7 @@ static void decode(const unsigned char *bytes, struct fl_operation *op)
 	op->code = bytes[0] % FL_NR_OPS;
 	spec = &fl_opspecs[op->code];
 	op->task = spec->monitor ? FL_TASK_MONITOR : bytes[1] % (FL_PROCESSES * FL_TASKS);
+	op->overlaps = flags & FL_OVERLAPS && bytes[1] & FL_TASK_OVERLAPS;
 	for (int i = 0; i < spec->noperands; i++) {
 		unsigned int val = spec->operand[i].lo + bytes[2 + i] % spec->operand[i].count;
 
@@ -42,13 +45,21 @@ static bool by_kernel_thread(int code)
 	return code == FL_OP_KSM_MERGE || code == FL_OP_KSM_SCAN || code == FL_OP_KHUGEPAGED || code == FL_OP_SPLIT;
 }
 
+/* The id of the task that the operation names. */
+static int id_of(const struct fl_operation *op)
+{
+	if (op->task == FL_TASK_MONITOR)
+		return by_kernel_thread(op->code) ? FL_ID_KSMD : FL_ID_MONITOR;
+	return op->task % FL_PROCESSES * FL_TASKS + op->task / FL_PROCESSES;
+}
+
 /* The task that runs the operation, or NULL: skipped, for the reason given. */
 static struct fl_task *actor(const struct fl_operation *op, int *skip)
 {
 	struct fl_task *task;
 
 	if (op->task == FL_TASK_MONITOR) {
-		task = &fl.task[by_kernel_thread(op->code) ? FL_ID_KSMD : FL_ID_MONITOR];
+		task = &fl.task[id_of(op)];
 		*skip = FL_SKIP_BUSY;
 		return task->state == FL_TASK_IDLE ? task : NULL;
 	}
@@ -237,6 +248,17 @@ static bool shows_sharing(int code)
 	       code == FL_OP_SWAP_OUT || code == FL_OP_UFFD_MOVE;
 }
 
+static void put_state(int code, unsigned int flags)
+{
+	if (!(flags & FL_SNAPSHOTS))
+		return;
+	if (shows_sharing(code))
+		fl_put_sharing(&trace);
+	fl_put_snapshot(&trace);
+	if (flags & FL_INTERNALS)
+		fl_put_internals(&trace);
+}
+
 static void run_operation(int index, const struct fl_operation *op, unsigned int flags)
 {
 	bool failing = fl_fail_begin();
@@ -265,13 +287,157 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 	if (ran)
 		after_operation(flags);
 	put_record(index, &outcome, completed);
-	if (!(flags & FL_SNAPSHOTS))
+	put_state(op->code, flags);
+}
+
+/* A block: operations that overlap.  Each task does its own in their order. */
+static struct {
+	int first, count, completed;
+	struct fl_operation op[FL_OPS_MAX];
+	struct fl_outcome outcome[FL_OPS_MAX];
+	bool begun[FL_OPS_MAX];
+	struct { int op; struct fl_outcome outcome; } completion[FL_NTASKS];	/* of operations before the block */
+} block;
+
+/* The next operation of the block that the task has not begun, -1: none. */
+static int next_of(int id)
+{
+	for (int i = 0; i < block.count; i++)
+		if (!block.begun[i] && id_of(&block.op[i]) == id)
+			return i;
+	return -1;
+}
+
+/* Tasks that have an operation to begin, and nothing under way. */
+static unsigned long startable(void)
+{
+	unsigned long mask = 0;
+
+	for (int i = 0; i < block.count; i++) {
+		int id = id_of(&block.op[i]);
+
+		if (!block.begun[i] && fl.task[id].state <= FL_TASK_IDLE)
+			mask |= 1UL << id;
+	}
+	return mask;
+}
+
+/* Gives the task its next operation, or skips that: whether there is something to run. */
+static bool begin_next(int id)
+{
+	int i = next_of(id);
+	struct fl_outcome *outcome = &block.outcome[i];
+	struct fl_task *task;
+
+	block.begun[i] = true;
+	outcome->status = FL_STATUS_SKIPPED;
+	task = actor(&block.op[i], &outcome->value);
+	if (task)
+		outcome->value = missing_operand(&block.op[i]);
+	if (!task || outcome->value)
+		return false;
+	task->op = block.first + i;
+	task->what = block.op[i];
+	return true;
+}
+
+/* The task has stopped running: with its operation, or it sleeps or was interrupted. */
+static void note_outcome(const struct fl_task *task)
+{
+	if (task->state > FL_TASK_IDLE)
 		return;
-	if (shows_sharing(op->code))
-		fl_put_sharing(&trace);
-	fl_put_snapshot(&trace);
-	if (flags & FL_INTERNALS)
-		fl_put_internals(&trace);
+	if (task->op >= block.first) {
+		block.outcome[task->op - block.first] = task->outcome;
+	} else {
+		block.completion[block.completed].op = task->op;
+		block.completion[block.completed++].outcome = task->outcome;
+	}
+}
+
+static void run_one(int id)
+{
+	struct fl_task *task = &fl.task[id];
+
+	if (task->state == FL_TASK_BLOCKED)
+		fl.runnable &= ~(1UL << id);
+	else if (task->state != FL_TASK_READY && !begin_next(id))
+		return;
+	fl_task_run(task);
+	note_outcome(task);
+}
+
+/* Until everybody sleeps or is done. */
+static void run_overlapping(void)
+{
+	unsigned long rounds = 0;
+
+	for (;;) {
+		unsigned long mask;
+
+		fl_sched_startable = startable();
+		mask = fl_sched_candidates();
+		if (mask) {
+			run_one(fl_sched_next(mask));
+		} else {
+			fl_sched_check_deadlock();
+			if (!something_happens())
+				return;
+		}
+		if (++rounds > FL_EVENTS_MAX)
+			fl_report(FL_KIND_HANG, NULL, "tasks give way to each other for ever");
+	}
+}
+
+static void put_block(unsigned int flags)
+{
+	for (int i = 0; i < block.count; i++) {
+		bool ends = i == block.count - 1;
+
+		fl_put16(&trace, block.first + i);
+		fl_put8(&trace, block.outcome[i].status);
+		fl_put8(&trace, ends ? block.completed : 0);
+		fl_put32(&trace, block.outcome[i].value);
+		fl_put32(&trace, block.outcome[i].aux);
+	}
+	for (int i = 0; i < block.completed; i++) {
+		fl_put16(&trace, block.completion[i].op);
+		fl_put8(&trace, block.completion[i].outcome.status);
+		fl_put8(&trace, 0);
+		fl_put32(&trace, block.completion[i].outcome.value);
+		fl_put32(&trace, block.completion[i].outcome.aux);
+	}
+	put_state(block.op[block.count - 1].code, flags);
+}
+
+/* Runs the operations from `first` on that overlap; the number of them. */
+static int run_block(int number, int first, const unsigned char *program, int n, unsigned int flags)
+{
+	bool failing = fl_fail_begin();
+
+	block.first = first;
+	block.completed = 0;
+	for (block.count = 0; first + block.count < n; block.count++) {
+		struct fl_operation *op = &block.op[block.count];
+
+		decode(program + (first + block.count) * FL_OP_SIZE, op, flags);
+		if (!op->overlaps)
+			break;
+		block.begun[block.count] = false;
+		block.outcome[block.count] = (struct fl_outcome){ .status = FL_STATUS_SKIPPED, .value = FL_SKIP_BUSY };
+	}
+	fl_sched_begin_block(number);
+	run_overlapping();
+	fl_sched_end_block();
+	for (int i = 0; i < FL_ID_BOOT; i++)
+		if (fl.task[i].state == FL_TASK_BLOCKED && fl.task[i].op >= first)
+			block.outcome[fl.task[i].op - first] =
+				(struct fl_outcome){ .status = FL_STATUS_BLOCKED, .value = wait_kind(&fl.task[i]) };
+	if (unlikely(failing))
+		fl_fail_end();
+	fl.op = first + block.count - 1;
+	after_operation(flags);
+	put_block(flags);
+	return block.count;
 }
 
 /* Ends what is left of a process as exit_group() by its first task does. */
@@ -396,11 +562,15 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 	fl_fail_reset();
 	fl.soft_dirty_used = false;
 	start_first_process();
-	for (unsigned long i = 0; i < n; i++) {
+	fl_sched_begin_program();
+	for (int i = 0, blocks = 0; i < n; ) {
 		struct fl_operation op;
 
-		decode(program + i * FL_OP_SIZE, &op);
-		run_operation(i, &op, flags);
+		decode(program + i * FL_OP_SIZE, &op, flags);
+		if (op.overlaps)
+			i += run_block(blocks++, i, program, n, flags);
+		else
+			run_operation(i++, &op, flags);
 	}
 	fl_counts.ops += n;
 	fl.task[FL_ID_BOOT].events = 0;

@@ -28,9 +28,14 @@ static struct signal_struct the_signal;
 static struct sighand_struct the_sighand;
 static struct cred the_cred;
 
+/* Of the window: what a task hands to a system call, and what it copies from. */
+static char windows[FL_NTASKS][2][PAGE_SIZE] __aligned(PAGE_SIZE);
+
 static void enter(struct fl_task *task)
 {
 	fl.cur = task;
+	fl.args = windows[task->id][0];
+	fl.source = windows[task->id][1];
 	fl_current = task->ts;
 	fl_irqs_off = task->irqs_off;
 	fl_switch_cpu(task->cpu);
@@ -103,6 +108,14 @@ static void task_loop(void *arg)
 	}
 }
 
+/* The monitor and the kernel's thread are the last CPUs', so that they overlap with the first tasks. */
+int fl_task_cpu(int id)
+{
+	if (id >= FL_ID_MONITOR)
+		return id == FL_ID_BOOT ? 0 : fl.cpus - 1 - (id - FL_ID_MONITOR) % fl.cpus;
+	return (id / FL_TASKS + id % FL_TASKS) % fl.cpus;
+}
+
 static void task_start(struct fl_task *task, int id, struct mm_struct *mm)
 {
 	struct task_struct *ts = &structs[id];
@@ -125,7 +138,7 @@ static void task_start(struct fl_task *task, int id, struct mm_struct *mm)
 	task->ts = ts;
 	task->id = id;
 	task->process = id / FL_TASKS;
-	task->cpu = id < FL_ID_MONITOR ? (task->process + id % FL_TASKS) % fl.cpus : 0;
+	task->cpu = fl_task_cpu(id);
 	task->state = FL_TASK_IDLE;
 	task->op = -1;
 	task->killed = false;
@@ -155,6 +168,8 @@ struct fl_task *fl_task_get(int process, int index)
 void fl_task_run(struct fl_task *task)
 {
 	task->state = FL_TASK_RUNNING;
+	if (fl_overlap)
+		fl.op = task->op;
 	enter(task);
 	fl_fiber_switch(&fl.task[FL_ID_BOOT].fiber, &task->fiber);
 }
@@ -169,6 +184,18 @@ void fl_task_block(void)
 		fl_events_used_up();
 	task->state = FL_TASK_BLOCKED;
 	leave();
+	task->state = FL_TASK_RUNNING;
+}
+
+/* Another task goes on, as a policy chose; this one may do so at any time. */
+void fl_task_pause(void)
+{
+	struct fl_task *task = fl.cur;
+
+	task->state = FL_TASK_READY;
+	fl.ready |= 1UL << task->id;
+	leave();
+	fl.ready &= ~(1UL << task->id);
 	task->state = FL_TASK_RUNNING;
 }
 
@@ -214,6 +241,7 @@ int __sched __cond_resched(void)
 	fl_check_sleep("cond_resched()");
 	if (++fl.cur->events > FL_EVENTS_MAX)
 		fl_events_used_up();
+	FL_POINT(RESCHED, NULL);
 	return 0;
 }
 
@@ -307,5 +335,5 @@ void fl_tasks_reset(bool all)
 	for (int i = FL_ID_MONITOR; i < FL_ID_BOOT; i++)
 		if (all || fl.task[i].state != FL_TASK_IDLE)
 			task_start(&fl.task[i], i, i == FL_ID_MONITOR ? &init_mm : NULL);
-	fl.runnable = 0;
+	fl.runnable = fl.ready = fl.spinning = 0;
 }

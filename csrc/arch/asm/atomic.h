@@ -5,6 +5,7 @@
 #include <linux/types.h>
 #include <asm/cmpxchg.h>
 #include <asm/barrier.h>
+#include <asm/fl_sched.h>
 
 /* Trees with both kinds of fallbacks: the arch_ functions are ours. */
 #define ARCH_ATOMIC
@@ -19,8 +20,6 @@ static __always_inline I arch_##pfx##_fetch_##op(I i, T *v)		\
 static __always_inline I arch_##pfx##_##op##_return(I i, T *v)		\
 { I now = *(volatile I *)&v->counter sign i; *(volatile I *)&v->counter = now; return now; }
 #define FL_ATOMIC_ALL(pfx, T, I)					\
-static __always_inline I arch_##pfx##_read(const T *v)			\
-{ return *(const volatile I *)&v->counter; }				\
 static __always_inline void arch_##pfx##_set(T *v, I i)			\
 { *(volatile I *)&v->counter = i; }					\
 FL_ATOMIC_OP(pfx, T, I, add, +) FL_ATOMIC_OP(pfx, T, I, sub, -)		\
@@ -30,6 +29,14 @@ FL_ATOMIC_RETURN(pfx, T, I, add, +) FL_ATOMIC_RETURN(pfx, T, I, sub, -)
 
 FL_ATOMIC_ALL(atomic, atomic_t, int)
 FL_ATOMIC_ALL(atomic64, atomic64_t, s64)
+
+/* Those that count a page's references and mappings are looked at where somebody else may change them. */
+static __always_inline int arch_atomic_read(const atomic_t *v)
+{
+	fl_point(COUNT, v);
+	return *(const volatile int *)&v->counter;
+}
+static __always_inline s64 arch_atomic64_read(const atomic64_t *v) { return *(const volatile s64 *)&v->counter; }
 
 #ifndef ATOMIC64_INIT
 #define ATOMIC64_INIT(i) { (i) }

@@ -3,6 +3,7 @@
 #define FL_ASM_BITLOCK_H
 
 #include <linux/bits.h>
+#include <asm/fl_sched.h>
 
 /*
  * Bit locks.  The folio lock is one (bit 0 of the first word of struct page); the lock checker hears of it here.
@@ -20,6 +21,8 @@ static __always_inline int arch_test_and_set_bit_lock(unsigned int nr, volatile 
 	volatile unsigned long *word = addr + nr / 64;
 	unsigned long mask = 1UL << (nr % 64);
 
+	if (FL_BITLOCK_IS_FOLIO(nr, addr))
+		fl_point(LOCK, addr);
 	if (*word & mask)
 		return 1;
 	*word |= mask;
@@ -33,6 +36,8 @@ static __always_inline void arch_clear_bit_unlock(unsigned int nr, volatile unsi
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
 		fl_folio_unlocked(addr, __builtin_return_address(0));
 	addr[nr / 64] &= ~(1UL << (nr % 64));
+	if (FL_BITLOCK_IS_FOLIO(nr, addr))
+		fl_point(UNLOCK, addr);
 }
 
 #define arch___clear_bit_unlock arch_clear_bit_unlock
@@ -86,7 +91,11 @@ static __always_inline bool arch_clear_bit_unlock_is_negative_byte(unsigned int 
 /* Who was woken takes the lock with the ordinary operation. */
 static __always_inline bool fl_test_and_set_bit(unsigned long nr, volatile unsigned long *addr)
 {
-	bool was_set = test_and_set_bit(nr, addr);
+	bool was_set;
+
+	if (FL_BITLOCK_IS_FOLIO(nr, addr))
+		fl_point(LOCK, addr);
+	was_set = test_and_set_bit(nr, addr);
 
 	if (!was_set && FL_BITLOCK_IS_FOLIO(nr, addr))
 		fl_folio_locked(addr, __builtin_return_address(0));

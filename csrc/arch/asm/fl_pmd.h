@@ -74,6 +74,7 @@ FL_PMD_CHANGE(swp_clear_soft_dirty)
 extern void fl_pmd_store(pmd_t *pmdp, unsigned long val);
 static inline void fl_set_pmd(pmd_t *pmdp, pmd_t pmd)
 {
+	fl_point(PTE_WRITE, pmdp);
 	fl_pmd_store(pmdp, pmd_val(pmd));
 	*(volatile unsigned long *)&pmdp->pmd = pmd_val(pmd);
 }
@@ -83,18 +84,24 @@ static inline void fl_set_pmd(pmd_t *pmdp, pmd_t pmd)
 #define __HAVE_ARCH_PMDP_HUGE_GET_AND_CLEAR
 static inline pmd_t pmdp_huge_get_and_clear(struct mm_struct *mm, unsigned long addr, pmd_t *pmdp)
 {
-	pmd_t pmd = *pmdp;
+	pmd_t pmd;
 
-	fl_set_pmd(pmdp, __pmd(0));
+	fl_point(PTE_WRITE, pmdp);
+	fl_pmd_store(pmdp, 0);
+	pmd = *pmdp;
+	*(volatile unsigned long *)&pmdp->pmd = 0;
 	return pmd;
 }
 
 #define pmdp_establish pmdp_establish
 static inline pmd_t pmdp_establish(struct vm_area_struct *vma, unsigned long addr, pmd_t *pmdp, pmd_t pmd)
 {
-	pmd_t old = *pmdp;
+	pmd_t old;
 
-	fl_set_pmd(pmdp, pmd);
+	fl_point(PTE_WRITE, pmdp);
+	fl_pmd_store(pmdp, pmd_val(pmd));
+	old = *pmdp;
+	*(volatile unsigned long *)&pmdp->pmd = pmd_val(pmd);
 	return old;
 }
 #elif defined(CONFIG_HAVE_ARCH_USERFAULTFD_WP)

@@ -5,6 +5,7 @@
 #include <asm-generic/pgtable-nopud.h>
 #include <asm/page.h>
 #include <asm/fl_pte.h>
+#include <asm/fl_sched.h>
 
 /*
  * Three levels, of 512 entries each but the lowest: how many a page table has is the profile's choice, as a huge page has
@@ -63,8 +64,39 @@ extern struct page *fl_zero_page;
 extern void fl_pte_store(pte_t *ptep, unsigned long val);
 static inline void fl_set_pte(pte_t *ptep, pte_t pte)
 {
+	fl_point(PTE_WRITE, ptep);
 	fl_pte_store(ptep, pte.pte);
 	*(volatile unsigned long *)&ptep->pte = pte.pte;
+}
+#define __HAVE_ARCH_PTEP_GET
+#define ptep_get ptep_get
+static inline pte_t ptep_get(pte_t *ptep)
+{
+	fl_point(PTE_READ, ptep);
+	return __pte(*(volatile unsigned long *)&ptep->pte);
+}
+
+/* The hardware sets bits of an entry at any time: these two are one step each. */
+#define __HAVE_ARCH_PTEP_GET_AND_CLEAR
+static inline pte_t ptep_get_and_clear(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
+{
+	pte_t old;
+
+	fl_point(PTE_WRITE, ptep);
+	fl_pte_store(ptep, 0);
+	old = __pte(*(volatile unsigned long *)&ptep->pte);
+	*(volatile unsigned long *)&ptep->pte = 0;
+	return old;
+}
+#define __HAVE_ARCH_PTEP_SET_WRPROTECT
+static inline void ptep_set_wrprotect(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
+{
+	unsigned long val;
+
+	fl_point(PTE_WRITE, ptep);
+	val = *(volatile unsigned long *)&ptep->pte & ~_PAGE_WRITE;
+	fl_pte_store(ptep, val);
+	*(volatile unsigned long *)&ptep->pte = val;
 }
 static inline void set_pte(pte_t *ptep, pte_t pte) { fl_set_pte(ptep, pte); }
 #if FL_KVER < 606

@@ -13,7 +13,15 @@
 struct task_struct;
 struct thread_struct { unsigned long sp; };
 #define INIT_THREAD	{ 0 }
-static inline void cpu_relax(void) { __asm__ __volatile__("" : : : "memory"); }
+extern _Bool fl_overlap;
+extern void fl_sched_relax(void);
+/* Who spins gives way while operations overlap. */
+static inline void cpu_relax(void)
+{
+	__asm__ __volatile__("" : : : "memory");
+	if (__builtin_expect(fl_overlap, 0))
+		fl_sched_relax();
+}
 #define task_pt_regs(tsk)	((struct pt_regs *)0)
 #define KSTK_EIP(tsk)	0UL
 #define KSTK_ESP(tsk)	0UL

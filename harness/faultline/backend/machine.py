@@ -13,6 +13,8 @@ from typing import Any, Final
 import cffi
 
 from faultline.kinds import FaultlineError, FindingKind
+from faultline.program.schedule import POLICIES as _POLICIES
+from faultline.program.schedule import Decision, Schedule, Taken
 from faultline.program.ops import NEEDS, OPS_MAX, PROCESSES, SLOTS, TASKS
 from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD
 
@@ -72,6 +74,9 @@ class Machine:
         self._view = self._ffi.buffer(self._buffer)
         self._finding: Any = self._ffi.new("struct fl_finding *")
         self._flags: tuple[int, int, int] = (self._lib.FL_SNAPSHOTS, self._lib.FL_INTERNALS, self._lib.FL_PARANOID)
+        self._overlaps: int = self._lib.FL_SNAPSHOTS | self._lib.FL_OVERLAPS
+        self._plan: Any = self._ffi.new("struct fl_plan *")
+        self._taken: Any = self._ffi.new("struct fl_taken *")
         self._run: Any = self._lib.fl_run
         self._have_finding: Any = self._lib.fl_finding
 
@@ -84,6 +89,30 @@ class Machine:
         if length < 0:
             raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
         return self._view[:length]  # type: ignore[no-any-return]
+
+    def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes:
+        """Run a program whose marked operations overlap as the schedule says; its trace.  See :attr:`taken` after it."""
+        plan = self._plan
+        plan.policy, plan.parameter = _POLICIES.index(schedule.policy), schedule.parameter
+        plan.points, plan.seed = schedule.points, schedule.seed
+        plan.ndecisions = len(schedule.decisions)
+        for place, decision in zip(plan.decision, schedule.decisions, strict=False):
+            place.block, place.task, place.next, place.passed = decision
+        self._lib.fl_schedule(plan)
+        flags = self._overlaps | (paranoid and self._flags[2])
+        length = self._run(wire, len(wire), flags, self._buffer, self._room)
+        if length < 0:
+            raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
+        return self._view[:length]  # type: ignore[no-any-return]
+
+    @property
+    def taken(self) -> Taken:
+        """What the last run of :meth:`run_overlapping` decided."""
+        taken = self._taken
+        self._lib.fl_taken(taken)
+        kept = taken.decision[0 : min(taken.ndecisions, self._lib.FL_DECISIONS_MAX)]
+        decisions = tuple(Decision(d.block, d.task, d.next, d.passed) for d in kept)
+        return Taken(decisions, taken.ndecisions, taken.preemptions, taken.points, taken.unused)
 
     @property
     def version(self) -> tuple[int, int]:

@@ -45,6 +45,8 @@ class Role(Enum):
     """Ours in csrc/kernel, compiled instead of a file of the tree, which it includes."""
     HOST = "host"
     """Ours in csrc/host: weak, so that the kernel's own definition wins."""
+    SCHED = "sched"
+    """Ours in csrc/sched, as CHECK: who goes on while operations overlap."""
     CHECK = "check"
     POSIX = "posix"
     """Ours in csrc/posix: against the C library's headers, never instrumented."""
@@ -108,7 +110,7 @@ def find_units(csrc: Path, tree: Path, overlay: Overlay, config: Collection[str]
     for glue in sorted((csrc / "kernel").glob("*.c")):
         if glue not in glued:
             raise FaultlineError(f"csrc/kernel/{glue.name} stands for no file that sources.txt names")
-    for role in (Role.HOST, Role.CHECK, Role.POSIX):
+    for role in (Role.HOST, Role.SCHED, Role.CHECK, Role.POSIX):
         for source in sorted((csrc / role.value).glob("*.c")):
             units.append(Unit(f"csrc/{role.value}/{source.name}", source, role))
     return units
@@ -149,6 +151,8 @@ def _sources(
 def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant) -> list[str]:
     """The compiler flags of a unit but for its source and output, with folders as :class:`Roots` names them."""
     own = [] if unit.role is Role.KERNEL else ["-I{csrc}", "-I{extra}", "-I{tree}/mm"]
+    if unit.role in (Role.HOST, Role.SCHED, Role.CHECK):
+        own.append("-DFL_QUIET=1")  # our own code is not interrupted where it uses the kernel's headers
     maps = ["-ffile-prefix-map={tree}/=", "-ffile-prefix-map={csrc}=csrc", "-fdebug-compilation-dir=."]
     variant_defines = ["-DFL_ASAN=1"] if variant == "asan" else []
     if not unit.role.kernel_side:

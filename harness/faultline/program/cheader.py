@@ -26,6 +26,7 @@ _LIMITS = (
     ("FL_OPS_MAX", ops.OPS_MAX, "operations of a program; longer input is cut"),
     ("FL_NR_FAULTS", len(ops.FAULT.words), "what can be made to fail"),
     ("FL_TASK_MONITOR", ops.TASK_MONITOR, "the task byte of the monitor"),
+    ("FL_TASK_OVERLAPS", ops.TASK_OVERLAPS, "set in the task byte of an operation that overlaps with its neighbours"),
     ("FL_RECORD_SIZE", trace.RECORD.size, "bytes of a trace record's fixed part"),
     ("FL_COMPLETION_SIZE", trace.COMPLETION.size, ""),
     ("FL_VALUE_MIXED", trace.VALUE_MIXED, "what reading a page of unequal bytes gives"),

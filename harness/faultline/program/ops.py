@@ -40,6 +40,8 @@ FILE_PAGES: Final = 32
 OPS_MAX: Final = 256
 #: The task byte of an operation that the monitor runs.
 TASK_MONITOR: Final = 0x80
+#: Set in the task byte of an operation that overlaps with those beside it that have it too.
+TASK_OVERLAPS: Final = 0x40
 
 
 class Form(Enum):

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Scheduling points, who may go on at one, and what was decided.
+ * keeps: a CPU runs one task at a time, and keeps it while that holds a spin lock, is not preemptible or has its interrupts
+ * off; a task that spins occupies its CPU; RCU readers are preemptible.
+ * leaves out: interrupts, migration of tasks between CPUs, and the reordering of stores that a weak memory model allows.
+ */
+#include "sched/sched.h"
+#include "check/held.h"
+#include <linux/rcupdate.h>
+
+_Bool fl_overlap;
+unsigned long fl_sched_startable;
+int fl_sched_block;
+
+static FL_KEEP struct fl_plan plan;
+static FL_KEEP struct fl_taken taken;
+static const struct fl_policy *const policies[] = {
+	[FL_PLAN_FIRST] = &fl_policy_first, [FL_PLAN_RANDOM] = &fl_policy_random, [FL_PLAN_PCT] = &fl_policy_pct,
+	[FL_PLAN_REPLAY] = &fl_policy_replay,
+};
+static const struct fl_policy *policy = &fl_policy_first;
+static unsigned int passed[FL_NTASKS + 1];	/* in this block, by task; the last one: while nobody ran */
+static unsigned long numbers;
+static int last, chosen;			/* who ran; who was chosen to go on, -1: nobody yet */
+
+void fl_schedule(const struct fl_plan *to)
+{
+	fl_posix_copy(&plan, to, sizeof(plan));
+	if (plan.policy < 0 || plan.policy >= ARRAY_SIZE(policies))
+		plan.policy = FL_PLAN_FIRST;
+	plan.ndecisions = min(plan.ndecisions, FL_DECISIONS_MAX);
+}
+
+void fl_taken(struct fl_taken *out)
+{
+	fl_posix_copy(out, &taken, sizeof(taken));
+}
+
+/* splitmix64 */
+unsigned long fl_sched_random(void)
+{
+	unsigned long z = numbers += 0x9e3779b97f4a7c15UL;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9UL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebUL;
+	return z ^ (z >> 31);
+}
+
+void fl_sched_begin_program(void)
+{
+	fl_overlap = false;
+	fl_sched_block = -1;
+	taken.ndecisions = taken.preemptions = taken.points = 0;
+	taken.unused = plan.policy == FL_PLAN_REPLAY ? plan.ndecisions : 0;
+	numbers = plan.seed;
+	policy = policies[plan.policy];
+	policy->begin(&plan);
+}
+
+void fl_sched_begin_block(int number)
+{
+	fl_sched_block = number;
+	memset(passed, 0, sizeof(passed));
+	last = chosen = -1;
+	fl_overlap = true;
+}
+
+void fl_sched_end_block(void)
+{
+	fl_overlap = false;
+	fl_sched_startable = 0;
+}
+
+/* Whether the task keeps its CPU although it does not run; that of the running task is in fl_irqs_off. */
+static bool occupies(const struct fl_task *task, unsigned long irqs_off)
+{
+	return task->spins || irqs_off || task->ts->thread_info.preempt_count;
+}
+
+/* CPUs that are kept by a task which was interrupted, or spins. */
+static unsigned int occupied(void)
+{
+	unsigned int cpus = 0;
+
+	for (unsigned long left = fl.ready | fl.spinning; left; left &= left - 1) {
+		const struct fl_task *task = &fl.task[__builtin_ctzl(left)];
+
+		if (occupies(task, task->irqs_off))
+			cpus |= 1U << task->cpu;
+	}
+	return cpus;
+}
+
+static unsigned long on_cpus(unsigned int cpus)
+{
+	unsigned long mask = 0;
+
+	for (int id = 0; id < FL_ID_BOOT; id++)
+		if (cpus >> fl_task_cpu(id) & 1)
+			mask |= 1UL << id;
+	return mask;
+}
+
+/* Who may go on but for the one that runs: interrupted, woken, or with an operation of the block still to begin. */
+unsigned long fl_sched_candidates(void)
+{
+	unsigned long mask = fl.ready | fl.runnable | fl_sched_startable, kept = fl.ready | fl.spinning;
+	unsigned int cpus = kept ? occupied() : 0;
+
+	if (cpus) {
+		unsigned long others = on_cpus(cpus);
+
+		for (unsigned long left = kept; left; left &= left - 1) {
+			const struct fl_task *task = &fl.task[__builtin_ctzl(left)];
+
+			if (occupies(task, task->irqs_off))
+				others &= ~(1UL << task->id);
+		}
+		mask &= ~others;
+	}
+	return mask;
+}
+
+static void note(const struct fl_choice *choice, int next)
+{
+	if (taken.ndecisions < FL_DECISIONS_MAX)
+		taken.decision[taken.ndecisions] = (struct fl_decision){
+			.block = fl_sched_block, .task = choice->task, .next = next, .passed = choice->passed,
+		};
+	taken.ndecisions++;
+	taken.preemptions += choice->runs_on;
+}
+
+static int choose(const struct fl_choice *choice)
+{
+	int next;
+
+	if (!(choice->mask & (choice->mask - 1)))
+		return __builtin_ctzl(choice->mask);
+	next = policy->choose(choice);
+	if (policy->unused)
+		taken.unused = policy->unused();
+	if (next != fl_default_choice(choice))
+		note(choice, next);
+	return next;
+}
+
+/* For the run loop, when nobody runs: the task of the mask that goes on. */
+int fl_sched_next(unsigned long mask)
+{
+	struct fl_choice choice = { .mask = mask, .task = last, .kind = FL_POINT_NEXT };
+	int next = chosen;
+
+	chosen = -1;
+	if (next < 0) {
+		choice.passed = ++passed[last < 0 ? FL_NTASKS : last];
+		next = choose(&choice);
+	}
+	return last = next;
+}
+
+static void give_way(struct fl_task *task, int next)
+{
+	chosen = next;
+	fl_task_pause();
+}
+
+void fl_sched_point(enum fl_point kind, const volatile void *object)
+{
+	struct fl_task *task = fl.cur;
+	struct fl_choice choice;
+	unsigned long others;
+	int next;
+
+	if (task->id == FL_ID_BOOT)
+		return;
+	if (kind == FL_POINT_COUNT && (unsigned long)object - fl_memmap_start >= fl_memmap_end - fl_memmap_start)
+		return;
+	passed[task->id]++;
+	taken.points++;
+	others = fl_sched_candidates();
+	if (others && occupies(task, fl_irqs_off))
+		others &= ~on_cpus(1U << task->cpu);
+	if (!others)
+		return;
+	choice = (struct fl_choice){
+		.mask = others | 1UL << task->id, .task = task->id, .runs_on = true, .passed = passed[task->id],
+		.kind = kind, .object = object,
+	};
+	next = choose(&choice);
+	if (next != task->id)
+		give_way(task, next);
+}
+
+void fl_sched_yield(const char *what)
+{
+	struct fl_task *task = fl.cur;
+	unsigned long others = fl_overlap && task->id != FL_ID_BOOT ? fl_sched_candidates() : 0;
+	struct fl_choice choice = { .task = task->id, .kind = FL_POINT_NEXT };
+
+	if (others && occupies(task, fl_irqs_off))
+		others &= ~on_cpus(1U << task->cpu);
+	if (++task->events > FL_EVENTS_MAX || !others)
+		fl_report(FL_KIND_HANG, NULL, "%s: nobody else can go on", what);
+	choice.mask = others;
+	choice.passed = ++passed[task->id];
+	give_way(task, choose(&choice));
+}
+
+/* In a loop that waits for another CPU. */
+void fl_sched_relax(void)
+{
+	fl_sched_yield("waiting for another CPU");
+}
+
+bool fl_sched_in_rcu(void)
+{
+	for (unsigned long left = fl.ready | fl.spinning; left; left &= left - 1) {
+		const struct fl_task *task = &fl.task[__builtin_ctzl(left)];
+
+		if (task != fl.cur && task->ts->rcu_read_lock_nesting)
+			return true;
+	}
+	return false;
+}
+
+bool fl_sched_irqs_off(int cpu)
+{
+	for (unsigned long left = fl.ready | fl.spinning; left; left &= left - 1) {
+		const struct fl_task *task = &fl.task[__builtin_ctzl(left)];
+
+		if (task != fl.cur && task->cpu == cpu && task->irqs_off)
+			return true;
+	}
+	return false;
+}
+
+static struct fl_task *holder_of(const void *lock)
+{
+	for (int i = 0; i < FL_NTASKS; i++)
+		if (fl_held_find(&fl.task[i], lock))
+			return &fl.task[i];
+	return NULL;
+}
+
+/* The task that waits, at the end of `task`'s chain of holders, for what one before it holds; NULL: no circle. */
+static struct fl_task *circle_from(struct fl_task *task)
+{
+	unsigned long seen = 0;
+
+	while (task && task->state == FL_TASK_BLOCKED && task->wait_lock) {
+		if (seen & 1UL << task->id)
+			return task;
+		seen |= 1UL << task->id;
+		task = holder_of(task->wait_lock);
+	}
+	return NULL;
+}
+
+/* Nobody can go on: whether that is since tasks wait for each other's locks, or for one that nobody lets go. */
+void fl_sched_check_deadlock(void)
+{
+	for (int i = 0; i < FL_ID_BOOT; i++) {
+		struct fl_task *in = circle_from(&fl.task[i]);
+		struct fl_held *held;
+
+		if (!in)
+			continue;
+		held = fl_held_find(holder_of(in->wait_lock), in->wait_lock);
+		fl_sched_report_as(in);
+		fl_report(FL_KIND_HANG, held->ip, "deadlock: it waits for a %s whose holder waits for it",
+			  fl_lock_name(held->lock, held->kind));
+	}
+	if (fl.spinning) {
+		fl_sched_report_as(&fl.task[__builtin_ctzl(fl.spinning)]);
+		fl_report(FL_KIND_HANG, NULL, "deadlock: it spins for a lock that nobody lets go");
+	}
+}
+
+/* What is reported now is about that task, which does not run. */
+void fl_sched_report_as(struct fl_task *task)
+{
+	fl.op = task->op;
+}
