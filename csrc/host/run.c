@@ -39,17 +39,11 @@ static void decode(const unsigned char *bytes, struct fl_operation *op, unsigned
 	}
 }
 
-/* What a thread of the kernel does; one stands for them all, as each operation comes to its end. */
-static bool by_kernel_thread(int code)
-{
-	return code == FL_OP_KSM_MERGE || code == FL_OP_KSM_SCAN || code == FL_OP_KHUGEPAGED || code == FL_OP_SPLIT;
-}
-
 /* The id of the task that the operation names. */
 static int id_of(const struct fl_operation *op)
 {
 	if (op->task == FL_TASK_MONITOR)
-		return by_kernel_thread(op->code) ? FL_ID_KSMD : FL_ID_MONITOR;
+		return fl_opspecs[op->code].kthread ? FL_ID_KSMD : FL_ID_MONITOR;
 	return op->task % FL_PROCESSES * FL_TASKS + op->task / FL_PROCESSES;
 }
 

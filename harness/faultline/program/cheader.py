@@ -37,6 +37,7 @@ _SPECS = """\
 struct fl_opspec {
 	const char *name;
 	unsigned char monitor;		/* run by the monitor, not by a task */
+	unsigned char kthread;		/* what a thread of the kernel does; one stands for them all */
 	unsigned char noperands;
 	unsigned int needs;		/* mask of 1 << FL_NEED_... */
 	struct {
@@ -69,7 +70,7 @@ def _spec_row(op: ops.Op) -> str:
     operands = ", ".join(f"{{ {k.count}, {k.lo}, {_c_name('form', k.form.name)} }}" for k in op.kinds)
     monitor = int(op.actor is ops.Actor.MONITOR)
     needs = sum(1 << i for i, need in enumerate(ops.NEEDS) if need.name in op.needs)
-    head = f'\t[{_c_name("op", op.name)}] = {{ "{op.name}", {monitor}, {len(op.kinds)}, {needs:#x}'
+    head = f'\t[{_c_name("op", op.name)}] = {{ "{op.name}", {monitor}, {int(op.name in ops.BY_KTHREAD)}, {len(op.kinds)}, {needs:#x}'
     return f"{head}, {{ {operands} }} }}," if operands else f"{head} }},"
 
 

@@ -3,6 +3,8 @@
 An operation in memory is a tuple ``(code, task_byte, *operands)`` whose operands are values in the sense of
 :class:`~faultline.program.ops.Kind`: a page count is 1..32, not the byte that stores it.  It is *canonical* if it is
 what :func:`decode` yields: values within their kinds, ranges within the region, spare task bits clear.
+
+Operations beside each other whose task bytes hold TASK_OVERLAPS are a *block*: they overlap.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from faultline.program.ops import (
     SLOT,
     SLOTS,
     TASK_MONITOR,
+    TASK_OVERLAPS,
     TASKS,
     Actor,
 )
@@ -51,6 +54,38 @@ def task_of(byte: int) -> int:
     return byte >> _TASK_SHIFT & TASKS - 1
 
 
+def is_monitor(byte: int) -> bool:
+    """Whether the task byte is the monitor's."""
+    return byte >= TASK_MONITOR
+
+
+def overlaps(op: Operation) -> bool:
+    """Whether the operation is part of a block."""
+    return bool(op[1] & TASK_OVERLAPS)
+
+
+def overlapping(op: Operation) -> Operation:
+    """The operation as part of a block."""
+    return (op[0], op[1] | TASK_OVERLAPS, *op[2:])
+
+
+def alone(op: Operation) -> Operation:
+    """The operation as part of no block."""
+    return (op[0], op[1] & ~TASK_OVERLAPS, *op[2:])
+
+
+def blocks(ops: Sequence[Operation]) -> list[tuple[int, int]]:
+    """The blocks of a program: for each its first index and the one behind its last."""
+    found: list[tuple[int, int]] = []
+    for index, op in enumerate(ops):
+        if overlaps(op):
+            if found and found[-1][1] == index:
+                found[-1] = found[-1][0], index + 1
+            else:
+                found.append((index, index + 1))
+    return found
+
+
 def clipped(op: Operation) -> Operation:
     """The operation with its ranges cut at the region's end."""
     kinds = OPS[op[0]].kinds
@@ -64,7 +99,8 @@ def clipped(op: Operation) -> Operation:
 def _from_wire(wire: bytes) -> Operation:
     op = OPS[wire[0] % len(OPS)]
     task = TASK_MONITOR if op.actor is Actor.MONITOR else task_byte(process_of(wire[1]), task_of(wire[1]))
-    return clipped((op.code, task, *(k.lo + b % k.count for k, b in zip(op.kinds, wire[2:], strict=False))))
+    operands = (k.lo + b % k.count for k, b in zip(op.kinds, wire[2:], strict=False))
+    return clipped((op.code, task | wire[1] & TASK_OVERLAPS, *operands))
 
 
 @lru_cache(_CACHE_SIZE)
@@ -79,14 +115,17 @@ def _to_wire(op: Operation) -> bytes:
     return wire
 
 
-def decode(data: bytes) -> list[Operation]:
+def decode(data: bytes, *, with_blocks: bool = False) -> list[Operation]:
     """The operations that the wire form ``data`` stands for.
 
     Every byte string is some program: bytes are reduced as the operation table says, a trailing fragment is dropped,
     what goes beyond OPS_MAX operations is cut.
+
+    :param with_blocks: operations may overlap; else one is done after the other, whatever the bytes say.
     """
     end = min(len(data) - len(data) % OP_SIZE, OPS_MAX * OP_SIZE)
-    return [_from_wire(data[i : i + OP_SIZE]) for i in range(0, end, OP_SIZE)]
+    ops = [_from_wire(data[i : i + OP_SIZE]) for i in range(0, end, OP_SIZE)]
+    return ops if with_blocks else [alone(op) if op[1] & TASK_OVERLAPS else op for op in ops]
 
 
 def encode(ops: Sequence[Operation]) -> bytes:

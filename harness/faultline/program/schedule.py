@@ -7,11 +7,25 @@ until it sleeps or is done, then the one with the lowest number follows.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from faultline.kinds import ExitStatus, FaultlineError
+from faultline.program.codec import Operation, blocks, is_monitor, process_of, task_of
+from faultline.program.ops import BY_KTHREAD, OPS, PROCESSES, TASKS
+
 #: By their number in csrc/machine.h.
 POLICIES: Final = ("first", "random", "pct", "replay")
+#: Numbers of the tasks that are of no process, and of nobody.
+MONITOR: Final = PROCESSES * TASKS
+KTHREAD: Final = MONITOR + 1
+NOBODY: Final = 255
+_NAMES: Final = {MONITOR: "m", KTHREAD: "k", NOBODY: "-"}
+_NUMBERS: Final = {name: number for number, name in _NAMES.items()}
+_DECISION: Final = re.compile(r"(?:([0-9]{1,3}):)?([a-z0-9.-]+)@([0-9]{1,9})>([a-z0-9.]+)")
+_TASK: Final = re.compile(r"p([0-9])\.([0-9])")
 
 
 class Decision(NamedTuple):
@@ -53,3 +67,57 @@ class Taken(NamedTuple):
     points: int
     unused: int
     """Decisions of a replayed schedule that found no place."""
+
+
+def number_of(op: Operation) -> int:
+    """The number of the task that does the operation."""
+    if is_monitor(op[1]):
+        return KTHREAD if OPS[op[0]].name in BY_KTHREAD else MONITOR
+    return process_of(op[1]) * TASKS + task_of(op[1])
+
+
+def name_of(number: int) -> str:
+    """``p1.0`` for a task's number; ``m`` the monitor, ``k`` the kernel's thread, ``-`` nobody."""
+    return _NAMES.get(number) or f"p{number // TASKS}.{number % TASKS}"
+
+
+def format_schedule(decisions: tuple[Decision, ...]) -> str:
+    """The decisions as a line: ``p0.1@3>m`` has m go on when p0.1 passes its third point in the block; the number of
+    the block stands before it if it is not the first: ``1:p0.1@3>m``."""
+    return " ".join(
+        (f"{d.block}:" if d.block else "") + f"{name_of(d.task)}@{d.passed}>{name_of(d.next)}" for d in decisions
+    )
+
+
+def _number(word: str, name: str) -> int:
+    match = _TASK.fullmatch(name)
+    if match and int(match[1]) < PROCESSES and int(match[2]) < TASKS:
+        return int(match[1]) * TASKS + int(match[2])
+    if name in _NUMBERS:
+        return _NUMBERS[name]
+    raise FaultlineError(f"schedule: {word!r} names no task: p0.0 to p{PROCESSES - 1}.{TASKS - 1}, m or k", ExitStatus.USAGE)
+
+
+def parse_schedule(text: str, ops: Sequence[Operation]) -> tuple[Decision, ...]:
+    """The decisions that a line tells.
+
+    :param ops: the program that they are for.
+    :raises FaultlineError: (USAGE) a word is no decision, or names a block or task that the program has not.
+    """
+    found = []
+    places = blocks(ops)
+    for word in text.split():
+        match = _DECISION.fullmatch(word)
+        if not match:
+            raise FaultlineError(f"schedule: {word[:40]!r} is no decision such as p0.1@3>m", ExitStatus.USAGE)
+        block, task, following = int(match[1] or 0), _number(word, match[2]), _number(word, match[4])
+        if block >= len(places):
+            raise FaultlineError(f"schedule: {word!r}: the program has {len(places)} blocks", ExitStatus.USAGE)
+        inside = {number_of(op) for op in ops[: places[block][1]]}
+        for number in (task, following):
+            if number != NOBODY and number not in inside:
+                raise FaultlineError(
+                    f"schedule: {word!r}: {name_of(number)} does nothing in or before that block", ExitStatus.USAGE
+                )
+        found.append(Decision(block, task, following, int(match[3])))
+    return tuple(found)

@@ -9,6 +9,13 @@ A repro is a header of ``key: value`` lines, then one operation per line::
     p0.0 uffd-open u0
     m uffd-register u0 a0+4 wp     # the monitor
 
+Operations in a block overlap; ``schedule`` in the header tells how::
+
+    par {
+      p0.1 madvise a0 dontneed
+      m uffd-resolve u0 a0
+    }
+
 A ``#`` at the start of a line begins a comment, also after a blank if the line holds an operation.  A header's value
 goes to the end of its line: the path of a patch may hold anything but a line break.
 """
@@ -23,7 +30,7 @@ from pathlib import Path
 from typing import Final
 
 from faultline.kinds import ExitStatus, FaultlineError
-from faultline.program.codec import Operation, process_of, task_byte, task_of
+from faultline.program.codec import Operation, blocks, is_monitor, overlapping, overlaps, process_of, task_byte, task_of
 from faultline.program.ops import (
     BY_NAME,
     OPS,
@@ -54,6 +61,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TASK: Final = re.compile(r"p([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 _RANGE: Final = re.compile(r"a([0-9]{1,4})(?:\+([0-9]{1,4}))?")
 _MONITOR: Final = "m"
+_BLOCK_BEGINS: Final = "par {"
+_BLOCK_ENDS: Final = "}"
+_INDENT: Final = "  "
 _TASKS: Final = f"p0.0 to p{PROCESSES - 1}.{TASKS - 1}"
 _ALL_NAMES: Final = "docs/operations.md tells all operations"
 _ACTORS: Final = f"{_TASKS}, or {_MONITOR} for the monitor"
@@ -99,7 +109,7 @@ def _ranged(kinds: Sequence[Kind], i: int) -> bool:
 
 def format_actor(byte: int) -> str:
     """``p1.0`` or ``m`` for a task byte."""
-    return _MONITOR if byte == TASK_MONITOR else f"p{process_of(byte)}.{task_of(byte)}"
+    return _MONITOR if is_monitor(byte) else f"p{process_of(byte)}.{task_of(byte)}"
 
 
 def _format_flags(kind: Kind, value: int) -> str:
@@ -126,8 +136,19 @@ def format_operation(op: Operation) -> str:
 
 
 def format_program(ops: Sequence[Operation]) -> str:
-    """The operations as text, one per line, each with a newline."""
-    return "".join(f"{format_operation(op)}\n" for op in ops)
+    """The operations as text, one per line, each with a newline; blocks have lines of their own around them."""
+    return "".join(f"{line}\n" for line, _ in program_lines(ops))
+
+
+def program_lines(ops: Sequence[Operation]) -> Iterator[tuple[str, int]]:
+    """The lines of a program, each with the index of its operation, -1 for those around a block."""
+    first = {start for start, _ in blocks(ops)}
+    for index, op in enumerate(ops):
+        if index in first:
+            yield _BLOCK_BEGINS, -1
+        yield (_INDENT if overlaps(op) else "") + format_operation(op), index
+        if overlaps(op) and (index + 1 == len(ops) or not overlaps(ops[index + 1])):
+            yield _BLOCK_ENDS, -1
 
 
 def format_repro(repro: Repro) -> str:
@@ -286,6 +307,8 @@ class _Reader:
         self.repro = Repro()
         self._origin = origin
         self._number = 0
+        self._block = -1
+        """Of the program, where the block that is open began; -1: none."""
 
     def error(self, what: str) -> FaultlineError:
         return FaultlineError(f"{self._origin}:{self._number}: {what}", ExitStatus.USAGE)
@@ -298,6 +321,7 @@ class _Reader:
                 raise self.error(str(error)) from None
         if _MAGIC.match(text) and not text.endswith("\n"):
             raise self.error("the file is cut off, its last line does not end; get it again")
+        self.end()
 
     def _line(self, line: str, header_allowed: bool) -> None:
         if _CONTROL.search(line):
@@ -311,9 +335,32 @@ class _Reader:
         if header:
             self._header(header[1], header[2] or "")
         elif line := _COMMENT.sub("", line).strip():
-            if len(self.repro.ops) == OPS_MAX:
+            self._body(line)
+
+    def _body(self, line: str) -> None:
+        ops = self.repro.ops
+        if line == _BLOCK_BEGINS:
+            if self._block >= 0:
+                raise _LineError(f"a block in a block; end the first with {_BLOCK_ENDS!r}")
+            if ops and overlaps(ops[-1]):
+                raise _LineError("a block right after another; put an operation between them, or make them one")
+            self._block = len(ops)
+        elif line == _BLOCK_ENDS:
+            if self._block < 0:
+                raise _LineError(f"{_BLOCK_ENDS!r} without {_BLOCK_BEGINS!r}")
+            if self._block == len(ops):
+                raise _LineError("a block without operations")
+            self._block = -1
+        else:
+            if len(ops) == OPS_MAX:
                 raise _LineError(f"too many operations; at most {OPS_MAX}")
-            self.repro.ops.append(_parse_operation(line))
+            op = _parse_operation(line)
+            ops.append(op if self._block < 0 else overlapping(op))
+
+    def end(self) -> None:
+        """After the last line."""
+        if self._block >= 0:
+            raise self.error(f"the block is not ended; add {_BLOCK_ENDS!r}")
 
     def _header(self, key: str, value: str) -> None:
         if self.repro.ops:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from faultline.program.codec import Operation
-from faultline.program.text import format_program
+from faultline.program.codec import Operation, overlaps
+from faultline.program.text import format_operation
 from faultline.program.traceview import describe_step, parse_trace
 from faultline.report.repro import Setting
 from faultline.report.result import finding_json
@@ -46,8 +46,9 @@ def replay_json(
         "patches": [str(patch) for patch in setting.patches],
         "profile": setting.profile,
         "operations": [
-            {"text": text, "outcome": outcomes[index] if index < len(outcomes) else None}
-            for index, text in enumerate(format_program(ops).splitlines())
+            {"text": format_operation(op), "outcome": outcomes[index] if index < len(outcomes) else None}
+            | ({"overlaps": True} if overlaps(op) else {})
+            for index, op in enumerate(ops)
         ],
         "finding": finding_json(finding) if finding else None,
         "base": None if base is None else {"finding": finding_json(base.finding) if base.finding else None},

@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import Final
 
 from faultline.program.codec import Operation
-from faultline.program.text import format_operation
+from faultline.program.text import format_operation, program_lines
 from faultline.program.traceview import describe_word
 from faultline.verdict.finding import Because, Finding, Place, SlotState
 
@@ -49,14 +49,18 @@ def render(finding: Finding, ops: Sequence[Operation], replay: str) -> list[Line
 
 def transcript(ops: Sequence[Operation], outcomes: Sequence[str], finding: Finding | None) -> list[Line]:
     """The program, each operation with its outcome; ``outcomes`` may end early, where the run did."""
-    width = max((len(format_operation(op)) for op in ops), default=0)
+    program = list(program_lines(ops))
+    width = max((len(text) for text, _ in program), default=0)
     lines: list[Line] = []
-    for index, op in enumerate(ops):
+    for line, index in program:
+        if index < 0:
+            lines.append((Style.PLAIN, f"       {line}"))
+            continue
         here = finding is not None and index == finding.op
         outcome = (
             outcomes[index] if index < len(outcomes) else finding.kind.value if finding and here else "not reached"
         )
-        text = f"{'>' if here else ' '} {index + 1:>3}  {format_operation(op):<{width}}  {outcome}"
+        text = f"{'>' if here else ' '} {index + 1:>3}  {line:<{width}}  {outcome}"
         lines.append((Style.MARKED if here else Style.PLAIN, text))
     return lines
 
@@ -75,10 +79,10 @@ def plain(lines: Sequence[Line]) -> str:
 
 def marked(finding: Finding, ops: Sequence[Operation]) -> Iterator[tuple[bool, str]]:
     """The program's lines, the one at which the finding shows marked with a comment."""
-    width = max((len(format_operation(op)) for op in ops), default=0)
-    for index, op in enumerate(ops):
-        here = index == finding.op
-        text = format_operation(op)
+    program = list(program_lines(ops))
+    width = max((len(text) for text, _ in program), default=0)
+    for text, index in program:
+        here = 0 <= index == finding.op
         yield here, f"{text:<{width}}  # <- {finding.kind.value}" if here else text
 
 
