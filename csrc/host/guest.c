@@ -6,6 +6,7 @@
  * leaves out: ageing, large translations.
  */
 #include "host/ops.h"
+#include "sched/sched.h"
 #include <linux/mmu_notifier.h>
 #include <linux/pgtable.h>
 #include <linux/pagemap.h>
@@ -136,6 +137,8 @@ static char *translate(struct guest *guest, unsigned int slot, bool write, long 
 			return NULL;
 		note(guest, slot, page, write, sequence);
 		put_page(page);
+		if (guest->invalidating && fl_overlap)
+			fl_sched_yield("a guest's access");
 	}
 	fl_report(FL_KIND_HANG, NULL, "the guest's access faults again and again");
 }

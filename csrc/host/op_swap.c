@@ -7,37 +7,31 @@
 #include <linux/rmap.h>
 #include <linux/swap.h>
 
-/* Takes the page off the LRU, as reclaim does, and puts it on the list. */
+/* Takes the page, to which there is a reference, off the LRU, as reclaim does, and puts it on the list. */
 static void isolate(struct page *page, struct list_head *list)
 {
 #ifdef FL_HAVE_FOLIO
 	struct folio *folio = page_folio(page);
 
-	if (!folio_try_get(folio))
-		return;
 	if (fl_take_off_lru(&folio->page)) {
 		if (folio_test_unevictable(folio))
 			folio_putback_lru(folio);
 		else
 			list_add(&folio->lru, list);
 	}
-	folio_put(folio);
 #else
 	page = compound_head(page);
-	if (!get_page_unless_zero(page))
-		return;
 	if (fl_take_off_lru(page)) {
 		if (PageUnevictable(page))
 			putback_lru_page(page);
 		else
 			list_add(&page->lru, list);
 	}
-	put_page(page);
 #endif
 }
 
-/* The anonymous page that is mapped there, or NULL. */
-static struct page *anon_page_at(struct mm_struct *mm, unsigned long addr)
+/* The anonymous page that is mapped there, with a reference, or NULL. */
+static struct page *get_anon_page(struct mm_struct *mm, unsigned long addr)
 {
 	struct vm_area_struct *vma = find_vma(mm, addr);
 	struct page *page;
@@ -45,7 +39,10 @@ static struct page *anon_page_at(struct mm_struct *mm, unsigned long addr)
 	if (!vma || vma->vm_start > addr)
 		return NULL;
 	page = fl_mapped_page(vma, addr);
-	return page && PageAnon(page) ? page : NULL;
+	if (!page || !PageAnon(page))
+		return NULL;
+	get_page(compound_head(page));
+	return page;
 }
 
 /*
@@ -72,11 +69,12 @@ void fl_op_swap_out(struct fl_task *task, const unsigned char *v)
 	lru_add_drain_all();
 	mmap_read_lock(mm);
 	for (unsigned int i = 0; i < v[2]; i++) {
-		struct page *page = anon_page_at(mm, fl_slot_addr(v[1] + i));
+		struct page *page = get_anon_page(mm, fl_slot_addr(v[1] + i));
 
 		if (page) {
 			age(page);
 			isolate(page, &list);
+			put_page(page);
 		}
 	}
 	mmap_read_unlock(mm);
@@ -103,8 +101,11 @@ void fl_op_drop_swap_cache(struct fl_task *task, const unsigned char *v)
 
 	lru_add_drain_all();
 	for (unsigned long i = 0; i < FL_ARENA_PAGES; i++)
-		if (only_cached(mem_map + i))
+		if (only_cached(mem_map + i)) {
+			get_page(mem_map + i);
 			isolate(mem_map + i, &list);
+			put_page(mem_map + i);
+		}
 	reclaim_pages(&list);
 	fl_done(task, 0);
 }

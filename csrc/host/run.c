@@ -242,11 +242,11 @@ static bool shows_sharing(int code)
 	       code == FL_OP_SWAP_OUT || code == FL_OP_UFFD_MOVE;
 }
 
-static void put_state(int code, unsigned int flags)
+static void put_state(bool sharing, unsigned int flags)
 {
 	if (!(flags & FL_SNAPSHOTS))
 		return;
-	if (shows_sharing(code))
+	if (sharing)
 		fl_put_sharing(&trace);
 	fl_put_snapshot(&trace);
 	if (flags & FL_INTERNALS)
@@ -281,7 +281,7 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 	if (ran)
 		after_operation(flags);
 	put_record(index, &outcome, completed);
-	put_state(op->code, flags);
+	put_state(shows_sharing(op->code), flags);
 }
 
 /* A block: operations that overlap.  Each task does its own in their order. */
@@ -374,7 +374,7 @@ static void run_overlapping(void)
 			run_one(fl_sched_next(mask));
 		} else {
 			fl_sched_check_deadlock();
-			if (!something_happens())
+			if (!something_happens() && !fl_sched_try_again())
 				return;
 		}
 		if (++rounds > FL_EVENTS_MAX)
@@ -400,7 +400,7 @@ static void put_block(unsigned int flags)
 		fl_put32(&trace, block.completion[i].outcome.value);
 		fl_put32(&trace, block.completion[i].outcome.aux);
 	}
-	put_state(block.op[block.count - 1].code, flags);
+	put_state(false, flags);
 }
 
 /* Runs the operations from `first` on that overlap; the number of them. */

@@ -5,6 +5,7 @@
  * leaves out: time slices.  A task runs until it sleeps or its operation ends.
  */
 #include "check/held.h"
+#include "sched/sched.h"
 #include <linux/cred.h>
 #include <linux/sched/debug.h>
 #include <linux/sched/wake_q.h>
@@ -80,8 +81,8 @@ static void end_task(struct fl_task *task)
 	fl_task_hand_in_counts(task);
 	task->ts->mm = NULL;
 	task->ts->active_mm = NULL;
-	process->tasks &= ~(1 << task->id % FL_TASKS);
 	mmput(mm);
+	process->tasks &= ~(1 << task->id % FL_TASKS);
 	if (!process->tasks) {
 		fl_guest_ended(task->process);
 		fl_tlb_process_gone(mm);
@@ -95,15 +96,15 @@ static void task_loop(void *arg)
 	struct fl_task *task = arg;
 
 	for (;;) {
+		bool ends;
+
 		fl_op_run(task);
-		if (task->killed && task->id < FL_ID_MONITOR) {
+		ends = task->killed && task->id < FL_ID_MONITOR;
+		if (ends)
 			end_task(task);
-			task->state = FL_TASK_NONE;
-		} else {
-			task->state = FL_TASK_IDLE;
-		}
 		fl_files_release();
 		fl_check_idle(task);
+		task->state = ends ? FL_TASK_NONE : FL_TASK_IDLE;
 		leave();
 	}
 }
@@ -234,6 +235,18 @@ signed long __sched schedule_timeout(signed long timeout)
 {
 	schedule();
 	return timeout;
+}
+
+/*
+ * keeps: others go on meanwhile, if any can.  leaves out: time.  For who waits until another CPU is done with something
+ * that wakes nobody.
+ */
+signed long __sched schedule_timeout_uninterruptible(signed long timeout)
+{
+	fl_check_sleep("schedule_timeout_uninterruptible()");
+	if (fl_overlap)
+		fl_sched_yield("a wait for another task");
+	return 0;
 }
 
 int __sched __cond_resched(void)

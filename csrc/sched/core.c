@@ -23,6 +23,10 @@ static const struct fl_policy *policy = &fl_policy_first;
 static unsigned int passed[FL_NTASKS + 1];	/* in this block, by task; the last one: while nobody ran */
 static unsigned long numbers;
 static int last, chosen;			/* who ran; who was chosen to go on, -1: nobody yet */
+static unsigned long yielding;			/* who waits for others by looking again and again */
+static int yields;				/* in a row in which nobody else went on */
+
+#define YIELDS_MAX	1000
 
 void fl_schedule(const struct fl_plan *to)
 {
@@ -63,6 +67,7 @@ void fl_sched_begin_block(int number)
 	fl_sched_block = number;
 	memset(passed, 0, sizeof(passed));
 	last = chosen = -1;
+	yielding = yields = 0;
 	fl_overlap = true;
 }
 
@@ -105,7 +110,8 @@ static unsigned long on_cpus(unsigned int cpus)
 /* Who may go on but for the one that runs: interrupted, woken, or with an operation of the block still to begin. */
 unsigned long fl_sched_candidates(void)
 {
-	unsigned long mask = fl.ready | fl.runnable | fl_sched_startable, kept = fl.ready | fl.spinning;
+	unsigned long mask = (fl.ready & ~yielding) | fl.runnable | fl_sched_startable;
+	unsigned long kept = fl.ready | fl.spinning;
 	unsigned int cpus = kept ? occupied() : 0;
 
 	if (cpus) {
@@ -157,13 +163,9 @@ int fl_sched_next(unsigned long mask)
 		choice.passed = ++passed[last < 0 ? FL_NTASKS : last];
 		next = choose(&choice);
 	}
+	if (next != last)
+		yielding = yields = 0;
 	return last = next;
-}
-
-static void give_way(struct fl_task *task, int next)
-{
-	chosen = next;
-	fl_task_pause();
 }
 
 void fl_sched_point(enum fl_point kind, const volatile void *object)
@@ -189,23 +191,31 @@ void fl_sched_point(enum fl_point kind, const volatile void *object)
 		.kind = kind, .object = object,
 	};
 	next = choose(&choice);
-	if (next != task->id)
-		give_way(task, next);
+	if (next != task->id) {
+		chosen = next;
+		fl_task_pause();
+	}
 }
 
+/* Not until somebody else has run, or the disk has got something done; see fl_sched_try_again(). */
 void fl_sched_yield(const char *what)
 {
 	struct fl_task *task = fl.cur;
-	unsigned long others = fl_overlap && task->id != FL_ID_BOOT ? fl_sched_candidates() : 0;
-	struct fl_choice choice = { .task = task->id, .kind = FL_POINT_NEXT };
 
-	if (others && occupies(task, fl_irqs_off))
-		others &= ~on_cpus(1U << task->cpu);
-	if (++task->events > FL_EVENTS_MAX || !others)
+	if (!fl_overlap || task->id == FL_ID_BOOT || ++yields > YIELDS_MAX)
 		fl_report(FL_KIND_HANG, NULL, "%s: nobody else can go on", what);
-	choice.mask = others;
-	choice.passed = ++passed[task->id];
-	give_way(task, choose(&choice));
+	passed[task->id]++;
+	yielding |= 1UL << task->id;
+	fl_task_pause();
+}
+
+/* Nobody but those that gave way can go on: they look again.  False: there are none. */
+bool fl_sched_try_again(void)
+{
+	bool any = yielding;
+
+	yielding = 0;
+	return any;
 }
 
 /* In a loop that waits for another CPU. */

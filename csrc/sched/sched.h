@@ -44,8 +44,9 @@ void fl_sched_check_deadlock(void);
 void fl_sched_report_as(struct fl_task *task);
 extern unsigned long fl_sched_startable;	/* tasks whose next operation of the block has not begun */
 
-/* For services: gives way until others have got on; reports a hang if nobody can. */
+/* For services: gives way until others have got on; reports a hang if nobody does. */
 void fl_sched_yield(const char *what);
+bool fl_sched_try_again(void);
 /* Whether another task that was interrupted is inside an RCU read section. */
 bool fl_sched_in_rcu(void);
 /* Whether the task that keeps the CPU has interrupts off, so that it gets no word to flush its TLB. */

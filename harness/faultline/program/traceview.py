@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from faultline.program.codec import Operation
+from faultline.program.codec import Operation, overlaps
 from faultline.program.ops import BY_NAME, LOADS, PROCESSES, PROT, SHARING, SLOTS
 from faultline.program.trace import (
     COMPLETION,
@@ -88,11 +88,12 @@ class _Reader:
         return fields
 
     def step(self, index: int, op: Operation, snapshots: bool) -> Step:
+        """The next step; of a block, the last one alone has a snapshot."""
         number, status, count, value, aux = self._take(RECORD)
         if number != index:
             raise _Cut
         completions = tuple(self._completion(index) for _ in range(count))
-        sharing = self._sharing() if snapshots and op[0] in SHARING else None
+        sharing = self._sharing() if snapshots and op[0] in SHARING and not overlaps(op) else None
         snapshot = self._snapshot() if snapshots else None
         return Step(index, _status(status), value, aux, completions, snapshot, sharing)
 
@@ -142,8 +143,9 @@ def parse_trace(trace: bytes, ops: Sequence[Operation], *, snapshots: bool) -> l
     reader = _Reader(trace)
     steps: list[Step] = []
     for index, op in enumerate(ops):
+        shown = snapshots and not (overlaps(op) and index + 1 < len(ops) and overlaps(ops[index + 1]))
         try:
-            steps.append(reader.step(index, op, snapshots))
+            steps.append(reader.step(index, op, shown))
         except _Cut:
             break
     return steps

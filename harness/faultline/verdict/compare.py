@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 from faultline.kinds import FindingKind
 from faultline.oracle.rules import Rule
-from faultline.program.codec import Operation, process_of
-from faultline.program.ops import BY_NAME, LOADS, OPS, PAGES, SLOT, SLOTS, TASK_MONITOR
+from faultline.program.codec import Operation, is_monitor, process_of
+from faultline.program.ops import BY_NAME, LOADS, OPS, PAGES, SLOT, SLOTS
 from faultline.program.text import format_operation
 from faultline.program.trace import Bit, Status, Wait
 from faultline.program.traceview import Completion, Snapshot, Step, describe_step, describe_word, parse_trace
@@ -83,12 +83,20 @@ def difference(ops: Sequence[Operation], base: bytes, patched: bytes) -> Finding
     return _finding(ops, index, found, expected, happened, because)
 
 
+def steps_finding(
+    ops: Sequence[Operation], wanted: list[Step], seen: list[Step], because: tuple[Because, ...]
+) -> Finding | None:
+    """The first difference of two sequences of steps of a program; None if there is none."""
+    index, found = _first_step(ops, wanted, seen, None)
+    return _finding(ops, index, found, wanted, seen, because) if found is not None else None
+
+
 def states_before(ops: Sequence[Operation], index: int, trace: bytes) -> tuple[SlotState, ...]:
     """The slots that the operation at ``index`` names, in each process that maps them, as they were before it."""
     steps = parse_trace(trace, ops, snapshots=True)
     if not 0 < index <= len(steps):
         return ()
-    before = steps[index - 1].snapshot
+    before = _snapshot_before(steps, index)
     return tuple(
         SlotState(process, slot, word, None, None)
         for process, slot in _named_slots(ops[index], before)
@@ -101,14 +109,20 @@ def _first(
 ) -> tuple[int, _Difference | None, list[Step], list[Step]]:
     """The index of the first differing record and what is different there, with the steps of both traces."""
     wanted, seen = parse_trace(expected, ops, snapshots=True), parse_trace(happened, ops, snapshots=True)
+    return *_first_step(ops, wanted, seen, before), wanted, seen
+
+
+def _first_step(
+    ops: Sequence[Operation], wanted: list[Step], seen: list[Step], before: int | None
+) -> tuple[int, _Difference | None]:
     end = len(ops) if before is None else before
     for index in range(min(end, len(wanted))):
         if index == len(seen):
-            return index, (_cut(index, ops) if before is None else None), wanted, seen
+            return index, _cut(index, ops) if before is None else None
         found = _step_difference(ops, wanted[index], seen[index])
         if found is not None:
-            return index, found, wanted, seen
-    return end, None, wanted, seen
+            return index, found
+    return end, None
 
 
 def _finding(
@@ -119,7 +133,7 @@ def _finding(
     seen: list[Step],
     because: tuple[Because, ...],
 ) -> Finding:
-    before = seen[index - 1].snapshot if index else None
+    before = _snapshot_before(seen, index)
     after = seen[index].snapshot if index < len(seen) else None
     slots = found.slots or _named_slots(ops[index], after or before)
     states = (
@@ -142,6 +156,11 @@ def _finding(
         because=because,
         slots=tuple(state for state in states if state.before or state.expected or state.happened),
     )
+
+
+def _snapshot_before(seen: list[Step], index: int) -> Snapshot | None:
+    """The last one that was taken; there is none within a block."""
+    return next((step.snapshot for step in reversed(seen[:index]) if step.snapshot is not None), None)
 
 
 def _cut(index: int, ops: Sequence[Operation]) -> _Difference:
@@ -308,7 +327,7 @@ def _named_slots(op: Operation, snapshot: Snapshot | None) -> tuple[tuple[int, i
         if kind is SLOT:
             pages = op[i + 1] if following is PAGES else 1
             slots += (slot for slot in range(value, value + pages) if slot not in slots)
-    actor = -1 if op[1] == TASK_MONITOR else process_of(op[1])
+    actor = -1 if is_monitor(op[1]) else process_of(op[1])
     processes = sorted(snapshot.words, key=lambda process: (process != actor, process))
     return tuple((process, slot) for process in processes for slot in slots)
 

@@ -1,0 +1,44 @@
+"""Blocks in generated programs: some operations in a row, by two tasks at least, made to overlap."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from faultline.program.codec import Operation, alone, is_monitor, overlapping, task_byte, task_of, process_of
+from faultline.program.ops import BY_NAME, TASKS
+from faultline.program.schedule import number_of
+
+#: Not part of a block: what fails is the operation that follows; a device goes when nobody waits for it.
+APART: Final = frozenset(BY_NAME[name].code for name in ("fail", "swapoff"))
+_LENGTHS: Final = (2, 2, 2, 3, 3, 4)
+_TRIES: Final = 6
+
+
+def with_block(rng: random.Random, ops: Sequence[Operation]) -> list[Operation] | None:
+    """The program with a block somewhere, mostly late; None if none was found for it."""
+    for _ in range(_TRIES):
+        length = rng.choice(_LENGTHS)
+        if len(ops) < length + 1:
+            continue
+        last = len(ops) - length
+        start = max(rng.randint(1, last), rng.randint(1, last))
+        window = [alone(op) for op in ops[start : start + length]]
+        if start and ops[start - 1][0] in APART or any(op[0] in APART for op in window):
+            continue
+        window = _by_two(rng, window)
+        if len({number_of(op) for op in window}) > 1:
+            return [*map(alone, ops[:start]), *map(overlapping, window), *map(alone, ops[start + length :])]
+    return None
+
+
+def _by_two(rng: random.Random, window: list[Operation]) -> list[Operation]:
+    """The operations by more than one task: some go to another task of their process."""
+    if len({number_of(op) for op in window}) > 1 and rng.random() < 0.5:
+        return window
+    return [op if is_monitor(op[1]) or rng.random() < 0.5 else _moved(op) for op in window]
+
+
+def _moved(op: Operation) -> Operation:
+    return (op[0], task_byte(process_of(op[1]), (task_of(op[1]) + 1) % TASKS), *op[2:])

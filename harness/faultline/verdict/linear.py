@@ -1,0 +1,163 @@
+"""Whether what overlapping operations came to is what some order of their steps gives.
+
+The orders are sequential programs (:mod:`faultline.oracle.orders`).  Each runs on the reference machine, the unpatched one
+in a check; the oracle must agree with what it shows there.  Outcomes, events and states of the program with its blocks must
+be those of one of them, to the program's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from faultline.oracle.orders import ACCESSES, Order, orders
+from faultline.program.codec import Operation, blocks, encode
+from faultline.program.text import format_operation
+from faultline.program.trace import Status
+from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
+from faultline.verdict.compare import steps_finding
+from faultline.verdict.finding import Because, Finding
+
+#: Orders of one program that are tried; with more of them nothing is said about it.
+ORDERS_MAX: Final = 600
+
+Reference = Callable[[Sequence[Operation]], bytes | None]
+"""The trace of a sequential program on the reference machine, if that and the oracle agree on it; else None."""
+
+View = tuple[Step, ...]
+
+
+class Linear:
+    """The orders of one program, run as far as they were needed."""
+
+    def __init__(self, ops: Sequence[Operation], reference: Reference) -> None:
+        self._ops = ops
+        self._last = {end - 1: range(start, end) for start, end in blocks(ops)}
+        self._reference = reference
+        self._rest = self._run(islice(orders(ops), ORDERS_MAX))
+        self._run_so_far: list[tuple[View, Order]] = []
+
+    def order(self, trace: bytes) -> Order | None:
+        """The order that gives the same as this trace of the program; None: none of them."""
+        view = self.view(trace)
+        return next((order for allowed, order in self._all() if self._same(allowed, order, view)), None)
+
+    def finding(self, trace: bytes) -> Finding:
+        """What parts the trace, which no order gives, from the nearest one."""
+        view = self.view(trace)
+        known = list(self._all())
+        if not known:
+            raise ValueError("no order of the program runs to its end on the reference machine")
+        nearest, order = max(known, key=lambda one: _agreement(one[0], view))
+        finding = steps_finding(self._ops, list(nearest), list(view), _BECAUSE)
+        if finding is None:
+            raise ValueError("the trace is what an order gives")
+        told = ", then ".join(format_operation(op) for op, i in zip(order.ops, order.of, strict=True) if self._in_block(i))
+        return finding.with_note(f"No order of the overlapping operations gives this. The nearest is: {told}.")
+
+    def _all(self) -> Iterator[tuple[View, Order]]:
+        yield from self._run_so_far
+        for one in self._rest:
+            self._run_so_far.append(one)
+            yield one
+
+    def _in_block(self, index: int) -> bool:
+        return any(index in block for block in self._last.values())
+
+    def _same(self, allowed: View, order: Order, view: View) -> bool:
+        if not order.idle:
+            return allowed == view
+        return len(allowed) == len(view) and all(
+            ours == theirs or (ours.index in order.idle and _same_but_outcome(ours, theirs))
+            for ours, theirs in zip(allowed, view, strict=True)
+        )
+
+    def _run(self, some: Iterator[Order]) -> Iterator[tuple[View, Order]]:
+        for order in some:
+            trace = self._reference(order.ops)
+            if trace is not None:
+                yield self._view_of_order(order, trace), order
+
+    # --- views: one step for each operation; in a block outcomes are as they are at its end ---
+
+    def view(self, trace: bytes) -> View:
+        """The steps of a trace of the program itself."""
+        steps = parse_trace(trace, self._ops, snapshots=True)
+        return tuple(
+            Step(s.index, s.status, s.value, s.aux, _sorted(s.completions), s.snapshot, None) for s in steps
+        )
+
+    def _view_of_order(self, order: Order, trace: bytes) -> View:
+        steps = parse_trace(trace, order.ops, snapshots=True)
+        inside: dict[int, dict[int, Step | Completion]] = {}
+        before: dict[int, dict[int, Completion]] = {}
+        view: dict[int, Step] = {}
+        shown: dict[int, Step] = {}
+        block_of = {index: last for last, block in self._last.items() for index in block}
+        for place, step in enumerate(steps):
+            index = order.of[place]
+            ended = [_renamed(completion, order.of[completion.index]) for completion in step.completions]
+            last = block_of.get(index)
+            if last is None:
+                view[index] = Step(index, step.status, step.value, step.aux, _sorted(ended), step.snapshot, None)
+                continue
+            shown[last] = step
+            inside.setdefault(last, {})[place] = step
+            for completion, own in zip(step.completions, ended, strict=True):
+                if block_of.get(own.index) == last:
+                    inside[last][completion.index] = completion
+                else:
+                    before.setdefault(last, {})[own.index] = own
+        for last, block in self._last.items():
+            at_end = shown.get(last)
+            for index in block:
+                parts = [part for place, part in sorted(inside.get(last, {}).items()) if order.of[place] == index]
+                status, value, aux = _combined(self._ops[index], parts)
+                completions = _sorted(list(before.get(last, {}).values())) if index == last else ()
+                snapshot = self._snapshot_at(at_end, view, block.start) if index == last else None
+                view[index] = Step(index, status, value, aux, completions, snapshot, None)
+        return tuple(view[index] for index in range(len(self._ops)))
+
+    @staticmethod
+    def _snapshot_at(at_end: Step | None, view: dict[int, Step], start: int) -> Snapshot | None:
+        if at_end is not None:
+            return at_end.snapshot
+        return view[start - 1].snapshot if start else None
+
+
+_BECAUSE: Final = (
+    Because(
+        "Operations that overlap come to what some order of their steps gives, one step for each page.",
+        "docs/oracle.md, Operations that overlap",
+    ),
+)
+
+
+def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:
+    return tuple(sorted(completions, key=lambda completion: completion.index))
+
+
+def _renamed(completion: Completion, index: int) -> Completion:
+    return Completion(index, completion.status, completion.value, completion.aux)
+
+
+def _same_but_outcome(ours: Step, theirs: Step) -> bool:
+    return ours.completions == theirs.completions and ours.snapshot == theirs.snapshot
+
+
+def _combined(op: Operation, parts: Sequence[Step | Completion]) -> tuple[Status, int, int]:
+    """The outcome of an operation from those of its steps: the first that is not done, else the last; of an access, what
+    the access itself comes to, unless it stops before."""
+    if not parts:
+        return Status.DONE, 0, 0
+    stops = (Status.BLOCKED, Status.KILLED) if op[0] in ACCESSES else tuple(set(Status) - {Status.DONE})
+    telling = next((part for part in parts if part.status in stops), parts[-1])
+    return telling.status, telling.value, telling.aux
+
+
+def _agreement(ours: View, theirs: View) -> tuple[int, int]:
+    """How far two views agree from the start, then in how many places."""
+    same = [one == other for one, other in zip(ours, theirs, strict=False)]
+    return (same.index(False) if False in same else len(same)), sum(same)
+
