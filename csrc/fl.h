@@ -21,6 +21,8 @@ struct fl_fiber {
 /* csrc/posix */
 void fl_fiber_start(struct fl_fiber *fiber, int number, void (*entry)(void *), void *arg);
 void fl_fiber_switch(struct fl_fiber *from, struct fl_fiber *to);
+/* Where a fiber stands that does not run, with the frame of who called there. */
+const void *fl_fiber_stands(const struct fl_fiber *fiber, const void **bp);
 void fl_fiber_abandoned(struct fl_fiber *left, struct fl_fiber *entered);
 void *fl_posix_map_arena(unsigned long bytes);
 int fl_posix_init(void);

@@ -21,6 +21,25 @@
 
 #define FL_FRAMES_MAX	24
 #define FL_TEXT_MAX	240
+#define FL_CHAINS_MAX	4
+#define FL_TAKEN_MAX	4
+#define FL_NAME_MAX	32
+
+/* A lock that a task held, and where it took it. */
+struct fl_lock_taken {
+	unsigned long at;
+	char name[FL_NAME_MAX];
+};
+
+/* Another task that was under way: where it stood, and what it held. */
+struct fl_chain {
+	int task;			/* task byte, as below */
+	int op;				/* index of its operation */
+	int nframes, nlocks;
+	unsigned long frames[FL_FRAMES_MAX];
+	struct fl_lock_taken lock[FL_TAKEN_MAX];	/* the last ones that it took, last first */
+	char waits[FL_NAME_MAX];	/* the lock that it waits for, empty: none */
+};
 
 /* What a checker saw.  Addresses are offsets into the library, ready for a symboliser. */
 struct fl_finding {
@@ -31,6 +50,10 @@ struct fl_finding {
 	unsigned long frames[FL_FRAMES_MAX];	/* innermost first: kernel call chain */
 	unsigned long other;		/* a second place, e.g. where the leaked lock was taken; 0: none */
 	char text[FL_TEXT_MAX];		/* one line: what, on which object */
+	int nlocks;			/* what the task held, the last one first */
+	struct fl_lock_taken lock[FL_TAKEN_MAX];
+	int nchains;			/* of what tasks have to do with each other: the others */
+	struct fl_chain chain[FL_CHAINS_MAX];
 };
 
 /* At a scheduling point of a block, somebody else goes on than without preemptions.  Tasks by number: see fl_plan. */

@@ -40,6 +40,18 @@ struct fl_held *fl_held_find(struct fl_task *task, const void *lock)
 	return NULL;
 }
 
+/* Where the running task let the lock go last, as far as that is known. */
+const void *fl_held_released(const void *lock)
+{
+	for (unsigned int n = 1; n <= FL_RELEASED && n <= fl.cur->nreleased; n++) {
+		struct fl_held *before = &fl.cur->released[(fl.cur->nreleased - n) % FL_RELEASED];
+
+		if (before->lock == lock)
+			return before->ip;
+	}
+	return NULL;
+}
+
 void fl_held_full(void)
 {
 	fl_report(FL_KIND_LOCK_LEAK, fl.cur->held[0].ip, "more than %d locks held", FL_HELD_MAX);
@@ -66,13 +78,8 @@ void fl_held_missing(const void *lock, int kind)
 			fl_report(FL_KIND_UNLOCK_NOT_OWNER, held->ip, "%s released, but held %s", fl_lock_name(lock, kind),
 				  &fl.task[i] == fl.cur ? "in another mode" : "by another task");
 	}
-	for (unsigned int n = 1; n <= FL_RELEASED && n <= fl.cur->nreleased; n++) {
-		struct fl_held *before = &fl.cur->released[(fl.cur->nreleased - n) % FL_RELEASED];
-
-		if (before->lock == lock)
-			fl_report(FL_KIND_UNLOCK_NOT_OWNER, before->ip, "%s released twice", fl_lock_name(lock, kind));
-	}
-	fl_report(FL_KIND_UNLOCK_NOT_OWNER, NULL, "%s released, but not held", fl_lock_name(lock, kind));
+	fl_report(FL_KIND_UNLOCK_NOT_OWNER, fl_held_released(lock), "%s released%s", fl_lock_name(lock, kind),
+		  fl_held_released(lock) ? " twice" : ", but not held");
 }
 
 void fl_lock_recursion(const void *lock, int kind, const void *taken_at)

@@ -14,6 +14,9 @@ void fl_lock_recursion(const void *lock, int kind, const void *taken_at) __noret
 void fl_events_used_up(void) __noreturn;
 void fl_held_hand_over(const void *lock, int kind);
 const char *fl_lock_name(const void *lock, int kind);
+const char *fl_lock_waited_for(const struct fl_task *task);
+const void *fl_folio_waited_for(const struct task_struct *ts);
+const void *fl_held_released(const void *lock);
 struct fl_held *fl_held_find(struct fl_task *task, const void *lock);
 
 static __always_inline void fl_held_add(const void *lock, int kind, const void *ip)

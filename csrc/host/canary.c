@@ -60,6 +60,10 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_SWAP_DRIFT] = "swap-drift",
 	[FL_CANARY_SWAP_BYTE] = "swap-byte",
 	[FL_CANARY_USE_AFTER_FREE] = "use-after-free",
+	[FL_CANARY_RETRY_KEEPS_LOCK] = "retry-keeps-lock",
+	[FL_CANARY_FAULT_DROPS_LOCK] = "fault-drops-lock",
+	[FL_CANARY_FAULT_WITHOUT_LOCK] = "fault-without-lock",
+	[FL_CANARY_DEADLOCK] = "deadlock",
 #ifdef FL_VMA_LOCKS
 	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",
 	[FL_CANARY_DOUBLE_VMA_UNLOCK] = "double-vma-unlock",
@@ -178,6 +182,62 @@ static void leave_migration_entry(struct mm_struct *mm, unsigned long addr)
 	fl_tlb_flush(mm, addr, addr + PAGE_SIZE);
 }
 
+/* Asked for without the lock that find_vma() insists on. */
+static struct vm_area_struct *first_vma(struct mm_struct *mm)
+{
+	struct vm_area_struct *vma;
+
+	fl_for_each_vma(vma, mm, FL_REGION, FL_REGION_END)
+		return vma;
+	return NULL;
+}
+
+/* What a fault returns, and what it leaves of the lock that it came with. */
+vm_fault_t fl_canary_faulted(vm_fault_t fault, const void *lock)
+{
+	if (fault & VM_FAULT_RETRY)
+		return fault;
+	if (fl_canary_is(RETRY_KEEPS_LOCK))
+		return fault | VM_FAULT_RETRY;
+	if (!fl_canary_is(FAULT_DROPS_LOCK))
+		return fault;
+	if (lock == &current->mm->mmap_lock)
+		mmap_read_unlock(current->mm);
+#ifdef FL_VMA_LOCKS
+	else
+		vma_end_read(first_vma(current->mm));
+#endif
+	return fault;
+}
+
+/* Two tasks, or two processes if there are two, each take what the other has: folio locks, or mmap_locks. */
+static void wait_for_each_other(struct fl_task *task)
+{
+	struct mm_struct *mm = task->ts->mm, *other = fl.process[!task->process].mm;
+	int first = task->id % 2;
+	struct page *page[2];
+
+	if (other) {
+		mmap_write_lock(mm);
+		mmap_read_lock(other);
+		mmap_read_unlock(other);
+		mmap_write_unlock(mm);
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		page[i] = pfn_to_page((fl_pte_value(mm, FL_REGION + i * PAGE_SIZE) & FL_PFN_MASK) >> PAGE_SHIFT);
+	lock_page(page[first]);
+	FL_POINT(LOCK, page[!first]);
+	lock_page(page[!first]);
+	unlock_page(page[!first]);
+	unlock_page(page[first]);
+}
+
+static void fault_without_lock(struct mm_struct *mm)
+{
+	handle_mm_fault(first_vma(mm), FL_REGION, FAULT_FLAG_DEFAULT | FAULT_FLAG_USER, NULL);
+}
+
 /* The faults that kernel code itself would have to make; the others stand at their place. */
 void fl_canary_before(struct fl_task *task)
 {
@@ -246,6 +306,12 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_SWAP_DRIFT:
 		inc_mm_counter(mm, MM_SWAPENTS);
+		break;
+	case FL_CANARY_FAULT_WITHOUT_LOCK:
+		fault_without_lock(mm);
+		break;
+	case FL_CANARY_DEADLOCK:
+		wait_for_each_other(task);
 		break;
 	case FL_CANARY_USE_AFTER_FREE:
 		use_after_free();

@@ -42,6 +42,7 @@ struct fl_held {
 	const void *lock;
 	const void *ip;
 	unsigned char kind;
+	unsigned char class;		/* check/order.c; 0: none */
 };
 
 struct fl_operation {
@@ -122,6 +123,7 @@ void fl_report(int kind, const void *other, const char *fmt, ...) __noreturn __p
 void fl_report_from(int kind, const void *other, const void *ip, const void *bp, const char *fmt, ...)
 	__noreturn __printf(5, 6);
 void fl_end_if_noted(void);
+void fl_report_as(struct fl_task *task);
 int fl_format(char *to, int room, const char *fmt, va_list args);
 
 /* tasks.c */
@@ -151,6 +153,7 @@ void fl_page_free(struct page *page, unsigned int order);
 void fl_slab_init(void);
 void fl_slab_mark(void);
 void fl_slab_check(void);
+bool fl_slab_place(const void *addr, const void **cache, const char **name, unsigned long *offset);
 bool fl_slab_in_vma(const void *addr, unsigned long offset);
 const char *fl_slab_name(const void *addr);
 void fl_rcu_run(void);
@@ -227,6 +230,13 @@ bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned 
 void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_fill_huge(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_page_freed(unsigned long pfn);
+
+/* check/order.c, check/vmalocks.c */
+void fl_order_begin(void);
+void fl_vmas_locked(const void *lock);
+void fl_vmas_unlock(const void *lock);
+void fl_vmas_check(void);
+void fl_vmas_forget(void);
 
 /* fail.c */
 extern int fl_fail_left[];			/* by FL_FAULT_: so many requests from now one fails; 0: none */
@@ -333,10 +343,27 @@ enum fl_canary_number {
 	FL_CANARY_FREE_DEFERRED,
 	FL_CANARY_LEAK_HUGETLB,
 	FL_CANARY_PROMISE_HUGETLB,
+	FL_CANARY_RETRY_KEEPS_LOCK,
+	FL_CANARY_FAULT_DROPS_LOCK,
+	FL_CANARY_FAULT_WITHOUT_LOCK,
+	FL_CANARY_LOCK_ORDER,
+	FL_CANARY_LOCK_ORDER_OWN,
+	FL_CANARY_DEADLOCK,
+	FL_CANARY_VMA_UNLOCKED,
+	FL_CANARY_VMA_READ_LOCKED,
+	FL_CANARY_PTE_AFTER_UNMAP,
+	FL_CANARY_RCU_EARLY,
+	FL_CANARY_FOLIO_UNLOCKED,
+	FL_CANARY_REUSE_SHARED,
 	FL_NR_CANARIES
 };
 extern int fl_canary_on;
 void fl_canary_before(struct fl_task *task);
+vm_fault_t fl_canary_faulted(vm_fault_t fault, const void *lock);
+static inline vm_fault_t fl_canary_fault(vm_fault_t fault, const void *lock)
+{
+	return unlikely(fl_canary_on) ? fl_canary_faulted(fault, lock) : fault;
+}
 #define fl_canary_is(name)	unlikely(fl_canary_on == FL_CANARY_##name)
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A checker's report: it notes the finding and ends the program. */
-#include "host/host.h"
+#include "check/held.h"
 
 /* Survives the restore that follows a finding. */
 static FL_KEEP struct fl_finding finding;
@@ -109,38 +109,115 @@ int fl_format(char *to, int room, const char *fmt, va_list args)
 	return len;
 }
 
-/* The chain of return addresses, as offsets into the library; it ends where the stack ends. */
-static void collect_frames(const void *ip, const void *bp)
+/* The chain of return addresses, as offsets into the library; it ends where the stack ends.  How many there are. */
+static int collect_frames(unsigned long *to, const void *ip, const void *bp)
 {
 	unsigned long base = fl_posix_library_base();
 	const unsigned long *frame = bp;
+	int n = 0;
 
 	if (ip)
-		finding.frames[finding.nframes++] = (unsigned long)ip - base;
-	while (finding.nframes < FL_FRAMES_MAX && fl_posix_is_stack(frame) && fl_posix_is_stack(frame + 1)) {
+		to[n++] = (unsigned long)ip - base;
+	while (n < FL_FRAMES_MAX && fl_posix_is_stack(frame) && fl_posix_is_stack(frame + 1)) {
 		const unsigned long *up = (const unsigned long *)frame[0];
 
 		if (frame[1])
-			finding.frames[finding.nframes++] = frame[1] - 1 - base;
+			to[n++] = frame[1] - 1 - base;
 		if (up <= frame)
 			break;
 		frame = up;
 	}
+	return n;
+}
+
+/* The same of a task that does not run. */
+static int collect_frames_of(const struct fl_task *task, unsigned long *to)
+{
+	const void *bp;
+	const void *ip = fl_fiber_stands(&task->fiber, &bp);
+
+	return collect_frames(to, ip, bp);
+}
+
+static void put_name(char *to, const char *name)
+{
+	to[put_string(to, FL_NAME_MAX - 1, name)] = 0;
+}
+
+static int collect_locks(const struct fl_task *task, struct fl_lock_taken *to)
+{
+	int n = 0;
+
+	for (int i = task->nheld - 1; i >= 0 && n < FL_TAKEN_MAX; i--, n++) {
+		to[n].at = (unsigned long)task->held[i].ip - 1 - fl_posix_library_base();
+		put_name(to[n].name, fl_lock_name(task->held[i].lock, task->held[i].kind));
+	}
+	return n;
+}
+
+static int byte_of(const struct fl_task *task)
+{
+	return task->id < FL_ID_MONITOR ? task->process | (task->id % FL_TASKS) << 3 :
+	       task->id == FL_ID_BOOT ? -1 : FL_TASK_MONITOR;
+}
+
+/* Where tasks have to do with each other, the others are part of what happened. */
+static bool is_about_tasks(int kind)
+{
+	switch (kind) {
+	case FL_KIND_LOCK_NOT_HELD:
+	case FL_KIND_LOCK_LEAK:
+	case FL_KIND_LOCK_ORDER:
+	case FL_KIND_UNLOCK_NOT_OWNER:
+	case FL_KIND_HANG:
+		return true;
+	default:
+		return fl_overlap;
+	}
+}
+
+static void collect_chains(const struct fl_task *but)
+{
+	for (int i = 0; i < FL_ID_BOOT && finding.nchains < FL_CHAINS_MAX; i++) {
+		struct fl_task *task = &fl.task[i];
+		struct fl_chain *chain = &finding.chain[finding.nchains];
+
+		if (task == but || task->state < FL_TASK_BLOCKED)
+			continue;
+		chain->task = byte_of(task);
+		chain->op = task->op;
+		chain->nframes = collect_frames_of(task, chain->frames);
+		chain->nlocks = collect_locks(task, chain->lock);
+		put_name(chain->waits, (task->state == FL_TASK_BLOCKED ? fl_lock_waited_for(task) : NULL) ?: "");
+		finding.nchains++;
+	}
+}
+
+/* The task that a report is about, if that is not the one that runs. */
+static struct fl_task *about;
+
+void fl_report_as(struct fl_task *task)
+{
+	about = task;
 }
 
 static void note(int kind, const void *other, const void *ip, const void *bp, const char *fmt, va_list args)
 {
-	struct fl_task *task = fl.cur;
+	struct fl_task *task = about ?: fl.cur;
 
 	if (have_finding)
 		return;
 	memset(&finding, 0, sizeof(finding));
 	finding.kind = kind;
-	finding.op = task->state == FL_TASK_RUNNING && task->op >= 0 ? task->op : fl.op;
-	finding.task = task->id < FL_ID_MONITOR ? task->process | (task->id % FL_TASKS) << 3 :
-		       task->id == FL_ID_BOOT ? -1 : FL_TASK_MONITOR;
+	finding.op = (about || task->state == FL_TASK_RUNNING) && task->op >= 0 ? task->op : fl.op;
+	finding.task = byte_of(task);
 	finding.other = other ? (unsigned long)other - 1 - fl_posix_library_base() : 0;
-	collect_frames(ip, bp);
+	finding.nframes = about && about != fl.cur ? collect_frames_of(about, finding.frames) :
+						     collect_frames(finding.frames, ip, bp);
+	if (is_about_tasks(kind)) {
+		finding.nlocks = collect_locks(task, finding.lock);
+		collect_chains(task);
+	}
 	fl_format(finding.text, FL_TEXT_MAX, fmt, args);
 	have_finding = 1;
 }

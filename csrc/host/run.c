@@ -273,8 +273,10 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 		fl_task_run(task);
 		completed = run_woken(task);
 		outcome = task->outcome;
-		if (task->state == FL_TASK_BLOCKED)
+		if (task->state == FL_TASK_BLOCKED) {
+			fl_sched_check_deadlock();
 			outcome = (struct fl_outcome){ .status = FL_STATUS_BLOCKED, .value = wait_kind(task) };
+		}
 	}
 	if (unlikely(failing))
 		fl_fail_end();

@@ -105,6 +105,14 @@ void fl_fiber_switch(struct fl_fiber *from, struct fl_fiber *to)
 #endif
 }
 
+const void *fl_fiber_stands(const struct fl_fiber *fiber, const void **bp)
+{
+	const uintptr_t *sp = fiber->sp;	/* what switch_stack() saved: r15 to r12, rbx, rbp, then where it returns to */
+
+	*bp = (const void *)sp[5];
+	return (const void *)(sp[6] - 1);
+}
+
 /* After a jump from one fiber into another that is not its switch: tells ASan, and clears the stack left behind. */
 void fl_fiber_abandoned(struct fl_fiber *left, struct fl_fiber *entered)
 {

@@ -40,9 +40,10 @@ void fl_sched_begin_block(int number);
 unsigned long fl_sched_candidates(void);
 int fl_sched_next(unsigned long mask);
 void fl_sched_end_block(void);
-void fl_sched_check_deadlock(void);
-void fl_sched_report_as(struct fl_task *task);
 extern unsigned long fl_sched_startable;	/* tasks whose next operation of the block has not begun */
+
+/* deadlock.c: while nobody can go on.  Reports tasks that wait for each other. */
+void fl_sched_check_deadlock(void);
 
 /* For services: gives way until others have got on; reports a hang if nobody does. */
 void fl_sched_yield(const char *what);

@@ -212,6 +212,9 @@ SHARED = "p0.0 mmap-shared a0+2 rw\np0.0 write a0 =1\np0.0 fork p1\np1.0 read a0
 #: A page that a device relies on.
 PINNED = "p0.0 mmap a0+2 rw\np0.0 write a0 =1\np0.0 pin k0 a0 write\n"
 
+#: A fault under mmap_lock, since the mapping has no anon_vma, then one under the lock of the mapping.
+FAULTS = "p0.0 mmap a0+2 rw\np0.0 write a0 =1\np0.0 write a1 =1\np0.0 read a0\n"
+
 #: Each planted fault: the program that walks into it and the kind of the machine's finding; None: the oracle sees it.
 CANARIES = {
     "file-page": (SHARED, FindingKind.COUNTER_DRIFT),
@@ -261,6 +264,9 @@ CANARIES = {
     "free-pinned": (PINNED + "p0.0 madvise a0 cold\np0.0 read a0\np0.0 munmap a0", FindingKind.USE_AFTER_FREE),
     "spoil-pinned": (PINNED, FindingKind.WRONG_DATA),
     "left-migration-entry": (PINNED + "p0.0 write a1 =1\np0.0 read a0", FindingKind.KERNEL_BUG),
+    "retry-keeps-lock": (FAULTS, FindingKind.LOCK_LEAK),
+    "fault-drops-lock": (FAULTS, FindingKind.LOCK_NOT_HELD),
+    "fault-without-lock": (FAULTS, FindingKind.LOCK_NOT_HELD),
     "spurious-fault": ("p0.0 mmap a0 rw\np0.0 write a0 =7", None),
 }  # fmt: skip
 
@@ -302,13 +308,21 @@ _SAYS = {
     "free-other-order": "of another order",
     "free-deferred": "on the list of folios to be split",
     "leak-hugetlb": "back in the pool",
+    "retry-keeps-lock": "says VM_FAULT_RETRY",
+    "fault-drops-lock": "says neither",
+    "fault-without-lock": "handled without",
     "promise-hugetlb": "reserved",
 }
 
 
 def test_every_canary_has_a_test(machine: Machine) -> None:
-    assert set(CANARIES) | {"use-after-free", "pagemap-hides"} >= set(machine.canaries()) - {"none"}
+    elsewhere = {"use-after-free", "pagemap-hides"} | set(OVERLAPPING_CANARIES)
+    assert set(CANARIES) | elsewhere >= set(machine.canaries()) - {"none"}
     assert set(CANARIES) - set(machine.canaries()) <= set(VMA_LOCK_CANARIES | HUGE_CANARIES | HUGETLB_CANARIES)
+
+
+#: Those that need two tasks at once: tests/kernel/test_locks.py.
+OVERLAPPING_CANARIES = {"deadlock"}
 
 
 def check_canary(machine: Machine, canary: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from faultline.backend.machine import TakenLock, TaskChain
 from faultline.kinds import FindingKind
 from faultline.oracle.model import Oracle
 from faultline.program.codec import Operation, decode
@@ -28,6 +29,8 @@ class Seen:
     frames: tuple[int, ...] = (1, 2, 3)
     other: int = 0
     text: str = "a planted finding"
+    locks: tuple[TakenLock, ...] = ()
+    chains: tuple[TaskChain, ...] = ()
 
 
 PLACES = {

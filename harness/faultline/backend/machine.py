@@ -13,9 +13,9 @@ from typing import Any, Final
 import cffi
 
 from faultline.kinds import FaultlineError, FindingKind
+from faultline.program.ops import NEEDS, OPS_MAX, PROCESSES, SLOTS, TASKS
 from faultline.program.schedule import POLICIES as _POLICIES
 from faultline.program.schedule import Decision, Schedule, Taken
-from faultline.program.ops import NEEDS, OPS_MAX, PROCESSES, SLOTS, TASKS
 from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD
 
 #: Bytes of one process in a record: its words, its counters, its sharing map and its internals.
@@ -26,6 +26,27 @@ _TRACE_BYTES_MAX: Final = OPS_MAX * (
 )
 _KINDS: Final = tuple(FindingKind)
 _HEADER: Final = Path(__file__).resolve().parents[3] / "csrc" / "machine.h"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenLock:
+    """A lock that a task held, and the place where it took it, an offset into the library."""
+
+    name: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChain:
+    """Another task that was under way: where it stood, what it held and what it waited for."""
+
+    task: int
+    """Task byte."""
+    op: int
+    frames: tuple[int, ...]
+    locks: tuple[TakenLock, ...]
+    waits: str
+    """Name of the lock that it waits for; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +62,10 @@ class MachineFinding:
     other: int
     """A second place, such as where a leaked lock was taken; 0: none."""
     text: str
+    locks: tuple[TakenLock, ...] = ()
+    """What the task held, the last one first; of findings about what tasks have to do with each other."""
+    chains: tuple[TaskChain, ...] = ()
+    """Of the same findings: the other tasks."""
 
 
 @cache
@@ -138,8 +163,19 @@ class Machine:
             task=found.task,
             frames=tuple(found.frames[0 : found.nframes]),
             other=found.other,
-            text=self._ffi.string(found.text).decode(errors="replace"),
+            text=self._string(found.text),
+            locks=self._locks(found),
+            chains=tuple(
+                TaskChain(c.task, c.op, tuple(c.frames[0 : c.nframes]), self._locks(c), self._string(c.waits))
+                for c in found.chain[0 : found.nchains]
+            ),
         )
+
+    def _string(self, chars: Any) -> str:
+        return self._ffi.string(chars).decode(errors="replace")  # type: ignore[no-any-return]
+
+    def _locks(self, place: Any) -> tuple[TakenLock, ...]:
+        return tuple(TakenLock(self._string(lock.name), lock.at) for lock in place.lock[0 : place.nlocks])
 
     @property
     def stats(self) -> dict[str, int]:

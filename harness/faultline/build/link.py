@@ -32,6 +32,9 @@ _FLAGS: Final = (
     "--gc-sections", "--no-undefined", "--warn-unresolved-symbols", "--error-limit=0", "-Bsymbolic", "--build-id=none",
     "-zstart-stop-visibility=hidden",
 )  # fmt: skip
+#: What the linker's --wrap=NAME calls the one that stands before NAME, and NAME itself.
+_WRAP: Final = "__wrap_"
+_REAL: Final = "__real_"
 #: Symbols that every library exports; all others are its own.
 _EXPORTS: Final = "{ global: fl_*; local: *; };\n"
 _SHOWN_MAX: Final = 6
@@ -44,6 +47,8 @@ class Plan:
     objects: tuple[Compiled, ...]
     traps: tuple[str, ...]
     """Functions to trap; those that nothing reaches do not get into the library."""
+    wrapped: tuple[str, ...] = ()
+    """Functions of the kernel that the machine stands before: calls from other files go to its ``__wrap_NAME``."""
 
 
 def plan(objects: Sequence[Compiled], kinds: Callable[[dict[str, list[Compiled]]], dict[str, bool]]) -> Plan:
@@ -64,12 +69,14 @@ def plan(objects: Sequence[Compiled], kinds: Callable[[dict[str, list[Compiled]]
     functions = {name for name, is_function in kinds(asked).items() if is_function}
     traps = {name for name in called | functions if not _given(name)}
     _check_libc(kernel, posix, traps)
-    return Plan(tuple(objects), tuple(sorted(traps)))
+    wrapped = sorted(name.removeprefix(_WRAP) for name in defined if name.startswith(_WRAP))
+    return Plan(tuple(objects), tuple(sorted(traps)), tuple(wrapped))
 
 
 def _given(name: str) -> bool:
     """Whether a symbol comes from outside the build, or from the linker itself."""
-    return name in LIBC or name.startswith((*_RUNTIME, "__start_", "__stop_", "fl_")) or name == "_GLOBAL_OFFSET_TABLE_"
+    given = (*_RUNTIME, "__start_", "__stop_", "fl_", _REAL)
+    return name in LIBC or name.startswith(given) or name == "_GLOBAL_OFFSET_TABLE_"
 
 
 def _check_libc(kernel: Iterable[Compiled], posix: Iterable[Compiled], traps: set[str]) -> None:
@@ -124,7 +131,9 @@ class Linker:
             exports.write_text(_EXPORTS)
             response.write_text("".join(f'"{path}"\n' for path in [*(entry.path for entry in plan.objects), traps]))
         script = ["-T", str(self.script)] if self.script else []
-        options = [word for flag in (*_FLAGS, f"--version-script={exports}", *script) for word in ("-Xlinker", flag)]
+        wrap = [f"--wrap={name}" for name in plan.wrapped]
+        flags = (*_FLAGS, *wrap, f"--version-script={exports}", *script)
+        options = [word for flag in flags for word in ("-Xlinker", flag)]
         command = [self.toolchain.clang, "-shared", f"--ld-path={self.toolchain.linker}", *options, f"@{response}"]
         command += ["-o", str(library)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.work, check=False)

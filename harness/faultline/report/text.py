@@ -11,12 +11,13 @@ from typing import Final
 from faultline.program.codec import Operation
 from faultline.program.text import format_operation, program_lines
 from faultline.program.traceview import describe_word
-from faultline.verdict.finding import Because, Finding, Place, SlotState
+from faultline.verdict.finding import Because, Finding, Place, SlotState, Task
 
 WIDTH: Final = 100
 _INDENT: Final = 11
 #: Frames and slots that are shown; a deep chain's end says no more.
 _FRAMES_MAX: Final = 12
+_OTHER_FRAMES_MAX: Final = 8
 _SLOTS_MAX: Final = 8
 #: The machine's function that runs an operation.
 _LOOP: Final = "fl_op_run"
@@ -101,6 +102,10 @@ def explain(finding: Finding) -> list[Line]:
         lines += _labelled("at", frames[:_FRAMES_MAX] + more)
     if finding.other is not None:
         lines += _labelled("earlier", [str(finding.other)])
+    if finding.locks:
+        lines += _labelled("holding", [str(lock) for lock in finding.locks])
+    for task in finding.tasks:
+        lines += _task(task)
     if finding.slots:
         lines += _labelled("state", _states(finding.slots), Style.DIM)
     if finding.note:
@@ -127,6 +132,16 @@ def _chain(frames: Sequence[Place]) -> Sequence[Place]:
     inside = next((index for index, place in enumerate(frames) if place.of_kernel), 1) - 1
     outside = next((index for index, place in enumerate(frames) if place.function == _LOOP), len(frames))
     return frames[max(inside, 0) : outside]
+
+
+def _task(task: Task) -> list[Line]:
+    """Where another task stood, what it held and what it waited for."""
+    frames = [str(place) for place in _chain(task.frames)] or ["its beginning"]
+    more = [f"... and {len(frames) - _OTHER_FRAMES_MAX} more"] if len(frames) > _OTHER_FRAMES_MAX else []
+    lines = _labelled(f"{task.name} at", frames[:_OTHER_FRAMES_MAX] + more)
+    waits = [f"waits for: {task.waits}"] if task.waits else []
+    holds = [f"holds: {lock}" for lock in task.locks]
+    return lines + (_labelled("", waits + holds) if waits or holds else [])
 
 
 def _with_source(rule: Because) -> str:

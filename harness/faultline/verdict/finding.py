@@ -50,12 +50,34 @@ class Because(msgspec.Struct, frozen=True):
     source: str
 
 
+class TakenLock(msgspec.Struct, frozen=True):
+    """A lock that a task held, and where it took it."""
+
+    name: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}, taken by {self.place}" if self.place else self.name
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that was under way when another one's finding was made."""
+
+    name: str
+    """As in a program's text: ``p0.1``, ``m``."""
+    frames: tuple[Place, ...] = ()
+    locks: tuple[TakenLock, ...] = ()
+    waits: str = ""
+    """The lock that it waits for; empty: none."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One divergence, or one thing that a checker of the machine saw.
 
     ``op`` is the index of the operation at which it showed, -1 for the end of the program.  ``expected`` and
     ``happened`` are one readable line each.  ``aspect`` says what diverged: a trace field, a snapshot bit, or the
-    kernel function for what the machine found; it holds neither addresses nor line numbers.
+    kernel function for what the machine found; it holds neither addresses nor line numbers.  ``locks`` are those that
+    the task held, ``tasks`` the others, where the finding is about what tasks have to do with each other.
     """
 
     kind: FindingKind
@@ -67,6 +89,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     because: tuple[Because, ...] = ()
     frames: tuple[Place, ...] = ()
     other: Place | None = None
+    locks: tuple[TakenLock, ...] = ()
+    tasks: tuple[Task, ...] = ()
     slots: tuple[SlotState, ...] = ()
     note: str = ""
 

@@ -17,10 +17,33 @@ from faultline.kinds import FindingKind
 from faultline.oracle.model import Oracle
 from faultline.program.codec import Operation, encode
 from faultline.program.ops import OPS
+from faultline.program.text import format_actor
 from faultline.verdict.compare import compare, difference, states_before
 from faultline.verdict.contracts import CONTRACTS
-from faultline.verdict.finding import END, Finding, Place
+from faultline.verdict.finding import END, Finding, Place, TakenLock, Task
 from faultline.verdict.known import is_known
+
+
+class LockSeen(Protocol):
+    """A lock that a task held: ``struct fl_lock_taken``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def at(self) -> int: ...
+
+
+class TaskSeen(Protocol):
+    """Another task that was under way: ``struct fl_chain``."""
+
+    @property
+    def task(self) -> int: ...
+    @property
+    def frames(self) -> Sequence[int]: ...
+    @property
+    def locks(self) -> Sequence[LockSeen]: ...
+    @property
+    def waits(self) -> str: ...
 
 
 class MachineFinding(Protocol):
@@ -38,6 +61,10 @@ class MachineFinding(Protocol):
     def other(self) -> int: ...
     @property
     def text(self) -> str: ...
+    @property
+    def locks(self) -> Sequence[LockSeen]: ...
+    @property
+    def chains(self) -> Sequence[TaskSeen]: ...
 
 
 class Machine(Protocol):
@@ -198,8 +225,22 @@ def machine_finding(
         because=(CONTRACTS[seen.kind],) if seen.kind in CONTRACTS else (),
         frames=frames,
         other=other,
+        locks=_locks(seen.locks, locate),
+        tasks=tuple(
+            Task(
+                name=format_actor(chain.task),
+                frames=tuple(place for offset in chain.frames for place in locate(offset)),
+                locks=_locks(chain.locks, locate),
+                waits=chain.waits,
+            )
+            for chain in seen.chains
+        ),
         slots=() if at_end else states_before(ops, seen.op, trace),
     )
+
+
+def _locks(seen: Sequence[LockSeen], locate: Callable[[int], Sequence[Place]]) -> tuple[TakenLock, ...]:
+    return tuple(TakenLock(lock.name, _telling(locate(lock.at), None)) for lock in seen)
 
 
 def _slug(text: str) -> str:
@@ -213,7 +254,7 @@ def _telling(frames: Sequence[Place], other: Place | None) -> Place | None:
     kernel = [place for place in frames if place.of_kernel]
     also = [other] if other is not None and other.of_kernel else []
     in_files = [place for place in (*kernel, *also) if place.file.endswith(".c")]
-    return next(iter([*in_files, *kernel, *frames]), other)
+    return next(iter([*in_files, *kernel, *also, *frames]), other)
 
 
 def _entry(frames: Sequence[Place]) -> Place | None:
