@@ -13,6 +13,8 @@
 #define FL_PARANOID	4	/* references and mapcounts checked after every operation, not only at the end */
 #define FL_OVERLAPS	8	/* operations that the wire form marks overlap, in blocks */
 
+#define FL_LAST_FIRST	16	/* of the tasks that an operation woke, the last goes on first */
+
 #define FL_DECISIONS_MAX	512
 #define FL_PLAN_FIRST	0	/* nobody is preempted */
 #define FL_PLAN_RANDOM	1	/* parameter: one point in this many, 0: a default */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Small services that kernel code calls out to. */
-#include "host/host.h"
+#include "sched/sched.h"
 #include <linux/blkdev.h>
 #include <linux/capability.h>
 #include <linux/cpuhotplug.h>
@@ -106,9 +106,9 @@ bool queue_work_on(int cpu, struct workqueue_struct *wq, struct work_struct *wor
 	int here = fl_cpu;
 
 	if (cpu < fl.cpus)
-		fl_switch_cpu(cpu);
+		fl_sched_to_cpu(cpu);
 	work->func(work);
-	fl_switch_cpu(here);
+	fl_sched_to_cpu(here);
 	return true;
 }
 
@@ -171,9 +171,9 @@ void on_each_cpu_cond_mask(smp_cond_func_t cond, smp_call_func_t func, void *inf
 	int here = fl_cpu;
 
 	for (int cpu = 0; cpu < fl.cpus; cpu++) {
-		fl_switch_cpu(cpu);
+		fl_sched_to_cpu(cpu);
 		if (!cond || cond(cpu, info))
 			func(info);
 	}
-	fl_switch_cpu(here);
+	fl_sched_to_cpu(here);
 }

@@ -17,6 +17,7 @@
 FL_KEEP struct fl_stats fl_counts;
 static FL_KEEP enum { MACHINE_NEW, MACHINE_RUNS, MACHINE_GIVEN_UP } state;
 static FL_KEEP struct fl_trace trace;
+static bool last_first;		/* of the tasks that were woken */
 
 /* Every byte string is a program: each byte is reduced by its operand's kind, a range is clipped to the region. */
 static void decode(const unsigned char *bytes, struct fl_operation *op, unsigned int flags)
@@ -188,8 +189,8 @@ static unsigned long run_woken(const struct fl_task *but)
 
 		if (!fl.runnable)
 			continue;
-		task = &fl.task[__builtin_ctzl(fl.runnable)];
-		fl.runnable &= fl.runnable - 1;
+		task = &fl.task[last_first ? __fls(fl.runnable) : __ffs(fl.runnable)];
+		fl.runnable &= ~(1UL << task->id);
 		if (task->state != FL_TASK_BLOCKED)
 			continue;
 		if (++rounds > 10000)
@@ -558,6 +559,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 	fl_fail_reset();
 	fl.soft_dirty_used = false;
 	start_first_process();
+	last_first = flags & FL_LAST_FIRST;
 	fl_sched_begin_program();
 	for (int i = 0, blocks = 0; i < n; ) {
 		struct fl_operation op;
@@ -569,6 +571,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 			run_operation(i++, &op, flags);
 	}
 	fl_counts.ops += n;
+	last_first = false;
 	fl.task[FL_ID_BOOT].events = 0;
 	teardown();
 }

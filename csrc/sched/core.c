@@ -101,9 +101,12 @@ static unsigned long on_cpus(unsigned int cpus)
 {
 	unsigned long mask = 0;
 
-	for (int id = 0; id < FL_ID_BOOT; id++)
-		if (cpus >> fl_task_cpu(id) & 1)
+	for (int id = 0; id < FL_ID_BOOT; id++) {
+		const struct fl_task *task = &fl.task[id];
+
+		if (cpus >> (task->state == FL_TASK_NONE ? fl_task_cpu(id) : task->cpu) & 1)
 			mask |= 1UL << id;
+	}
 	return mask;
 }
 
@@ -246,3 +249,12 @@ bool fl_sched_irqs_off(int cpu)
 	return false;
 }
 
+
+/* What runs on another CPU for the task, which waits for it: as if the task went there. */
+void fl_sched_to_cpu(int cpu)
+{
+	while (fl_overlap && cpu != fl.cur->cpu && occupied() >> cpu & 1)
+		fl_sched_yield("work for another CPU");
+	fl.cur->cpu = cpu;
+	fl_switch_cpu(cpu);
+}

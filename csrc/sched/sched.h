@@ -48,6 +48,7 @@ void fl_sched_check_deadlock(void);
 /* For services: gives way until others have got on; reports a hang if nobody does. */
 void fl_sched_yield(const char *what);
 bool fl_sched_try_again(void);
+void fl_sched_to_cpu(int cpu);
 /* Whether another task that was interrupted is inside an RCU read section. */
 bool fl_sched_in_rcu(void);
 /* Whether the task that keeps the CPU has interrupts off, so that it gets no word to flush its TLB. */

@@ -115,6 +115,13 @@ class Machine:
             raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
         return self._view[:length]  # type: ignore[no-any-return]
 
+    def run_last_first(self, wire: bytes) -> bytes:
+        """As :meth:`run` with snapshots, but of the tasks that an operation wakes the last one goes on first."""
+        length = self._run(wire, len(wire), self._flags[0] | self._lib.FL_LAST_FIRST, self._buffer, self._room)
+        if length < 0:
+            raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
+        return self._view[:length]  # type: ignore[no-any-return]
+
     def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes:
         """Run a program whose marked operations overlap as the schedule says; its trace.  See :attr:`taken` after it."""
         plan = self._plan

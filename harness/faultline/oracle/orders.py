@@ -8,37 +8,47 @@ written as a program without blocks, so that the oracle judges it like any other
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from faultline.program.codec import Operation, alone, blocks, is_monitor, process_of
-from faultline.program.ops import BY_NAME, OPS, PAGES, POPULATE, Form
+from faultline.program.codec import Operation, alone, blocks, is_monitor, process_of, task_byte
+from faultline.program.ops import BY_NAME, OPS, PAGES, PIN_FLAGS, POPULATE, TASKS, Form
 from faultline.program.schedule import number_of
+from faultline.program.trace import Status
+
+
+def _codes(*names: str) -> frozenset[int]:
+    return frozenset(BY_NAME[name].code for name in names)
+
 
 #: Operations with a step for each page.  Source: their man pages promise nothing about other pages of the range while
 #: one is at work; ioctl_userfaultfd(2) and madvise(2) even tell of ranges that are done in part.
-PAGE_BY_PAGE: Final = frozenset(
-    BY_NAME[name].code
-    for name in ("uffd-wp", "uffd-resolve", "madvise", "populate", "swap-out", "mprotect", "numa-hint")
-    if name in BY_NAME
+PAGE_BY_PAGE: Final = _codes(
+    "uffd-wp", "uffd-resolve", "madvise", "populate", "swap-out", "mprotect", "numa-hint", "pagemap-scan", "migrate"
 )
-#: Best effort: may leave pages as they are.  Source: Documentation/admin-guide/mm/ksm.rst, Documentation/mm/page_migration.rst
-#: (pages that are in use elsewhere are passed over), madvise(2) MADV_PAGEOUT, MADV_COLD, MADV_COLLAPSE.
-BEST_EFFORT: Final = frozenset(
-    BY_NAME[name].code
-    for name in ("swap-out", "ksm-merge", "ksm-scan", "khugepaged", "split", "migrate", "drop-swap-cache", "numa-hint")
-    if name in BY_NAME
+#: Of these the outcome is the sum of those of the steps.
+SUMMED: Final = _codes("pagemap-scan", "migrate")
+#: Best effort: may leave pages as they are.  Source: Documentation/admin-guide/mm/ksm.rst,
+#: Documentation/mm/page_migration.rst (pages in use elsewhere are passed over), madvise(2), MADV_PAGEOUT.
+BEST_EFFORT: Final = _codes(
+    "swap-out", "ksm-merge", "ksm-scan", "khugepaged", "split", "migrate", "drop-swap-cache", "numa-hint"
 )
-#: An access that faults has two steps: the page is there, then the access is repeated.  Source: what a fault is; while
-#: others are at work the second may fault again.  By code, what MADV_POPULATE does the first one like.
-ACCESSES: Final = {
-    BY_NAME["read"].code: POPULATE.words.index("read"),
-    BY_NAME["write"].code: POPULATE.words.index("write"),
-}
+#: An access that faults has two steps: the page is there, then the access is repeated, which may fault again.  Source:
+#: what a fault is; Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, for one that waits.
+ACCESSES: Final = _codes(
+    "read", "write", "guest-read", "guest-write", "process-read", "process-write", "mem-read", "mem-write", "pin", "ref"
+)
+_WRITES: Final = _codes("write", "guest-write", "process-write", "mem-write")
+_REMOTE: Final = _codes("process-read", "process-write", "mem-read", "mem-write")
+_HOLDING: Final = _codes("pin", "ref")
+_PIN_WRITE: Final = 1 << PIN_FLAGS.words.index("write")
+_READ, _WRITE = (POPULATE.words.index(word) for word in ("read", "write"))
 _POPULATE: Final = BY_NAME["populate"].code
 _EXIT: Final = BY_NAME["exit"].code
+_EVENT: Final = BY_NAME["uffd-read"].code
 
 
 def _flag(name: str, word: str) -> tuple[int, int]:
@@ -57,7 +67,7 @@ _WAKES: Final = {
     for name in ("uffd-resolve", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
 }
 _ACCESSES_FINE, _RANGES_FINE, _LATE = 1, 2, 4
-_ALL: Final = _ACCESSES_FINE | _RANGES_FINE | _LATE
+_LEVELS: Final = (0, _ACCESSES_FINE, _ACCESSES_FINE | _LATE, _RANGES_FINE, _ACCESSES_FINE | _RANGES_FINE | _LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,8 @@ class Order:
     """For each operation the index of the one that it is, or is a step of."""
     idle: frozenset[int]
     """Those that do nothing in this order."""
+    last_first: bool = False
+    """Of tasks that are woken together the last one goes on first.  Source: nothing says in which order they go on."""
 
 
 _Step = tuple[Operation, int]
@@ -78,24 +90,32 @@ _Step = tuple[Operation, int]
 def orders(ops: Sequence[Operation]) -> Iterator[Order]:
     """The orders of a program's blocks, the coarsest first: of whole operations, with accesses in two steps, with some that
     do nothing, page by page."""
-    seen: set[tuple[_Step, ...]] = set()
-    for level, idle in product((0, _ACCESSES_FINE, _ACCESSES_FINE | _LATE, _RANGES_FINE, _ALL), _idle_sets(ops)):
+    seen: set[tuple[bool, tuple[_Step, ...]]] = set()
+    for last_first, level, idle in product((False, True), _LEVELS, _idle_sets(ops)):
         for steps in _merged(ops, level, idle):
-            if steps not in seen:
-                seen.add(steps)
-                yield Order(tuple(op for op, _ in steps), tuple(index for _, index in steps), idle)
+            if (last_first, steps) not in seen:
+                seen.add((last_first, steps))
+                yield Order(tuple(op for op, _ in steps), tuple(index for _, index in steps), idle, last_first)
+
+
+def may_come_to(op: Operation, status: Status, value: int) -> bool:
+    """Whether this is an outcome of an operation that does nothing in an order."""
+    if status == Status.KILLED:
+        return True
+    if op[0] == _EVENT:  # a task that was woken has taken its message away, and not yet sent the next
+        return status == Status.ERROR and value == errno.EAGAIN
+    return op[0] in BEST_EFFORT and status in (Status.DONE, Status.ERROR)
 
 
 def _idle_sets(ops: Sequence[Operation]) -> Iterator[frozenset[int]]:
-    may = [i for start, end in blocks(ops) for i in range(start, end) if _may_idle(ops, i, ops[start:end])]
+    may = [i for start, end in blocks(ops) for i in range(start, end) if _may_idle(ops[i], ops[start:end])]
     for chosen in sorted(product((False, True), repeat=len(may)), key=sum):
         yield frozenset(index for index, idle in zip(may, chosen, strict=True) if idle)
 
 
-def _may_idle(ops: Sequence[Operation], index: int, block: Sequence[Operation]) -> bool:
+def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
     """Best effort; or its process exits, which may kill it."""
-    op = ops[index]
-    if op[0] in BEST_EFFORT:
+    if op[0] in BEST_EFFORT or op[0] == _EVENT:
         return True
     ends = {process_of(other[1]) for other in block if other[0] == _EXIT}
     return not is_monitor(op[1]) and op[0] != _EXIT and process_of(op[1]) in ends
@@ -120,7 +140,7 @@ def _merged(ops: Sequence[Operation], level: int, idle: frozenset[int]) -> Itera
 def _steps(op: Operation, index: int, level: int) -> list[_Step]:
     op = alone(op)
     if level & _ACCESSES_FINE and op[0] in ACCESSES:
-        return [((_POPULATE, op[1], op[2], 1, ACCESSES[op[0]]), index), (op, index)]
+        return [(_faulted_in(op), index), (op, index)]
     if level & _LATE and op[0] in _WAKES:
         at, bit = _WAKES[op[0]]
         op = (*op[:at], op[at] | bit, *op[at + 1 :])
@@ -130,6 +150,18 @@ def _steps(op: Operation, index: int, level: int) -> list[_Step]:
         if at and op[at] > 1:
             return [((*op[: at - 1], op[at - 1] + page, 1, *op[at + 1 :]), index) for page in range(op[at])]
     return [(op, index)]
+
+
+def _faulted_in(op: Operation) -> Operation:
+    """The first step of an access."""
+    if op[0] in _HOLDING:
+        writes = op[0] == BY_NAME["pin"].code and bool(op[5] & _PIN_WRITE)
+        return (_POPULATE, op[1], op[3], op[4], _WRITE if writes else _READ)
+    how = _WRITE if op[0] in _WRITES else _READ
+    if op[0] not in _REMOTE:
+        return (_POPULATE, op[1], op[2], 1, how)
+    own = not is_monitor(op[1]) and process_of(op[1]) == op[2]
+    return (_POPULATE, op[1] if own else task_byte(op[2], TASKS - 1), op[3], 1, how)
 
 
 def _merges(queues: list[list[_Step]]) -> Iterator[tuple[_Step, ...]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from faultline.oracle.orders import ACCESSES, Order, orders
+from faultline.oracle.orders import ACCESSES, SUMMED, Order, may_come_to, orders
 from faultline.program.codec import Operation, blocks, encode
 from faultline.program.text import format_operation
 from faultline.program.trace import Status
@@ -22,7 +22,7 @@ from faultline.verdict.finding import Because, Finding
 #: Orders of one program that are tried; with more of them nothing is said about it.
 ORDERS_MAX: Final = 600
 
-Reference = Callable[[Sequence[Operation]], bytes | None]
+Reference = Callable[[Order], bytes | None]
 """The trace of a sequential program on the reference machine, if that and the oracle agree on it; else None."""
 
 View = tuple[Step, ...]
@@ -69,13 +69,18 @@ class Linear:
         if not order.idle:
             return allowed == view
         return len(allowed) == len(view) and all(
-            ours == theirs or (ours.index in order.idle and _same_but_outcome(ours, theirs))
+            ours == theirs
+            or (
+                ours.index in order.idle
+                and may_come_to(self._ops[ours.index], theirs.status, theirs.value)
+                and _same_but_outcome(ours, theirs)
+            )
             for ours, theirs in zip(allowed, view, strict=True)
         )
 
     def _run(self, some: Iterator[Order]) -> Iterator[tuple[View, Order]]:
         for order in some:
-            trace = self._reference(order.ops)
+            trace = self._reference(order)
             if trace is not None:
                 yield self._view_of_order(order, trace), order
 
@@ -151,6 +156,8 @@ def _combined(op: Operation, parts: Sequence[Step | Completion]) -> tuple[Status
     the access itself comes to, unless it stops before."""
     if not parts:
         return Status.DONE, 0, 0
+    if op[0] in SUMMED and len(parts) > 1 and all(part.status == Status.DONE for part in parts):
+        return Status.DONE, sum(part.value for part in parts), sum(part.aux for part in parts)
     stops = (Status.BLOCKED, Status.KILLED) if op[0] in ACCESSES else tuple(set(Status) - {Status.DONE})
     telling = next((part for part in parts if part.status in stops), parts[-1])
     return telling.status, telling.value, telling.aux
