@@ -20,6 +20,7 @@
 #define FL_PLAN_RANDOM	1	/* parameter: one point in this many, 0: a default */
 #define FL_PLAN_PCT	2	/* parameter: the depth; points: how many to expect */
 #define FL_PLAN_REPLAY	3	/* decisions */
+#define FL_PLAN_COARSE	4	/* whole operations in a random order: nobody is preempted */
 
 #define FL_FRAMES_MAX	24
 #define FL_TEXT_MAX	240

@@ -8,6 +8,7 @@
  */
 #include "host/swapdev.h"
 #include "check/held.h"
+#include "sched/sched.h"
 #include <linux/backing-dev.h>
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -32,7 +33,7 @@ static struct super_block super;
 static struct inode inode;
 static struct dentry dentry;
 static struct filename name;
-static bool is_on;
+static bool is_on, is_turning;
 
 struct bio *fl_swapdev_queue;
 static struct bio **queue_end = &fl_swapdev_queue;
@@ -401,14 +402,18 @@ int fl_swap_on(int kind)
 
 	if (!IS_ENABLED(CONFIG_SWAP))
 		return -ENOSYS;		/* programs go on without, as on a machine that has none */
+	while (is_turning)	/* another task is at it */
+		fl_sched_yield("swapon");
 	if (is_on)
 		return 0;
+	is_turning = true;
 	if (!inode.i_sb)
 		init_objects();
 	set_kind(kind);
 	bitmap_zero(written, DEVICE_PAGES);
 	err = sys_swapon((const char __user *)FL_WINDOW_ARGS, 0);
 	is_on = !err;
+	is_turning = false;
 	return err;
 }
 

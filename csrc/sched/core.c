@@ -17,7 +17,7 @@ static FL_KEEP struct fl_plan plan;
 static FL_KEEP struct fl_taken taken;
 static const struct fl_policy *const policies[] = {
 	[FL_PLAN_FIRST] = &fl_policy_first, [FL_PLAN_RANDOM] = &fl_policy_random, [FL_PLAN_PCT] = &fl_policy_pct,
-	[FL_PLAN_REPLAY] = &fl_policy_replay,
+	[FL_PLAN_REPLAY] = &fl_policy_replay, [FL_PLAN_COARSE] = &fl_policy_coarse,
 };
 static const struct fl_policy *policy = &fl_policy_first;
 static unsigned int passed[FL_NTASKS + 1];	/* in this block, by task; the last one: while nobody ran */
@@ -49,6 +49,14 @@ unsigned long fl_sched_random(void)
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9UL;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebUL;
 	return z ^ (z >> 31);
+}
+
+/* One of the mask. */
+int fl_sched_any(unsigned long mask)
+{
+	for (unsigned int n = fl_sched_random() % hweight64(mask); n; n--)
+		mask &= mask - 1;
+	return __builtin_ctzl(mask);
 }
 
 void fl_sched_begin_program(void)
@@ -209,6 +217,8 @@ void fl_sched_yield(const char *what)
 		fl_report(FL_KIND_HANG, NULL, "%s: nobody else can go on", what);
 	passed[task->id]++;
 	yielding |= 1UL << task->id;
+	if (policy->gave_way)
+		policy->gave_way(task->id);
 	fl_task_pause();
 }
 

@@ -41,4 +41,10 @@ static int choose(const struct fl_choice *choice)
 	return highest(choice->mask);
 }
 
-const struct fl_policy fl_policy_pct = { "pct", begin, choose };
+/* Else the others would never get on. */
+static void gave_way(int task)
+{
+	priority[task] = --lowest;
+}
+
+const struct fl_policy fl_policy_pct = { .name = "pct", .begin = begin, .choose = choose, .gave_way = gave_way };

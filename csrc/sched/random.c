@@ -9,13 +9,6 @@ static void begin(const struct fl_plan *plan)
 	one_in = plan->parameter ?: 8;
 }
 
-static int nth(unsigned long mask, unsigned int n)
-{
-	while (n--)
-		mask &= mask - 1;
-	return __builtin_ctzl(mask);
-}
-
 static int choose(const struct fl_choice *choice)
 {
 	unsigned long others = choice->mask;
@@ -25,7 +18,7 @@ static int choose(const struct fl_choice *choice)
 			return choice->task;
 		others &= ~(1UL << choice->task);
 	}
-	return nth(others, fl_sched_random() % hweight64(others));
+	return fl_sched_any(others);
 }
 
 const struct fl_policy fl_policy_random = { "random", begin, choose };

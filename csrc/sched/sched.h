@@ -20,10 +20,11 @@ struct fl_policy {
 	void (*begin)(const struct fl_plan *plan);	/* of a program */
 	int (*choose)(const struct fl_choice *choice);	/* the id of who goes on, one of the mask */
 	unsigned int (*unused)(void);			/* of the plan's decisions; NULL: it has none */
+	void (*gave_way)(int task);			/* it waits for others; NULL: this does not matter */
 };
 
 extern int fl_sched_block;		/* number of the block under way */
-extern const struct fl_policy fl_policy_first, fl_policy_random, fl_policy_pct, fl_policy_replay;
+extern const struct fl_policy fl_policy_first, fl_policy_random, fl_policy_pct, fl_policy_replay, fl_policy_coarse;
 
 /* What every policy does that has no opinion: who runs goes on, else the lowest id. */
 static inline int fl_default_choice(const struct fl_choice *choice)
@@ -33,6 +34,7 @@ static inline int fl_default_choice(const struct fl_choice *choice)
 
 /* A deterministic source of numbers, seeded by the plan. */
 unsigned long fl_sched_random(void);
+int fl_sched_any(unsigned long mask);
 
 /* core.c, for the run loop */
 void fl_sched_begin_program(void);

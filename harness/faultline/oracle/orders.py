@@ -14,8 +14,17 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from faultline.program.codec import Operation, alone, blocks, is_monitor, process_of, task_byte
-from faultline.program.ops import BY_NAME, OPS, PAGES, PIN_FLAGS, POPULATE, TASKS, Form
+from faultline.program.codec import (
+    Operation,
+    alone,
+    blocks,
+    is_monitor,
+    overlapping,
+    overlaps,
+    process_of,
+    task_byte,
+)
+from faultline.program.ops import BY_NAME, OPS, PAGES, PIN_FLAGS, POPULATE, SCAN_MODE, TASKS, Form
 from faultline.program.schedule import number_of
 from faultline.program.trace import Status
 
@@ -27,10 +36,12 @@ def _codes(*names: str) -> frozenset[int]:
 #: Operations with a step for each page.  Source: their man pages promise nothing about other pages of the range while
 #: one is at work; ioctl_userfaultfd(2) and madvise(2) even tell of ranges that are done in part.
 PAGE_BY_PAGE: Final = _codes(
-    "uffd-wp", "uffd-resolve", "madvise", "populate", "swap-out", "mprotect", "numa-hint", "pagemap-scan", "migrate"
+    "uffd-wp", "uffd-resolve", "madvise", "populate", "swap-out", "mprotect", "numa-hint", "migrate"
 )
 #: Of these the outcome is the sum of those of the steps.
-SUMMED: Final = _codes("pagemap-scan", "migrate")
+SUMMED: Final = _codes("migrate")
+#: Of these it is that of the first step: what the others do besides shows elsewhere.
+FIRST_TELLS: Final = _codes("pagemap-scan", "uffd-resolve", "uffd-poison")
 #: Best effort: may leave pages as they are.  Source: Documentation/admin-guide/mm/ksm.rst,
 #: Documentation/mm/page_migration.rst (pages in use elsewhere are passed over), madvise(2), MADV_PAGEOUT.
 BEST_EFFORT: Final = _codes(
@@ -49,6 +60,8 @@ _READ, _WRITE = (POPULATE.words.index(word) for word in ("read", "write"))
 _POPULATE: Final = BY_NAME["populate"].code
 _EXIT: Final = BY_NAME["exit"].code
 _EVENT: Final = BY_NAME["uffd-read"].code
+_SCAN: Final = BY_NAME["pagemap-scan"].code
+_SCAN_WP: Final = 1 << SCAN_MODE.words.index("wp")
 
 
 def _flag(name: str, word: str) -> tuple[int, int]:
@@ -59,15 +72,16 @@ def _flag(name: str, word: str) -> tuple[int, int]:
     raise AssertionError(f"{name} has no flag {word}")
 
 
-#: What wakes those who wait for a page, with its flag not to: who has found that it must wait, but does not sleep yet, is
-#: woken by nobody.  Its message is there to be read.  Source: Documentation/admin-guide/mm/userfaultfd.rst, Resolving
-#: Userfaults, tells of no wake-up but for a fault that was notified.
+#: Who has found that it must wait, but does not sleep yet, is woken by nobody; its message is there to be read.  Kernels
+#: look again before they sleep, but cannot tell that a page was poisoned, or had its protection lifted and is still shared.
+#: Source: Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, tells of no wake-up but for a fault that was
+#: notified.
 _WAKES: Final = {
-    BY_NAME[name].code: _flag(name, "dontwake")
-    for name in ("uffd-resolve", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
+    BY_NAME[name].code: _flag(name, "dontwake") for name in ("uffd-resolve", "uffd-poison")
 }
+_WAKE: Final = BY_NAME["uffd-wake"].code
 _ACCESSES_FINE, _RANGES_FINE, _LATE = 1, 2, 4
-_LEVELS: Final = (0, _ACCESSES_FINE, _ACCESSES_FINE | _LATE, _RANGES_FINE, _ACCESSES_FINE | _RANGES_FINE | _LATE)
+_LEVELS: Final = (0, _ACCESSES_FINE, _RANGES_FINE, _ACCESSES_FINE | _RANGES_FINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +101,55 @@ _Step = tuple[Operation, int]
 """An operation, and the index of the one that it is part of."""
 
 
-def orders(ops: Sequence[Operation]) -> Iterator[Order]:
-    """The orders of a program's blocks, the coarsest first: of whole operations, with accesses in two steps, with some that
-    do nothing, page by page."""
+def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
+    """The orders of a program's blocks, the coarsest first: of whole operations, with accesses in two steps, page by page,
+    with some that do nothing.
+
+    :param idle: indices of operations that do nothing in any order: they were skipped.
+    """
     seen: set[tuple[bool, tuple[_Step, ...]]] = set()
-    for last_first, level, idle in product((False, True), _LEVELS, _idle_sets(ops)):
-        for steps in _merged(ops, level, idle):
+    for last_first, level, others in product((False, True), _LEVELS, _idle_sets(ops, idle)):
+        for steps in _merged(ops, level, idle | others):
             if (last_first, steps) not in seen:
                 seen.add((last_first, steps))
-                yield Order(tuple(op for op, _ in steps), tuple(index for _, index in steps), idle, last_first)
+                yield _order(steps, idle | others, last_first)
+
+
+def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
+    """The program with its blocks, operations in steps: for orders in which a task that was woken goes on later, when others
+    have done more.  To be run without preemptions, whoever goes on at the end of a step."""
+    slots = sorted({op[2] for start, end in blocks(ops) for op in ops[start:end] if op[0] in ACCESSES})
+    for level, late in (*((level, None) for level in _LEVELS), *product(_LEVELS[:2], slots)):
+        for others in _idle_sets(ops, idle):
+            steps: list[_Step] = []
+            for index, op in enumerate(ops):
+                if not overlaps(op):
+                    steps.append((op, index))
+                elif index not in idle | others:
+                    steps += ((overlapping(step), index) for step, _ in _steps(op, index, level, late))
+            yield _order(steps, idle | others, False)
+
+
+def _order(steps: Sequence[_Step], idle: frozenset[int], last_first: bool) -> Order:
+    return Order(tuple(op for op, _ in steps), tuple(index for _, index in steps), idle, last_first)
 
 
 def may_come_to(op: Operation, status: Status, value: int) -> bool:
     """Whether this is an outcome of an operation that does nothing in an order."""
-    if status == Status.KILLED:
+    if status in (Status.KILLED, Status.SKIPPED):
         return True
     if op[0] == _EVENT:  # a task that was woken has taken its message away, and not yet sent the next
         return status == Status.ERROR and value == errno.EAGAIN
     return op[0] in BEST_EFFORT and status in (Status.DONE, Status.ERROR)
 
 
-def _idle_sets(ops: Sequence[Operation]) -> Iterator[frozenset[int]]:
-    may = [i for start, end in blocks(ops) for i in range(start, end) if _may_idle(ops[i], ops[start:end])]
+def _idle_sets(ops: Sequence[Operation], always: frozenset[int]) -> Iterator[frozenset[int]]:
+    may = [
+        i
+        for start, end in blocks(ops)
+        for i in range(start, end)
+        if i not in always and _may_idle(ops[i], ops[start:end])
+    ]
     for chosen in sorted(product((False, True), repeat=len(may)), key=sum):
         yield frozenset(index for index, idle in zip(may, chosen, strict=True) if idle)
 
@@ -137,31 +178,38 @@ def _merged(ops: Sequence[Operation], level: int, idle: frozenset[int]) -> Itera
         yield tuple(step for part in chosen for step in part)
 
 
-def _steps(op: Operation, index: int, level: int) -> list[_Step]:
+def _steps(op: Operation, index: int, level: int, late: int | None = None) -> list[_Step]:
+    """The steps of an operation; who waits for slot ``late`` is not woken by it."""
     op = alone(op)
     if level & _ACCESSES_FINE and op[0] in ACCESSES:
-        return [(_faulted_in(op), index), (op, index)]
-    if level & _LATE and op[0] in _WAKES:
+        return [(step, index) for step in (*_faulted_in(op), op)]
+    if late is not None and op[0] in _WAKES:
         at, bit = _WAKES[op[0]]
-        op = (*op[:at], op[at] | bit, *op[at + 1 :])
+        quiet = (*op[:at], op[at] | bit, *op[at + 1 :])
+        return [(quiet, index), *(((_WAKE, op[1], op[2], page, 1), index) for page in range(op[3], op[3] + op[4]) if page != late)]
     if level & _RANGES_FINE and op[0] in PAGE_BY_PAGE:
-        kinds = OPS[op[0]].kinds
-        at = next((i for i, kind in enumerate(kinds, 2) if kind is PAGES), 0)
-        if at and op[at] > 1:
-            return [((*op[: at - 1], op[at - 1] + page, 1, *op[at + 1 :]), index) for page in range(op[at])]
+        return [(step, index) for step in _pages(op)]
+    if level & _RANGES_FINE and op[0] == _SCAN and op[5] & _SCAN_WP:
+        return [((*op[:5], op[5] & ~_SCAN_WP), index), (op, index)]
     return [(op, index)]
 
 
-def _faulted_in(op: Operation) -> Operation:
-    """The first step of an access."""
+def _pages(op: Operation) -> list[Operation]:
+    """The operation on each page of its range."""
+    at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
+    return [(*op[: at - 1], op[at - 1] + page, 1, *op[at + 1 :]) for page in range(op[at])]
+
+
+def _faulted_in(op: Operation) -> list[Operation]:
+    """The first step of an access, for each page."""
     if op[0] in _HOLDING:
         writes = op[0] == BY_NAME["pin"].code and bool(op[5] & _PIN_WRITE)
-        return (_POPULATE, op[1], op[3], op[4], _WRITE if writes else _READ)
+        return _pages((_POPULATE, op[1], op[3], op[4], _WRITE if writes else _READ))
     how = _WRITE if op[0] in _WRITES else _READ
     if op[0] not in _REMOTE:
-        return (_POPULATE, op[1], op[2], 1, how)
+        return [(_POPULATE, op[1], op[2], 1, how)]
     own = not is_monitor(op[1]) and process_of(op[1]) == op[2]
-    return (_POPULATE, op[1] if own else task_byte(op[2], TASKS - 1), op[3], 1, how)
+    return [(_POPULATE, op[1] if own else task_byte(op[2], TASKS - 1), op[3], 1, how)]
 
 
 def _merges(queues: list[list[_Step]]) -> Iterator[tuple[_Step, ...]]:

@@ -531,7 +531,7 @@ LOADS: Final = frozenset(
 )
 #: The monitor's operations that a thread of the kernel does, one standing for them all.
 BY_KTHREAD: Final = frozenset(("ksm-merge", "ksm-scan", "khugepaged", "split"))
-assert BY_KTHREAD <= BY_NAME.keys()
+assert BY_NAME.keys() >= BY_KTHREAD
 #: Codes of the operations after which a record has a sharing map (:mod:`faultline.program.trace`).
 SHARING: Final = frozenset(
     BY_NAME[name].code for name in ("ksm-merge", "ksm-scan", "split", "migrate", "swap-out", "uffd-move")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from faultline.program.codec import Operation, alone, is_monitor, overlapping, task_byte, task_of, process_of
+from faultline.program.codec import Operation, alone, is_monitor, overlapping, process_of, task_byte, task_of
 from faultline.program.ops import BY_NAME, TASKS
 from faultline.program.schedule import number_of
 
@@ -25,7 +25,7 @@ def with_block(rng: random.Random, ops: Sequence[Operation]) -> list[Operation] 
         last = len(ops) - length
         start = max(rng.randint(1, last), rng.randint(1, last))
         window = [alone(op) for op in ops[start : start + length]]
-        if start and ops[start - 1][0] in APART or any(op[0] in APART for op in window):
+        if (start and ops[start - 1][0] in APART) or any(op[0] in APART for op in window):
             continue
         window = _by_two(rng, window)
         if len({number_of(op) for op in window}) > 1:

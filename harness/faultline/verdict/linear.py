@@ -7,25 +7,34 @@ be those of one of them, to the program's end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
-from faultline.oracle.orders import ACCESSES, SUMMED, Order, may_come_to, orders
-from faultline.program.codec import Operation, blocks, encode
+from faultline.oracle.orders import ACCESSES, FIRST_TELLS, SUMMED, Order, coarse, may_come_to, orders
+from faultline.program.codec import Operation, blocks
 from faultline.program.text import format_operation
 from faultline.program.trace import Status
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 from faultline.verdict.compare import steps_finding
 from faultline.verdict.finding import Because, Finding
 
-#: Orders of one program that are tried; with more of them nothing is said about it.
-ORDERS_MAX: Final = 600
-
-Reference = Callable[[Order], bytes | None]
-"""The trace of a sequential program on the reference machine, if that and the oracle agree on it; else None."""
+#: Orders of one program that are tried of each sort; with more of them some are left out.
+ORDERS_MAX: Final = 400
+#: Runs of a program in coarse steps; of these there are few different ones.
+COARSE_RUNS: Final = 60
 
 View = tuple[Step, ...]
+
+
+class Reference(Protocol):
+    """Runs what stands for overlapping operations: on the unpatched machine, in a check."""
+
+    def sequential(self, order: Order) -> bytes | None:
+        """The trace of a sequential program, if machine and oracle agree on it; else None."""
+
+    def coarse(self, order: Order, seed: int) -> bytes | None:
+        """The trace of a program with blocks in which nobody is preempted, None if the machine found something."""
 
 
 class Linear:
@@ -35,18 +44,17 @@ class Linear:
         self._ops = ops
         self._last = {end - 1: range(start, end) for start, end in blocks(ops)}
         self._reference = reference
-        self._rest = self._run(islice(orders(ops), ORDERS_MAX))
-        self._run_so_far: list[tuple[View, Order]] = []
+        self._allowed: dict[frozenset[int], _Allowed] = {}
 
     def order(self, trace: bytes) -> Order | None:
         """The order that gives the same as this trace of the program; None: none of them."""
         view = self.view(trace)
-        return next((order for allowed, order in self._all() if self._same(allowed, order, view)), None)
+        return next((order for allowed, order in self._all(view) if self._same(allowed, order, view)), None)
 
     def finding(self, trace: bytes) -> Finding:
         """What parts the trace, which no order gives, from the nearest one."""
         view = self.view(trace)
-        known = list(self._all())
+        known = list(self._all(view))
         if not known:
             raise ValueError("no order of the program runs to its end on the reference machine")
         nearest, order = max(known, key=lambda one: _agreement(one[0], view))
@@ -56,18 +64,19 @@ class Linear:
         told = ", then ".join(format_operation(op) for op, i in zip(order.ops, order.of, strict=True) if self._in_block(i))
         return finding.with_note(f"No order of the overlapping operations gives this. The nearest is: {told}.")
 
-    def _all(self) -> Iterator[tuple[View, Order]]:
-        yield from self._run_so_far
-        for one in self._rest:
-            self._run_so_far.append(one)
-            yield one
+    def _all(self, view: View) -> Iterator[tuple[View, Order]]:
+        """What is allowed where the operations that this run skipped do nothing."""
+        skipped = frozenset(
+            step.index for step in view if self._in_block(step.index) and step.status == Status.SKIPPED
+        )
+        if skipped not in self._allowed:
+            self._allowed[skipped] = _Allowed(self._run(skipped))
+        return iter(self._allowed[skipped])
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
 
     def _same(self, allowed: View, order: Order, view: View) -> bool:
-        if not order.idle:
-            return allowed == view
         return len(allowed) == len(view) and all(
             ours == theirs
             or (
@@ -78,11 +87,18 @@ class Linear:
             for ours, theirs in zip(allowed, view, strict=True)
         )
 
-    def _run(self, some: Iterator[Order]) -> Iterator[tuple[View, Order]]:
-        for order in some:
-            trace = self._reference(order)
+    def _run(self, skipped: frozenset[int]) -> Iterator[tuple[View, Order]]:
+        for order in islice(orders(self._ops, skipped), ORDERS_MAX):
+            trace = self._reference.sequential(order)
             if trace is not None:
                 yield self._view_of_order(order, trace), order
+        for order in islice(coarse(self._ops, skipped), ORDERS_MAX):
+            seen: set[bytes] = set()
+            for seed in range(COARSE_RUNS):
+                trace = self._reference.coarse(order, seed)
+                if trace is not None and trace not in seen:
+                    seen.add(trace)
+                    yield self._view_of_order(order, trace), order
 
     # --- views: one step for each operation; in a block outcomes are as they are at its end ---
 
@@ -131,6 +147,20 @@ class Linear:
         return view[start - 1].snapshot if start else None
 
 
+class _Allowed:
+    """What an iterator yields, any number of times."""
+
+    def __init__(self, source: Iterator[tuple[View, Order]]) -> None:
+        self._source = source
+        self._so_far: list[tuple[View, Order]] = []
+
+    def __iter__(self) -> Iterator[tuple[View, Order]]:
+        yield from self._so_far
+        for one in self._source:
+            self._so_far.append(one)
+            yield one
+
+
 _BECAUSE: Final = (
     Because(
         "Operations that overlap come to what some order of their steps gives, one step for each page.",
@@ -159,7 +189,9 @@ def _combined(op: Operation, parts: Sequence[Step | Completion]) -> tuple[Status
     if op[0] in SUMMED and len(parts) > 1 and all(part.status == Status.DONE for part in parts):
         return Status.DONE, sum(part.value for part in parts), sum(part.aux for part in parts)
     stops = (Status.BLOCKED, Status.KILLED) if op[0] in ACCESSES else tuple(set(Status) - {Status.DONE})
-    telling = next((part for part in parts if part.status in stops), parts[-1])
+    if op[0] not in ACCESSES and len(parts) > 1:
+        parts = [part for place, part in enumerate(parts) if place == 0 or part.status != Status.SKIPPED]
+    telling = next((part for part in parts if part.status in stops), parts[0 if op[0] in FIRST_TELLS else -1])
     return telling.status, telling.value, telling.aux
 
 
