@@ -75,6 +75,8 @@ struct fl_plan {
 	unsigned int parameter, points;
 	unsigned int ndecisions;
 	unsigned long seed;
+	/* Tasks, as bits, whose operations of the block no operation with one of these codes, as bits, wakes. */
+	unsigned long late, late_ops;
 	struct fl_decision decision[FL_DECISIONS_MAX];
 };
 

@@ -22,6 +22,7 @@
 struct guest {
 	struct mmu_notifier notifier;
 	struct mm_struct *mm;		/* NULL: there is none */
+	bool starting;			/* a task is at it */
 	bool gone;			/* the address space is being torn down */
 	unsigned int invalidating;
 	unsigned long sequence;		/* of invalidations */
@@ -89,11 +90,15 @@ static int start(struct guest *guest, struct mm_struct *mm)
 {
 	int err;
 
+	while (guest->starting)
+		fl_sched_yield("the start of a guest");
 	if (guest->mm)
 		return 0;
 	memset(guest, 0, sizeof(*guest));
+	guest->starting = true;
 	guest->notifier.ops = &ops;
 	err = mmu_notifier_register(&guest->notifier, mm);
+	guest->starting = false;
 	if (!err)
 		guest->mm = mm;
 	return err;

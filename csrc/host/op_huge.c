@@ -11,8 +11,12 @@
 void fl_op_khugepaged(struct fl_task *task, const unsigned char *v)
 {
 	unsigned long start = fl_slot_addr(v[1]);
+	struct mm_struct *mm = fl_target(task, v[0]);
 
-	fl_khugepaged(fl.process[v[0]].mm, start, start + fl_pages_len(v[2]));
+	if (!mm)
+		return;
+	fl_khugepaged(mm, start, start + fl_pages_len(v[2]));
+	mmput(mm);
 	fl_done(task, 0);
 }
 
@@ -38,8 +42,13 @@ static struct page *large_page_at(struct mm_struct *mm, unsigned long addr)
 void fl_op_split(struct fl_task *task, const unsigned char *v)
 {
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
-	struct page *page = large_page_at(fl.process[v[0]].mm, fl_slot_addr(v[1]));
+	struct mm_struct *mm = fl_target(task, v[0]);
+	struct page *page;
 
+	if (!mm)
+		return;
+	page = large_page_at(mm, fl_slot_addr(v[1]));
+	mmput(mm);
 	if (page) {
 		if (trylock_page(page)) {
 			split_huge_page(page);

@@ -101,9 +101,13 @@ void fl_op_unpin(struct fl_task *task, const unsigned char *v)
 /* As reading and writing /proc/PID/mem does: a page of the kernel's own in between, and FOLL_FORCE. */
 static void access_mem(struct fl_task *task, int process, unsigned int slot, void *buf, unsigned int write)
 {
-	int n = access_remote_vm(fl.process[process].mm, fl_slot_addr(slot), buf, PAGE_SIZE,
-				 FOLL_FORCE | (write ? FOLL_WRITE : 0));
+	struct mm_struct *mm = fl_target(task, process);
+	int n;
 
+	if (!mm)
+		return;
+	n = access_remote_vm(mm, fl_slot_addr(slot), buf, PAGE_SIZE, FOLL_FORCE | (write ? FOLL_WRITE : 0));
+	mmput(mm);
 	fl_result(task, n == PAGE_SIZE ? 0 : -EIO);
 }
 
@@ -175,8 +179,14 @@ void fl_op_populate(struct fl_task *task, const unsigned char *v)
 
 void fl_op_migrate(struct fl_task *task, const unsigned char *v)
 {
-	task->outcome.aux = fl_migrate(fl.process[v[0]].mm, fl_slot_addr(v[1]), v[2]);
-	fl_check_migrated();
+	struct mm_struct *mm = fl_target(task, v[0]);
+
+	if (!mm)
+		return;
+	task->outcome.aux = fl_migrate(mm, fl_slot_addr(v[1]), v[2]);
+	mmput(mm);
+	if (!fl_overlap)
+		fl_check_migrated();
 }
 
 /* Why an operation on a handle is skipped, or 0. */

@@ -62,9 +62,11 @@ static void age(struct page *page)
 
 void fl_op_swap_out(struct fl_task *task, const unsigned char *v)
 {
-	struct mm_struct *mm = fl.process[v[0]].mm;
+	struct mm_struct *mm = fl_target(task, v[0]);
 	LIST_HEAD(list);
 
+	if (!mm)
+		return;
 	fl_swap_on(FL_SWAP_DEVICE_SYNC);
 	lru_add_drain_all();
 	mmap_read_lock(mm);
@@ -78,6 +80,7 @@ void fl_op_swap_out(struct fl_task *task, const unsigned char *v)
 		}
 	}
 	mmap_read_unlock(mm);
+	mmput(mm);
 	reclaim_pages(&list);
 	fl_done(task, 0);
 }

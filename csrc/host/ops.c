@@ -31,6 +31,16 @@ void fl_signalled(struct fl_task *task, int sig)
 	task->outcome.value = sig == SIGKILL ? 0 : sig;
 }
 
+struct mm_struct *fl_target(struct fl_task *task, int process)
+{
+	struct mm_struct *mm = fl.process[process].mm;
+
+	if (mm && mmget_not_zero(mm))
+		return mm;
+	task->outcome = (struct fl_outcome){ .status = FL_STATUS_SKIPPED, .value = FL_SKIP_NO_PROCESS };
+	return NULL;
+}
+
 /* mmap() of the range that an operation begins with, with its protection. */
 void fl_mmap(struct fl_task *task, const unsigned char *v, unsigned long flags, int fd, unsigned long first)
 {
@@ -343,8 +353,13 @@ void fl_op_uffd_read(struct fl_task *task, const unsigned char *v)
 
 void fl_op_ksm_merge(struct fl_task *task, const unsigned char *v)
 {
+	struct mm_struct *mm = fl_target(task, v[0]);
+
+	if (!mm)
+		return;
 	fl.ksm_used = true;
-	fl_ksm_merge(fl.process[v[0]].mm, fl_slot_addr(v[1]), v[2]);
+	fl_ksm_merge(mm, fl_slot_addr(v[1]), v[2]);
+	mmput(mm);
 	fl_done(task, 0);
 }
 

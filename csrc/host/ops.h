@@ -32,6 +32,8 @@ static inline void fl_result(struct fl_task *task, long ret)
 	task->outcome.value = ret >= 0 ? 0 : -ret;
 }
 
+/* The mm of a process that the task works on, held as by get_task_mm(); NULL: it has gone, and the operation is skipped. */
+struct mm_struct *fl_target(struct fl_task *task, int process);
 void fl_mmap(struct fl_task *task, const unsigned char *v, unsigned long flags, int fd, unsigned long first);
 extern const unsigned long fl_prots[];	/* PROT_* by FL_PROT_* */
 void fl_signalled(struct fl_task *task, int sig);

@@ -422,7 +422,7 @@ static int run_block(int number, int first, const unsigned char *program, int n,
 		block.begun[block.count] = false;
 		block.outcome[block.count] = (struct fl_outcome){ .status = FL_STATUS_SKIPPED, .value = FL_SKIP_BUSY };
 	}
-	fl_sched_begin_block(number);
+	fl_sched_begin_block(number, first);
 	run_overlapping();
 	fl_sched_end_block();
 	for (int i = 0; i < FL_ID_BOOT; i++)

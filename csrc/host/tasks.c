@@ -81,14 +81,17 @@ static void end_task(struct fl_task *task)
 	fl_task_hand_in_counts(task);
 	task->ts->mm = NULL;
 	task->ts->active_mm = NULL;
+	mmgrab(mm);
 	mmput(mm);
 	process->tasks &= ~(1 << task->id % FL_TASKS);
 	if (!process->tasks) {
 		fl_guest_ended(task->process);
-		fl_tlb_process_gone(mm);
+		if (!atomic_read(&mm->mm_users))	/* else a task that is at work in it takes it along */
+			fl_tlb_process_gone(mm);
 		process->mm = NULL;
 		process->dying = false;
 	}
+	mmdrop(mm);
 }
 
 static void task_loop(void *arg)
@@ -273,6 +276,8 @@ static int wake(struct task_struct *ts, unsigned int mode)
 		return 0;
 	if (fl_canary_is(LOST_WAKEUP))
 		return 1;
+	if (unlikely(fl_overlap) && fl_sched_is_late(task))
+		return 0;
 	WRITE_ONCE(ts->FL_TASK_STATE, TASK_RUNNING);
 	if (task->state == FL_TASK_BLOCKED && !task->wait_lock)
 		fl.runnable |= 1UL << task->id;

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Whole operations in any order: nobody is preempted, and who goes on after one that sleeps or is done is random. */
+/*
+ * Whole operations in any order: who goes on after one that sleeps or is done is random, and nobody is preempted.  But for an
+ * operation that waited for an event from before the block on: that one goes on in steps, as it was interrupted anyhow.
+ */
 #include "sched/sched.h"
 
 static void begin(const struct fl_plan *plan) { }
 
 static int choose(const struct fl_choice *choice)
 {
-	return choice->runs_on ? choice->task : fl_sched_any(choice->mask);
+	if (choice->runs_on && (fl.task[choice->task].op >= fl_sched_block_begins || fl_sched_random() % 4))
+		return choice->task;
+	return fl_sched_any(choice->mask);
 }
 
 const struct fl_policy fl_policy_coarse = { "coarse", begin, choose };

@@ -11,7 +11,7 @@
 
 _Bool fl_overlap;
 unsigned long fl_sched_startable;
-int fl_sched_block;
+int fl_sched_block, fl_sched_block_begins;
 
 static FL_KEEP struct fl_plan plan;
 static FL_KEEP struct fl_taken taken;
@@ -26,7 +26,11 @@ static int last, chosen;			/* who ran; who was chosen to go on, -1: nobody yet *
 static unsigned long yielding;			/* who waits for others by looking again and again */
 static int yields;				/* in a row in which nobody else went on */
 
+static int streak;				/* points in a row of a task that others could have followed */
+
 #define YIELDS_MAX	1000
+/* No CPU keeps others from theirs: who tries again and again until another task has moved on comes to this. */
+#define STREAK_MAX	2000
 
 void fl_schedule(const struct fl_plan *to)
 {
@@ -70,12 +74,13 @@ void fl_sched_begin_program(void)
 	policy->begin(&plan);
 }
 
-void fl_sched_begin_block(int number)
+void fl_sched_begin_block(int number, int first)
 {
 	fl_sched_block = number;
+	fl_sched_block_begins = first;
 	memset(passed, 0, sizeof(passed));
 	last = chosen = -1;
-	yielding = yields = 0;
+	yielding = yields = streak = 0;
 	fl_overlap = true;
 }
 
@@ -175,7 +180,7 @@ int fl_sched_next(unsigned long mask)
 		next = choose(&choice);
 	}
 	if (next != last)
-		yielding = yields = 0;
+		yielding = yields = streak = 0;
 	return last = next;
 }
 
@@ -201,7 +206,7 @@ void fl_sched_point(enum fl_point kind, const volatile void *object)
 		.mask = others | 1UL << task->id, .task = task->id, .runs_on = true, .passed = passed[task->id],
 		.kind = kind, .object = object,
 	};
-	next = choose(&choice);
+	next = ++streak > STREAK_MAX ? __builtin_ctzl(others) : choose(&choice);
 	if (next != task->id) {
 		chosen = next;
 		fl_task_pause();
@@ -267,4 +272,9 @@ void fl_sched_to_cpu(int cpu)
 		fl_sched_yield("work for another CPU");
 	fl.cur->cpu = cpu;
 	fl_switch_cpu(cpu);
+}
+
+bool fl_sched_is_late(const struct fl_task *task)
+{
+	return plan.late >> task->id & 1 && plan.late_ops >> fl.cur->what.code & 1 && task->op >= fl_sched_block_begins;
 }

@@ -24,6 +24,7 @@ struct fl_policy {
 };
 
 extern int fl_sched_block;		/* number of the block under way */
+extern int fl_sched_block_begins;	/* index of its first operation */
 extern const struct fl_policy fl_policy_first, fl_policy_random, fl_policy_pct, fl_policy_replay, fl_policy_coarse;
 
 /* What every policy does that has no opinion: who runs goes on, else the lowest id. */
@@ -38,7 +39,7 @@ int fl_sched_any(unsigned long mask);
 
 /* core.c, for the run loop */
 void fl_sched_begin_program(void);
-void fl_sched_begin_block(int number);
+void fl_sched_begin_block(int number, int first);
 unsigned long fl_sched_candidates(void);
 int fl_sched_next(unsigned long mask);
 void fl_sched_end_block(void);
@@ -51,6 +52,8 @@ void fl_sched_check_deadlock(void);
 void fl_sched_yield(const char *what);
 bool fl_sched_try_again(void);
 void fl_sched_to_cpu(int cpu);
+/* Whether the task does not sleep yet, by the plan, when who runs wakes it. */
+bool fl_sched_is_late(const struct fl_task *task);
 /* Whether another task that was interrupted is inside an RCU read section. */
 bool fl_sched_in_rcu(void);
 /* Whether the task that keeps the CPU has interrupts off, so that it gets no word to flush its TLB. */

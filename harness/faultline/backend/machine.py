@@ -127,6 +127,7 @@ class Machine:
         plan = self._plan
         plan.policy, plan.parameter = _POLICIES.index(schedule.policy), schedule.parameter
         plan.points, plan.seed = schedule.points, schedule.seed
+        plan.late, plan.late_ops = schedule.late, schedule.late_ops
         plan.ndecisions = len(schedule.decisions)
         for place, decision in zip(plan.decision, schedule.decisions, strict=False):
             place.block, place.task, place.next, place.passed = decision

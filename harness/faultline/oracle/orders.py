@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
@@ -41,11 +41,19 @@ PAGE_BY_PAGE: Final = _codes(
 #: Of these the outcome is the sum of those of the steps.
 SUMMED: Final = _codes("migrate")
 #: Of these it is that of the first step: what the others do besides shows elsewhere.
-FIRST_TELLS: Final = _codes("pagemap-scan", "uffd-resolve", "uffd-poison")
+FIRST_TELLS: Final = _codes("pagemap-scan")
 #: Best effort: may leave pages as they are.  Source: Documentation/admin-guide/mm/ksm.rst,
 #: Documentation/mm/page_migration.rst (pages in use elsewhere are passed over), madvise(2), MADV_PAGEOUT.
 BEST_EFFORT: Final = _codes(
     "swap-out", "ksm-merge", "ksm-scan", "khugepaged", "split", "migrate", "drop-swap-cache", "numa-hint"
+)
+#: Reclaim takes pages, wherever they are mapped meanwhile, or leaves them: which are in swap is open.  Source: as above.
+RECLAIMS: Final = _codes("swap-out", "drop-swap-cache", "madvise")
+#: What KSM merges of pages that change meanwhile is open.  Source: Documentation/admin-guide/mm/ksm.rst.
+MERGES: Final = _codes("ksm-merge", "ksm-scan")
+#: Of these EAGAIN and ENOENT say the same: the layout of the process was changing.  Source: ioctl_userfaultfd(2), ERRORS.
+FILLS: Final = _codes(
+    "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move", "uffd-wp", "uffd-resolve"
 )
 #: An access that faults has two steps: the page is there, then the access is repeated, which may fault again.  Source:
 #: what a fault is; Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, for one that waits.
@@ -64,6 +72,10 @@ _SCAN: Final = BY_NAME["pagemap-scan"].code
 _SCAN_WP: Final = 1 << SCAN_MODE.words.index("wp")
 
 
+def _mask(*names: str) -> int:
+    return sum(1 << BY_NAME[name].code for name in names)
+
+
 def _flag(name: str, word: str) -> tuple[int, int]:
     """The place of the operand with this flag in an operation, and the flag's bit."""
     for at, kind in enumerate(BY_NAME[name].kinds, 2):
@@ -73,15 +85,21 @@ def _flag(name: str, word: str) -> tuple[int, int]:
 
 
 #: Who has found that it must wait, but does not sleep yet, is woken by nobody; its message is there to be read.  Kernels
-#: look again before they sleep, but cannot tell that a page was poisoned, or had its protection lifted and is still shared.
-#: Source: Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, tells of no wake-up but for a fault that was
-#: notified.
-_WAKES: Final = {
-    BY_NAME[name].code: _flag(name, "dontwake") for name in ("uffd-resolve", "uffd-poison")
+#: look again before they sleep, but cannot tell that a page was poisoned, or lost its protection and is still shared.
+#: Source: Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, tells of no wake-up but for a fault that
+#: was notified.
+_LATE: Final = _mask("uffd-resolve", "uffd-poison")
+#: The same, of what ends the registration: nobody is to wait after it.  A known deviation.
+_LATE_FOR_GOOD: Final = _mask("uffd-unregister", "uffd-close")
+LATE_FOR_GOOD: Final = "uffd-late-sleeper"
+#: Who does not sleep yet when its page comes goes on without a wake-up.  Source: as above.
+_QUIET: Final = {
+    BY_NAME[name].code: _flag(name, "dontwake")
+    for name in ("uffd-resolve", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
 }
-_WAKE: Final = BY_NAME["uffd-wake"].code
-_ACCESSES_FINE, _RANGES_FINE, _LATE = 1, 2, 4
+_ACCESSES_FINE, _RANGES_FINE, _LOUD = 1, 2, 4
 _LEVELS: Final = (0, _ACCESSES_FINE, _RANGES_FINE, _ACCESSES_FINE | _RANGES_FINE)
+_LOUD_LEVELS: Final = (_LOUD, _LOUD | _ACCESSES_FINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,11 @@ class Order:
     """For each operation the index of the one that it is, or is a step of."""
     idle: frozenset[int]
     """Those that do nothing in this order."""
+    late: int = 0
+    """Tasks, as bits, that do not sleep yet when an operation with a code of ``late_ops``, as bits, would wake them."""
+    late_ops: int = 0
+    deviation: str = ""
+    """The known deviation by which this happens; empty: it is allowed."""
     last_first: bool = False
     """Of tasks that are woken together the last one goes on first.  Source: nothing says in which order they go on."""
 
@@ -116,22 +139,28 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
 
 
 def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
-    """The program with its blocks, operations in steps: for orders in which a task that was woken goes on later, when others
-    have done more.  To be run without preemptions, whoever goes on at the end of a step."""
-    slots = sorted({op[2] for start, end in blocks(ops) for op in ops[start:end] if op[0] in ACCESSES})
-    for level, late in (*((level, None) for level in _LEVELS), *product(_LEVELS[:2], slots)):
+    """The program with its blocks, operations in steps: for orders in which a task that was woken goes on later, when
+    others have done more.  To be run without preemptions, whoever goes on at the end of a step."""
+    inside = [op for start, end in blocks(ops) for op in ops[start:end]]
+    tasks = sorted({number_of(op) for op in inside if op[0] in ACCESSES})
+    lates: list[tuple[int, int, str]] = [(0, 0, "")]
+    for codes, deviation in ((_LATE, ""), (_LATE | _LATE_FOR_GOOD, LATE_FOR_GOOD)):
+        if any(codes >> op[0] & 1 for op in inside):
+            lates += ((1 << task, codes, deviation) for task in tasks)
+    for (late, codes, deviation), level in product(lates, (*_LEVELS, *_LOUD_LEVELS)):
         for others in _idle_sets(ops, idle):
             steps: list[_Step] = []
             for index, op in enumerate(ops):
                 if not overlaps(op):
                     steps.append((op, index))
                 elif index not in idle | others:
-                    steps += ((overlapping(step), index) for step, _ in _steps(op, index, level, late))
-            yield _order(steps, idle | others, False)
+                    steps += ((overlapping(step), index) for step, _ in _steps(op, index, level))
+            order = _order(steps, idle | others, False)
+            yield replace(order, late=late, late_ops=codes, deviation=deviation)
 
 
 def _order(steps: Sequence[_Step], idle: frozenset[int], last_first: bool) -> Order:
-    return Order(tuple(op for op, _ in steps), tuple(index for _, index in steps), idle, last_first)
+    return Order(tuple(op for op, _ in steps), tuple(index for _, index in steps), idle, last_first=last_first)
 
 
 def may_come_to(op: Operation, status: Status, value: int) -> bool:
@@ -178,15 +207,13 @@ def _merged(ops: Sequence[Operation], level: int, idle: frozenset[int]) -> Itera
         yield tuple(step for part in chosen for step in part)
 
 
-def _steps(op: Operation, index: int, level: int, late: int | None = None) -> list[_Step]:
-    """The steps of an operation; who waits for slot ``late`` is not woken by it."""
+def _steps(op: Operation, index: int, level: int) -> list[_Step]:
     op = alone(op)
+    if level & _LOUD and op[0] in _QUIET:
+        at, bit = _QUIET[op[0]]
+        op = (*op[:at], op[at] & ~bit, *op[at + 1 :])
     if level & _ACCESSES_FINE and op[0] in ACCESSES:
         return [(step, index) for step in (*_faulted_in(op), op)]
-    if late is not None and op[0] in _WAKES:
-        at, bit = _WAKES[op[0]]
-        quiet = (*op[:at], op[at] | bit, *op[at + 1 :])
-        return [(quiet, index), *(((_WAKE, op[1], op[2], page, 1), index) for page in range(op[3], op[3] + op[4]) if page != late)]
     if level & _RANGES_FINE and op[0] in PAGE_BY_PAGE:
         return [(step, index) for step in _pages(op)]
     if level & _RANGES_FINE and op[0] == _SCAN and op[5] & _SCAN_WP:

@@ -7,17 +7,25 @@ from collections.abc import Sequence
 from typing import Final
 
 from faultline.program.codec import Operation, alone, is_monitor, overlapping, process_of, task_byte, task_of
-from faultline.program.ops import BY_NAME, TASKS
+from faultline.program.ops import BY_NAME, OPS, PAGES, REGISTER_MODE, TASKS
 from faultline.program.schedule import number_of
 
 #: Not part of a block: what fails is the operation that follows; a device goes when nobody waits for it.
 APART: Final = frozenset(BY_NAME[name].code for name in ("fail", "swapoff"))
+_COUNTING: Final = frozenset(
+    BY_NAME[name].code
+    for name in ("pin", "ref", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
+)
+_REGISTER: Final = BY_NAME["uffd-register"].code
+_MINOR: Final = 1 << REGISTER_MODE.words.index("minor")
 _LENGTHS: Final = (2, 2, 2, 3, 3, 4)
 _TRIES: Final = 6
 
 
 def with_block(rng: random.Random, ops: Sequence[Operation]) -> list[Operation] | None:
     """The program with a block somewhere, mostly late; None if none was found for it."""
+    if any(op[0] == _REGISTER and op[5] & _MINOR for op in ops):
+        return None  # an access that fills a hole of a file has steps in between that minor faults show
     for _ in range(_TRIES):
         length = rng.choice(_LENGTHS)
         if len(ops) < length + 1:
@@ -28,6 +36,7 @@ def with_block(rng: random.Random, ops: Sequence[Operation]) -> list[Operation] 
         if (start and ops[start - 1][0] in APART) or any(op[0] in APART for op in window):
             continue
         window = _by_two(rng, window)
+        window = [_on_one_page(op) for op in window]
         if len({number_of(op) for op in window}) > 1:
             return [*map(alone, ops[:start]), *map(overlapping, window), *map(alone, ops[start + length :])]
     return None
@@ -38,6 +47,14 @@ def _by_two(rng: random.Random, window: list[Operation]) -> list[Operation]:
     if len({number_of(op) for op in window}) > 1 and rng.random() < 0.5:
         return window
     return [op if is_monitor(op[1]) or rng.random() < 0.5 else _moved(op) for op in window]
+
+
+def _on_one_page(op: Operation) -> Operation:
+    """Operations that tell how far they came on their range are on one page: their orders can be told."""
+    if op[0] not in _COUNTING:
+        return op
+    at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
+    return (*op[:at], 1, *op[at + 1 :])
 
 
 def _moved(op: Operation) -> Operation:

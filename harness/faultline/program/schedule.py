@@ -54,6 +54,9 @@ class Schedule:
     parameter: int = 0
     points: int = 0
     decisions: tuple[Decision, ...] = ()
+    late: int = 0
+    """Tasks, as bits, of which an operation in the block hears no wake-up by one of ``late_ops``, codes as bits."""
+    late_ops: int = 0
 
 
 class Taken(NamedTuple):

@@ -7,22 +7,35 @@ be those of one of them, to the program's end.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
-from faultline.oracle.orders import ACCESSES, FIRST_TELLS, SUMMED, Order, coarse, may_come_to, orders
+from faultline.oracle.orders import (
+    ACCESSES,
+    FILLS,
+    FIRST_TELLS,
+    MERGES,
+    RECLAIMS,
+    SUMMED,
+    Order,
+    coarse,
+    may_come_to,
+    orders,
+)
 from faultline.program.codec import Operation, blocks
 from faultline.program.text import format_operation
-from faultline.program.trace import Status
+from faultline.program.trace import Bit, Status
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 from faultline.verdict.compare import steps_finding
 from faultline.verdict.finding import Because, Finding
 
 #: Orders of one program that are tried of each sort; with more of them some are left out.
 ORDERS_MAX: Final = 400
-#: Runs of a program in coarse steps; of these there are few different ones.
-COARSE_RUNS: Final = 60
+#: Programs in coarse steps, and runs of each; of these few come to something different.
+COARSE_MAX: Final = 32
+COARSE_RUNS: Final = 40
 
 View = tuple[Step, ...]
 
@@ -44,6 +57,11 @@ class Linear:
         self._ops = ops
         self._last = {end - 1: range(start, end) for start, end in blocks(ops)}
         self._reference = reference
+        codes = {ops[index][0] for block in self._last.values() for index in block}
+        self._reclaims = bool(codes & RECLAIMS)
+        merges = bool(codes & MERGES)
+        self._open = int(Bit.EXCLUSIVE if self._reclaims or merges else 0) | int(Bit.SOFT_DIRTY if merges else 0)
+        """Bits that what was reclaimed or merged meanwhile leaves open."""
         self._allowed: dict[frozenset[int], _Allowed] = {}
 
     def order(self, trace: bytes) -> Order | None:
@@ -80,19 +98,53 @@ class Linear:
         return len(allowed) == len(view) and all(
             ours == theirs
             or (
-                ours.index in order.idle
-                and may_come_to(self._ops[ours.index], theirs.status, theirs.value)
-                and _same_but_outcome(ours, theirs)
+                (
+                    _outcome(self._ops[ours.index], ours) == _outcome(self._ops[ours.index], theirs)
+                    or (
+                        ours.index in order.idle
+                        and may_come_to(self._ops[ours.index], theirs.status, theirs.value)
+                    )
+                )
+                and ours.completions == theirs.completions
+                and self._same_state(ours.snapshot, theirs.snapshot)
             )
             for ours, theirs in zip(allowed, view, strict=True)
         )
+
+    def _same_state(self, ours: Snapshot | None, theirs: Snapshot | None) -> bool:
+        if ours == theirs or ours is None or theirs is None:
+            return ours == theirs
+        if ours.words.keys() != theirs.words.keys():
+            return False
+        return all(
+            one == other or self._same_word(one, other)
+            for process, words in ours.words.items()
+            for one, other in zip(words, theirs.words[process], strict=True)
+        ) and (self._reclaims or self._same_counters(ours, theirs))
+
+    def _same_counters(self, ours: Snapshot, theirs: Snapshot) -> bool:
+        """But for pages of files: which of them a process maps without an access of its own is the kernel's choice."""
+        return all(
+            (anon, swap) == (theirs.counters[process][0], theirs.counters[process][2])
+            for process, (anon, _, swap) in ours.counters.items()
+        )
+
+    def _same_word(self, one: int, other: int) -> bool:
+        """Whether two words differ only in what reclaim and KSM may have done."""
+        there = Bit.PRESENT | Bit.SWAP
+        if (one ^ other) & Bit.PRESENT and (one | other) & Bit.FILE:
+            return not (one ^ other) & ~_OF_FILE
+        if not self._reclaims or not one & there or not other & there:
+            return not (one ^ other) & ~self._open
+        shown = Bit.CONTENT | Bit.MIXED if one & other & Bit.PRESENT else 0
+        return not (one ^ other) & (~(self._open | there | Bit.CONTENT | Bit.MIXED) | shown)
 
     def _run(self, skipped: frozenset[int]) -> Iterator[tuple[View, Order]]:
         for order in islice(orders(self._ops, skipped), ORDERS_MAX):
             trace = self._reference.sequential(order)
             if trace is not None:
                 yield self._view_of_order(order, trace), order
-        for order in islice(coarse(self._ops, skipped), ORDERS_MAX):
+        for order in islice(coarse(self._ops, skipped), COARSE_MAX):
             seen: set[bytes] = set()
             for seed in range(COARSE_RUNS):
                 trace = self._reference.coarse(order, seed)
@@ -161,6 +213,9 @@ class _Allowed:
             yield one
 
 
+#: What a slot shows of a page of a file that may be mapped there, or not.
+_OF_FILE: Final = Bit.PRESENT | Bit.FILE | Bit.EXCLUSIVE | Bit.CONTENT | Bit.MIXED
+
 _BECAUSE: Final = (
     Because(
         "Operations that overlap come to what some order of their steps gives, one step for each page.",
@@ -177,8 +232,9 @@ def _renamed(completion: Completion, index: int) -> Completion:
     return Completion(index, completion.status, completion.value, completion.aux)
 
 
-def _same_but_outcome(ours: Step, theirs: Step) -> bool:
-    return ours.completions == theirs.completions and ours.snapshot == theirs.snapshot
+def _outcome(op: Operation, step: Step) -> tuple[Status, int, int]:
+    changing = step.status == Status.ERROR and op[0] in FILLS and step.value in (errno.ENOENT, errno.EAGAIN)
+    return (Status.ERROR, errno.EAGAIN, 0) if changing else (step.status, step.value, step.aux)
 
 
 def _combined(op: Operation, parts: Sequence[Step | Completion]) -> tuple[Status, int, int]:
