@@ -4,6 +4,7 @@
 #define FL_HELD_H
 
 #include "host/host.h"
+#include "check/order.h"
 
 /* More than any operation of a program of full length comes to. */
 #define FL_EVENTS_MAX	200000UL
@@ -16,10 +17,11 @@ void fl_held_hand_over(const void *lock, int kind);
 const char *fl_lock_name(const void *lock, int kind);
 const char *fl_lock_waited_for(const struct fl_task *task);
 const void *fl_folio_waited_for(const struct task_struct *ts);
+bool fl_filemap_has_queue(const void *lock);
 const void *fl_held_released(const void *lock);
 struct fl_held *fl_held_find(struct fl_task *task, const void *lock);
 
-static __always_inline void fl_held_add(const void *lock, int kind, const void *ip)
+static __always_inline void fl_held_take(const void *lock, int kind, unsigned int class, const void *ip)
 {
 	struct fl_task *task = fl.cur;
 	struct fl_held *held = &task->held[task->nheld];
@@ -32,7 +34,14 @@ static __always_inline void fl_held_add(const void *lock, int kind, const void *
 	held->lock = lock;
 	held->ip = ip;
 	held->kind = kind;
+	held->class = class;
 	fl_counts.lock_ops++;
+}
+
+/* Of a lock that its kind tells the class of. */
+static __always_inline void fl_held_add(const void *lock, int kind, const void *ip)
+{
+	fl_held_take(lock, kind, fl_class_of_kind(kind), ip);
 }
 
 /* Locks are mostly released in the reverse order of taking. */

@@ -21,27 +21,57 @@ static bool is_linked(struct page *table)
 	return false;
 }
 
+static spinlock_t *lock_of_table(struct page *table)
+{
+#if FL_KVER >= 606
+	return ptlock_ptr(page_ptdesc(table));
+#else
+	return ptlock_ptr(table);
+#endif
+}
+
+static bool is_mine(const spinlock_t *lock)
+{
+	return lock->rlock.raw_lock.owner == fl.cur->id + 1;
+}
+
 /* Documentation/mm/split_page_table_lock.rst and process_addrs.rst: an entry changes under its table's lock. */
 void fl_pte_store(pte_t *ptep, unsigned long val)
 {
 	struct page *page;
-	spinlock_t *lock;
 
 	if (unlikely((unsigned long)ptep - fl_arena >= FL_ARENA_PAGES << PAGE_SHIFT))
 		return;		/* an entry on a stack */
 	page = virt_to_page(ptep);
 	if (unlikely(!PageTable(page)))
 		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "an entry is written to a page that is no page table");
-#if FL_KVER >= 606
-	lock = ptlock_ptr(page_ptdesc(page));
-#else
-	lock = ptlock_ptr(page);
-#endif
-	if (likely(lock->rlock.raw_lock.owner == fl.cur->id + 1))
+	if (likely(is_mine(lock_of_table(page))))
 		return;
 	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || is_linked(page))
 		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a page-table entry is written without its page table lock");
 }
+
+#if defined(FL_HAVE_PTE_MAP_RCU) && !defined(CONFIG_HUGETLB_PAGE)
+/*
+ * pte_offset_map() begins a read section of RCU that pte_unmap() ends, as it keeps the table; a walk with interrupts off is
+ * as good.  leaves out: trees without that, and entries of hugetlbfs, which are of another level.
+ */
+void fl_pte_load(const pte_t *ptep)
+{
+	struct page *page;
+
+	if (unlikely((unsigned long)ptep - fl_arena >= FL_ARENA_PAGES << PAGE_SHIFT))
+		return;
+	page = virt_to_page(ptep);
+	if (unlikely(!PageTable(page)))
+		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "an entry is read from a page that is no page table");
+	if (likely(rcu_preempt_depth()) || fl_irqs_off || is_mine(lock_of_table(page)) || !is_linked(page))
+		return;
+	fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a page-table entry is read from a table that is not mapped");
+}
+#elif defined(FL_HAVE_PTE_MAP_RCU)
+void fl_pte_load(const pte_t *ptep) { }
+#endif
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 /* The same for entries of the middle level that map a huge page. */
@@ -53,7 +83,7 @@ void fl_pmd_store(pmd_t *pmdp, unsigned long val)
 	if (unlikely(!PageTable(page)))
 		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a huge entry is written to a page that is no page table");
 	lock = pmd_lockptr(NULL, pmdp);
-	if (unlikely(lock->rlock.raw_lock.owner != fl.cur->id + 1))
+	if (unlikely(!is_mine(lock)))
 		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a huge entry is written without its page table lock");
 }
 #endif

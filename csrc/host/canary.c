@@ -64,6 +64,11 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_FAULT_DROPS_LOCK] = "fault-drops-lock",
 	[FL_CANARY_FAULT_WITHOUT_LOCK] = "fault-without-lock",
 	[FL_CANARY_DEADLOCK] = "deadlock",
+#if defined(FL_HAVE_PTE_MAP_RCU) && !defined(CONFIG_HUGETLB_PAGE)
+	[FL_CANARY_PTE_AFTER_UNMAP] = "pte-after-unmap",
+#endif
+	[FL_CANARY_LOCK_ORDER] = "lock-order",
+	[FL_CANARY_LOCK_ORDER_OWN] = "lock-order-own",
 #ifdef FL_VMA_LOCKS
 	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",
 	[FL_CANARY_DOUBLE_VMA_UNLOCK] = "double-vma-unlock",
@@ -125,6 +130,21 @@ static void write_unlocked(struct mm_struct *mm)
 	if (pte)
 		set_pte(pte, *pte);
 }
+
+#ifdef FL_HAVE_PTE_MAP_RCU
+/* As ptep_get() of the kernel's code does. */
+static void read_after_unmap(struct mm_struct *mm)
+{
+	spinlock_t *ptl;
+	pte_t *pte = get_locked_pte(mm, FL_REGION, &ptl);
+
+	fl_pte_load(pte);
+	pte_unmap_unlock(pte, ptl);
+	fl_pte_load(pte);
+}
+#else
+static void read_after_unmap(struct mm_struct *mm) { }
+#endif
 
 /* What a move that goes wrong leaves behind: the mapping's end, its offset, or its page's place in the reverse map. */
 static void spoil_vma(struct mm_struct *mm)
@@ -233,6 +253,28 @@ static void wait_for_each_other(struct fl_task *task)
 	unlock_page(page[first]);
 }
 
+/* Against what is documented; and against what the program's other task does. */
+static void take_in_wrong_order(struct fl_task *task)
+{
+	static DEFINE_MUTEX(one);
+	static DEFINE_MUTEX(two);
+	struct mutex *first = task->id % 2 ? &two : &one;
+	struct page *page;
+
+	if (fl_canary_is(LOCK_ORDER_OWN)) {
+		mutex_lock(first);
+		mutex_lock(first == &one ? &two : &one);
+		mutex_unlock(first == &one ? &two : &one);
+		mutex_unlock(first);
+		return;
+	}
+	page = pfn_to_page((fl_pte_value(task->ts->mm, FL_REGION) & FL_PFN_MASK) >> PAGE_SHIFT);
+	lock_page(page);
+	mmap_read_lock(task->ts->mm);
+	mmap_read_unlock(task->ts->mm);
+	unlock_page(page);
+}
+
 static void fault_without_lock(struct mm_struct *mm)
 {
 	handle_mm_fault(first_vma(mm), FL_REGION, FAULT_FLAG_DEFAULT | FAULT_FLAG_USER, NULL);
@@ -263,6 +305,9 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_PTE_UNLOCKED:
 		write_unlocked(mm);
+		break;
+	case FL_CANARY_PTE_AFTER_UNMAP:
+		read_after_unmap(mm);
 		break;
 	case FL_CANARY_RSS_DRIFT:
 		inc_mm_counter(mm, MM_ANONPAGES);
@@ -309,6 +354,10 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_FAULT_WITHOUT_LOCK:
 		fault_without_lock(mm);
+		break;
+	case FL_CANARY_LOCK_ORDER:
+	case FL_CANARY_LOCK_ORDER_OWN:
+		take_in_wrong_order(task);
 		break;
 	case FL_CANARY_DEADLOCK:
 		wait_for_each_other(task);

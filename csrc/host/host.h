@@ -158,6 +158,7 @@ bool fl_slab_in_vma(const void *addr, unsigned long offset);
 const char *fl_slab_name(const void *addr);
 void fl_rcu_run(void);
 void fl_percpu_init(int cpus);
+bool fl_percpu_has(const void *first);
 void fl_files_init(void);
 struct file *fl_file_take(int fd);
 int fl_file_lend(struct file *file);
@@ -233,6 +234,7 @@ void fl_tlb_page_freed(unsigned long pfn);
 
 /* check/order.c, check/vmalocks.c */
 void fl_order_begin(void);
+bool fl_order_again(void);
 void fl_vmas_locked(const void *lock);
 void fl_vmas_unlock(const void *lock);
 void fl_vmas_check(void);

@@ -8,9 +8,18 @@
 #include <linux/rwsem.h>
 #include <linux/mutex.h>
 #include "check/held.h"
+#include "check/order.h"
 #include "sched/sched.h"
 
 #define IP	__builtin_return_address(0)
+
+/* A lock keeps its class in itself (asm/spinlock_types.h), a sleeping one in the spin lock that it has for real queues. */
+static __always_inline unsigned int class_of(const void *lock, unsigned short *order)
+{
+	return *order ?: (*order = fl_class_find(lock));
+}
+#define CLASS(raw)		class_of(raw, &(raw)->order)
+#define SLEEP_CLASS(lock)	class_of(lock, &((arch_spinlock_t *)&(lock)->wait_lock)->order)
 
 /* A waiter of either kind has the lock's address here until it goes on. */
 static void wait_until_released(const void *lock)
@@ -52,12 +61,13 @@ static __always_inline void take_spin(raw_spinlock_t *lock, const void *ip)
 {
 	arch_spinlock_t *raw = &lock->raw_lock;
 
+	fl_order_check(raw, FL_LOCK_SPIN, CLASS(raw), ip);
 	FL_POINT(LOCK, raw);
 	fl.cur->spins++;	/* also while it spins: its CPU does nothing else */
 	while (unlikely(raw->owner))
 		spin_stuck(raw, FL_LOCK_SPIN);
 	raw->owner = fl.cur->id + 1;
-	fl_held_add(raw, FL_LOCK_SPIN, ip);
+	fl_held_take(raw, FL_LOCK_SPIN, raw->order, ip);
 }
 
 static __always_inline void release_spin(raw_spinlock_t *lock, const void *ip)
@@ -111,10 +121,14 @@ void __lockfunc _raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long 
 
 int __lockfunc _raw_spin_trylock(raw_spinlock_t *lock)
 {
-	FL_POINT(LOCK, &lock->raw_lock);
-	if (lock->raw_lock.owner)
+	arch_spinlock_t *raw = &lock->raw_lock;
+
+	FL_POINT(LOCK, raw);
+	if (raw->owner)
 		return 0;
-	take_spin(lock, IP);
+	fl.cur->spins++;
+	raw->owner = fl.cur->id + 1;
+	fl_held_take(raw, FL_LOCK_SPIN, CLASS(raw), IP);
 	return 1;
 }
 
@@ -122,12 +136,13 @@ static __always_inline void take_rwlock(rwlock_t *lock, int kind, const void *ip
 {
 	arch_rwlock_t *raw = &lock->raw_lock;
 
+	fl_order_check(raw, kind, CLASS(raw), ip);
 	FL_POINT(LOCK, raw);
 	fl.cur->spins++;
 	while (unlikely(kind == FL_LOCK_WRITE ? raw->holders : raw->holders < 0))
 		spin_stuck(raw, kind);
 	raw->holders = kind == FL_LOCK_WRITE ? -1 : raw->holders + 1;
-	fl_held_add(raw, kind, ip);
+	fl_held_take(raw, kind, raw->order, ip);
 }
 
 static __always_inline void release_rwlock(rwlock_t *lock, int kind, const void *ip)
@@ -180,15 +195,16 @@ static __always_inline int take_rwsem(struct rw_semaphore *sem, int kind, const 
 	struct fl_held *held;
 
 	fl_check_sleep("taking an rwsem");
-	FL_POINT(LOCK, sem);
 	held = fl_held_find(fl.cur, sem);
 	if (unlikely(held))
 		fl_lock_recursion(sem, kind, held->ip);
+	fl_order_check(sem, kind, SLEEP_CLASS(sem), ip);
+	FL_POINT(LOCK, sem);
 	while (unlikely(kind == FL_LOCK_RWSEM_WRITE ? rwsem_count(sem) : rwsem_count(sem) & WRITER))
 		if (wait_for(sem, killable))
 			return -EINTR;
 	atomic_long_add(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
-	fl_held_add(sem, kind, ip);
+	fl_held_take(sem, kind, SLEEP_CLASS(sem), ip);
 	return 0;
 }
 
@@ -243,7 +259,7 @@ int down_read_trylock(struct rw_semaphore *sem)
 	if (rwsem_count(sem) & WRITER)
 		return 0;
 	atomic_long_add(READER, &sem->count);
-	fl_held_add(sem, FL_LOCK_RWSEM_READ, IP);
+	fl_held_take(sem, FL_LOCK_RWSEM_READ, SLEEP_CLASS(sem), IP);
 	return 1;
 }
 
@@ -253,7 +269,7 @@ int down_write_trylock(struct rw_semaphore *sem)
 	if (rwsem_count(sem))
 		return 0;
 	atomic_long_set(&sem->count, WRITER);
-	fl_held_add(sem, FL_LOCK_RWSEM_WRITE, IP);
+	fl_held_take(sem, FL_LOCK_RWSEM_WRITE, SLEEP_CLASS(sem), IP);
 	return 1;
 }
 
@@ -261,7 +277,7 @@ void downgrade_write(struct rw_semaphore *sem)
 {
 	fl_held_del(sem, FL_LOCK_RWSEM_WRITE, IP);
 	atomic_long_set(&sem->count, READER);
-	fl_held_add(sem, FL_LOCK_RWSEM_READ, IP);
+	fl_held_take(sem, FL_LOCK_RWSEM_READ, SLEEP_CLASS(sem), IP);
 	wake_waiters(sem);
 	FL_POINT(UNLOCK, sem);
 }
@@ -271,15 +287,16 @@ static __always_inline int take_mutex(struct mutex *lock, const void *ip, bool k
 	struct fl_held *held;
 
 	fl_check_sleep("taking a mutex");
-	FL_POINT(LOCK, lock);
 	held = fl_held_find(fl.cur, lock);
 	if (unlikely(held))
 		fl_lock_recursion(lock, FL_LOCK_MUTEX, held->ip);
+	fl_order_check(lock, FL_LOCK_MUTEX, SLEEP_CLASS(lock), ip);
+	FL_POINT(LOCK, lock);
 	while (unlikely(atomic_long_read(&lock->owner)))
 		if (wait_for(lock, killable))
 			return -EINTR;
 	atomic_long_set(&lock->owner, fl.cur->id + 1);
-	fl_held_add(lock, FL_LOCK_MUTEX, ip);
+	fl_held_take(lock, FL_LOCK_MUTEX, SLEEP_CLASS(lock), ip);
 	return 0;
 }
 
@@ -301,7 +318,12 @@ bool mutex_is_locked(struct mutex *lock) { return atomic_long_read(&lock->owner)
 
 static __always_inline int try_mutex(struct mutex *lock, const void *ip)
 {
-	return atomic_long_read(&lock->owner) ? 0 : !take_mutex(lock, ip, false);
+	FL_POINT(LOCK, lock);
+	if (atomic_long_read(&lock->owner))
+		return 0;
+	atomic_long_set(&lock->owner, fl.cur->id + 1);
+	fl_held_take(lock, FL_LOCK_MUTEX, SLEEP_CLASS(lock), ip);
+	return 1;
 }
 
 #ifdef CONFIG_DEBUG_LOCK_ALLOC	/* the plain names are macros for these */
@@ -370,13 +392,21 @@ void fl_refcount_dropped(atomic_t *count, int was)
 }
 #endif
 
-/* The folio lock: taken and released by bit operations (asm/fl_bitlock.h), waited for by the tree's own code. */
-void fl_folio_locked(volatile unsigned long *flags, void *ip)
+/*
+ * The folio lock: taken and released by bit operations (asm/fl_bitlock.h), waited for by the tree's own code.  Whether it
+ * was only tried cannot be told from where it lies free; that of a fresh folio is not waited for.
+ */
+void fl_folio_locked(volatile unsigned long *flags, _Bool fresh)
 {
-	fl_held_add((const void *)flags, FL_LOCK_FOLIO, ip);
+	const void *lock = (const void *)flags;
+
+	/* where nobody may sleep it was tried */
+	if (!fresh && !fl.cur->spins && !rcu_preempt_depth() && !preempt_count())
+		fl_order_check(lock, FL_LOCK_FOLIO, FL_CLASS_FOLIO, IP);
+	fl_held_add(lock, FL_LOCK_FOLIO, IP);
 }
 
-void fl_folio_unlocked(volatile unsigned long *flags, void *ip)
+void fl_folio_unlocked(volatile unsigned long *flags)
 {
-	fl_held_del((const void *)flags, FL_LOCK_FOLIO, ip);
+	fl_held_del((const void *)flags, FL_LOCK_FOLIO, IP);
 }

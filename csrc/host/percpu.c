@@ -36,6 +36,12 @@ void fl_percpu_init(int cpus)
 	fl_switch_cpu(0);
 }
 
+/* Whether the address belongs to the first unit, from which the others are counted: static or dynamic. */
+bool fl_percpu_has(const void *first)
+{
+	return (char *)first >= fl_percpu_start && (char *)first < fl_percpu_start + static_bytes + DYNAMIC_BYTES;
+}
+
 static bool is_free(unsigned long first, unsigned long count)
 {
 	for (unsigned long i = first; i < first + count; i++)

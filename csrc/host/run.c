@@ -557,6 +557,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 
 	fl.task[FL_ID_BOOT].events = 0;
 	fl_fail_reset();
+	fl_order_begin();
 	fl.soft_dirty_used = false;
 	start_first_process();
 	last_first = flags & FL_LAST_FIRST;
@@ -587,14 +588,9 @@ static void restore(void)
 	fl_tasks_reset(true);
 }
 
-long fl_run(const unsigned char *program, unsigned long length, unsigned int flags, unsigned char *out,
-	    unsigned long room)
+static void run_once(const unsigned char *program, unsigned long length, unsigned int flags)
 {
-	if (state != MACHINE_RUNS)
-		return -EINVAL;
-	trace = (struct fl_trace){ .at = out, .end = out + room };
 	fl_finding_clear();
-	fl_counts.programs++;
 	fl_posix_arm();
 	if (!__builtin_setjmp(fl_main_context)) {
 		run_program(program, length, flags);
@@ -603,6 +599,18 @@ long fl_run(const unsigned char *program, unsigned long length, unsigned int fla
 		fl_posix_disarm();
 		restore();
 	}
+}
+
+long fl_run(const unsigned char *program, unsigned long length, unsigned int flags, unsigned char *out,
+	    unsigned long room)
+{
+	if (state != MACHINE_RUNS)
+		return -EINVAL;
+	fl_counts.programs++;
+	do {
+		trace = (struct fl_trace){ .at = out, .end = out + room };
+		run_once(program, length, flags);
+	} while (unlikely(fl_order_again()));
 	return trace.full ? -ENOSPC : trace.at - out;
 }
 

@@ -17,6 +17,7 @@ struct chunk {
 	struct kmem_cache *cache;
 	char *memory;
 	unsigned long free;		/* bit per object */
+	unsigned long free_at_mark;
 	unsigned int order;
 	struct chunk *next;
 };
@@ -39,6 +40,7 @@ static struct chunk *unused;
 static unsigned char large_order[FL_ARENA_PAGES];	/* order + 1 of a big kmalloc */
 static long large_live, large_at_mark;
 static struct kmem_cache *vma_cache;
+static bool marked;
 
 #ifdef FL_HAVE_KMEM_BUCKETS
 kmem_buckets kmalloc_caches[NR_KMALLOC_TYPES];
@@ -89,6 +91,7 @@ static struct chunk *grow(struct kmem_cache *cache)
 	chunk->memory = page_to_virt(page);
 	chunk->order = cache->order;
 	chunk->free = cache->objects == 64 ? ~0UL : (1UL << cache->objects) - 1;
+	chunk->free_at_mark = chunk->free;
 	chunk->next = NULL;
 	for (unsigned int i = 0; i < 1U << cache->order; i++)
 		chunk_of[index_of(chunk->memory) + i] = chunk;
@@ -232,8 +235,11 @@ void fl_slab_mark(void)
 		caches[i].last_at_mark = container_of(caches[i].last, struct chunk, next);
 		if (caches[i].last == &caches[i].chunks)
 			caches[i].last_at_mark = NULL;
+		for (struct chunk *chunk = caches[i].chunks; chunk; chunk = chunk->next)
+			chunk->free_at_mark = chunk->free;
 	}
 	large_at_mark = large_live;
+	marked = true;
 }
 
 /* Gives back the chunks that came since the mark: what a program is given depends on the program alone. */
@@ -286,6 +292,30 @@ const char *fl_slab_name(const void *addr)
 	struct chunk *chunk = chunk_at(addr);
 
 	return chunk ? chunk->cache->name : "";
+}
+
+/*
+ * What of which cache lies there; false: no slab.  Of memory that kmalloc() gave at start-up `cache` is the place itself, as
+ * that is one thing for ever; of such that came later it is NULL, as the place does not tell what it is.
+ */
+bool fl_slab_place(const void *addr, const void **cache, const char **name, unsigned long *offset)
+{
+	unsigned long index = index_of(addr), at;
+	struct chunk *chunk = chunk_at(addr);
+
+	*cache = NULL;
+	if (!chunk)
+		return index < FL_ARENA_PAGES && large_order[index];
+	at = (const char *)addr - chunk->memory;
+	*name = chunk->cache->name;
+	*offset = at % chunk->cache->stride;
+	if (strncmp(*name, "kmalloc-", 8)) {
+		*cache = chunk->cache;
+	} else if (!marked || !(chunk->free_at_mark >> at / chunk->cache->stride & 1)) {
+		*cache = addr;
+		*offset = 0;
+	}
+	return true;
 }
 
 /* The allocator's interface to the kernel, by version. */

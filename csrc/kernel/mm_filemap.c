@@ -13,6 +13,11 @@ void fl_filemap_boot(void)
 		init_waitqueue_head(&folio_wait_table[i]);
 }
 
+bool fl_filemap_has_queue(const void *lock)
+{
+	return lock >= (void *)folio_wait_table && lock < (void *)(folio_wait_table + ARRAY_SIZE(folio_wait_table));
+}
+
 /* The folio, by its first word, whose lock the task sleeps for; NULL: none. */
 const void *fl_folio_waited_for(const struct task_struct *ts)
 {

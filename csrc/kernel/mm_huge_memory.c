@@ -8,7 +8,7 @@ static void fl_part_split_off(struct page *page)
 {
 	clear_compound_head(page);
 	if (*(unsigned long *)page & (1UL << PG_locked))
-		fl_folio_locked((unsigned long *)page, __builtin_return_address(0));
+		fl_folio_locked((unsigned long *)page, true);
 }
 
 #define clear_compound_head fl_part_split_off

@@ -69,7 +69,7 @@ static bool leads_back(struct fl_task *task, struct fl_task *at, unsigned long *
 	for (int i = 0; i < FL_ID_BOOT; i++) {
 		struct fl_task *holder = &fl.task[i];
 
-		if (holder->state != FL_TASK_BLOCKED || *seen & 1UL << i || !waits_for(at, holder))
+		if (holder->state != FL_TASK_BLOCKED || !holder->nheld || *seen & 1UL << i || !waits_for(at, holder))
 			continue;
 		*seen |= 1UL << i;
 		if (holder == task || leads_back(task, holder, seen))

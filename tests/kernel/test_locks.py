@@ -92,3 +92,24 @@ def test_a_deadlock_tells_of_both_tasks(machine: Machine) -> None:
     assert "p0.1 at" in report
     assert "waits for: folio lock" in report
     assert "holds: folio lock, taken by" in report
+
+
+def test_an_order_that_one_program_keeps_is_no_finding_of_another(machine: Machine) -> None:
+    first = parse_program("p0.0 mmap a0 rw\np0.0 read a0\n")
+    second = parse_program("p0.0 mmap a0 rw\np0.1 read a0\n")
+    machine.plant("lock-order-own")
+    try:
+        for ops in (first, second, first, second):
+            machine.run(encode(ops))
+            assert machine.finding is None
+        for _ in range(3):
+            ops = [*first, second[1]]
+            trace = machine.run(encode(ops))
+            assert machine.finding is not None
+            finding = machine_finding(machine.finding, ops, locator(machine.library), trace)
+            assert finding.kind is FindingKind.LOCK_ORDER
+            assert finding.op == len(ops) - 1
+            assert finding.other is not None
+            assert [lock.name for lock in finding.locks] == ["mutex"]
+    finally:
+        machine.plant("none")

@@ -10,8 +10,8 @@
  * Other bit locks pass unseen.
  */
 extern unsigned long fl_memmap_start, fl_memmap_end;
-extern void fl_folio_locked(volatile unsigned long *flags, void *ip);
-extern void fl_folio_unlocked(volatile unsigned long *flags, void *ip);
+extern void fl_folio_locked(volatile unsigned long *flags, _Bool fresh);
+extern void fl_folio_unlocked(volatile unsigned long *flags);
 
 #define FL_BITLOCK_IS_FOLIO(nr, addr) \
 	((nr) == 0 && (unsigned long)(addr) - fl_memmap_start < fl_memmap_end - fl_memmap_start)
@@ -27,14 +27,14 @@ static __always_inline int arch_test_and_set_bit_lock(unsigned int nr, volatile 
 		return 1;
 	*word |= mask;
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
-		fl_folio_locked(addr, __builtin_return_address(0));
+		fl_folio_locked(addr, 0);
 	return 0;
 }
 
 static __always_inline void arch_clear_bit_unlock(unsigned int nr, volatile unsigned long *addr)
 {
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
-		fl_folio_unlocked(addr, __builtin_return_address(0));
+		fl_folio_unlocked(addr);
 	addr[nr / 64] &= ~(1UL << (nr % 64));
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
 		fl_point(UNLOCK, addr);
@@ -47,13 +47,13 @@ static __always_inline void fl_set_bit(unsigned long nr, volatile unsigned long 
 {
 	addr[nr / 64] |= 1UL << (nr % 64);
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
-		fl_folio_locked(addr, __builtin_return_address(0));
+		fl_folio_locked(addr, 1);
 }
 
 static __always_inline void fl_clear_bit(unsigned long nr, volatile unsigned long *addr)
 {
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
-		fl_folio_unlocked(addr, __builtin_return_address(0));
+		fl_folio_unlocked(addr);
 	addr[nr / 64] &= ~(1UL << (nr % 64));
 }
 
@@ -73,7 +73,7 @@ static __always_inline bool arch_xor_unlock_is_negative_byte(unsigned long mask,
 	unsigned long old = *addr;
 
 	if ((mask & 1) && FL_BITLOCK_IS_FOLIO(0, addr))
-		fl_folio_unlocked(addr, __builtin_return_address(0));
+		fl_folio_unlocked(addr);
 	*addr = old ^ mask;
 	return old & 0x80;
 }
@@ -98,7 +98,7 @@ static __always_inline bool fl_test_and_set_bit(unsigned long nr, volatile unsig
 	was_set = test_and_set_bit(nr, addr);
 
 	if (!was_set && FL_BITLOCK_IS_FOLIO(nr, addr))
-		fl_folio_locked(addr, __builtin_return_address(0));
+		fl_folio_locked(addr, 0);
 	return was_set;
 }
 #define test_and_set_bit fl_test_and_set_bit

@@ -68,11 +68,16 @@ static inline void fl_set_pte(pte_t *ptep, pte_t pte)
 	fl_pte_store(ptep, pte.pte);
 	*(volatile unsigned long *)&ptep->pte = pte.pte;
 }
+/* And every load, where all of the kernel's go through ptep_get(). */
+extern void fl_pte_load(const pte_t *ptep);
 #define __HAVE_ARCH_PTEP_GET
 #define ptep_get ptep_get
 static inline pte_t ptep_get(pte_t *ptep)
 {
 	fl_point(PTE_READ, ptep);
+#if defined(FL_HAVE_PTE_MAP_RCU) && !defined(FL_QUIET)
+	fl_pte_load(ptep);
+#endif
 	return __pte(*(volatile unsigned long *)&ptep->pte);
 }
 
