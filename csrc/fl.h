@@ -45,7 +45,7 @@ void fl_on_signal(int signal, unsigned long address, unsigned long ip, unsigned 
 /* called from ASan's report: the program is ended when its operation has */
 void fl_on_asan_error(unsigned long ip, unsigned long bp, const char *what);
 
-#define FL_FIBERS	(FL_PROCESSES * FL_TASKS + 2)
+#define FL_FIBERS	(FL_PROCESSES * FL_TASKS + 3)
 
 #ifdef FL_ASAN	/* defined by the build of the asan variant */
 void __asan_poison_memory_region(const volatile void *addr, unsigned long size);

@@ -68,7 +68,7 @@ struct fl_decision {
 
 /*
  * Who goes on where operations overlap.  A task's number is 4 * its process + its own in that; then come the monitor, and
- * the thread of the kernel that stands for all of these.
+ * the thread of the kernel that stands for all of these, and the disk.
  */
 struct fl_plan {
 	int policy;			/* FL_PLAN_* */

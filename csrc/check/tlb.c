@@ -50,11 +50,17 @@ void fl_destroy_context(struct mm_struct *mm)
 	asid_free(mm);
 }
 
+/* The address space has been torn down, though whoever holds a reference to the struct keeps that. */
+static bool is_torn_down(const struct mm_struct *mm)
+{
+	return !atomic_read(&mm->mm_users);
+}
+
 void fl_tlb_process_gone(struct mm_struct *mm)
 {
-	/* The struct may be freed by now; its address is only compared. */
+	/* A struct that is freed has no number any more: its address is only compared. */
 	for (unsigned int asid = 1; asid < ASIDS; asid++)
-		if (mm_of[asid] == mm)
+		if (mm_of[asid] == mm && is_torn_down(mm))
 			asid_free(mm);
 }
 
@@ -239,6 +245,10 @@ void fl_check_tlb(void)
 	for (unsigned long left = asids_used & ~1UL & ~deferred(); left; left &= left - 1) {
 		unsigned int asid = __builtin_ctzl(left);
 
+		if (unlikely(is_torn_down(mm_of[asid]))) {	/* by who was at work in it when its process went */
+			asid_free(mm_of[asid]);
+			continue;
+		}
 		if (atomic_read(&mm_of[asid]->tlb_flush_pending))
 			continue;
 		for (int cpu = 0; cpu < fl.cpus; cpu++)

@@ -32,8 +32,9 @@
 
 #define FL_ID_MONITOR	(FL_PROCESSES * FL_TASKS)
 #define FL_ID_KSMD	(FL_ID_MONITOR + 1)
-#define FL_ID_BOOT	(FL_ID_MONITOR + 2)
-#define FL_NTASKS	(FL_ID_MONITOR + 3)
+#define FL_ID_DISK	(FL_ID_MONITOR + 2)	/* the disk's interrupts, while operations overlap */
+#define FL_ID_BOOT	(FL_ID_MONITOR + 3)
+#define FL_NTASKS	(FL_ID_MONITOR + 4)
 
 enum fl_lock_kind { FL_LOCK_SPIN, FL_LOCK_READ, FL_LOCK_WRITE, FL_LOCK_RWSEM_READ, FL_LOCK_RWSEM_WRITE, FL_LOCK_MUTEX,
 		    FL_LOCK_FOLIO, FL_LOCK_VMA, FL_LOCK_MAP_READ, FL_LOCK_MAP };
@@ -157,6 +158,7 @@ bool fl_slab_place(const void *addr, const void **cache, const char **name, unsi
 bool fl_slab_in_vma(const void *addr, unsigned long offset);
 const char *fl_slab_name(const void *addr);
 void fl_rcu_run(void);
+void fl_work_run(void);
 void fl_percpu_init(int cpus);
 bool fl_percpu_has(const void *first);
 void fl_files_init(void);

@@ -100,18 +100,6 @@ char *strim(char *s)
 	return s;
 }
 
-/* Work runs at once, on the CPU that it was queued for: whoever flushes it finds it done. */
-bool queue_work_on(int cpu, struct workqueue_struct *wq, struct work_struct *work)
-{
-	int here = fl_cpu;
-
-	if (cpu < fl.cpus)
-		fl_sched_to_cpu(cpu);
-	work->func(work);
-	fl_sched_to_cpu(here);
-	return true;
-}
-
 #ifdef FL_HAVE_TIMER_INIT_KEY
 #define init_timer_key timer_init_key
 #endif
@@ -130,8 +118,6 @@ bool queue_delayed_work_on(int cpu, struct workqueue_struct *wq, struct delayed_
 {
 	return true;
 }
-
-bool flush_work(struct work_struct *work) { return true; }
 
 long strnlen_user(const char __user *s, long len)
 {

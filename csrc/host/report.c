@@ -158,7 +158,7 @@ static int collect_locks(const struct fl_task *task, struct fl_lock_taken *to)
 static int byte_of(const struct fl_task *task)
 {
 	return task->id < FL_ID_MONITOR ? task->process | (task->id % FL_TASKS) << 3 :
-	       task->id == FL_ID_BOOT ? -1 : FL_TASK_MONITOR;
+	       task->id >= FL_ID_DISK ? -1 : FL_TASK_MONITOR;
 }
 
 /* Where tasks have to do with each other, the others are part of what happened. */

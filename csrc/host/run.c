@@ -172,9 +172,12 @@ static int wait_kind(const struct fl_task *task)
 /* While all tasks sleep the disk gets done, and a grace period passes. */
 static bool something_happens(void)
 {
+	if (fl.ready | fl.spinning)	/* they only wait until they look again */
+		return false;
 	if (fl_swapdev_interrupt())
 		return true;
 	fl_rcu_run();
+	fl_work_run();
 	return fl.runnable;
 }
 
@@ -341,7 +344,7 @@ static bool begin_next(int id)
 /* The task has stopped running: with its operation, or it sleeps or was interrupted. */
 static void note_outcome(const struct fl_task *task)
 {
-	if (task->state > FL_TASK_IDLE)
+	if (task->state > FL_TASK_IDLE || task->id == FL_ID_DISK)
 		return;
 	if (task->op >= block.first) {
 		block.outcome[task->op - block.first] = task->outcome;
@@ -357,7 +360,7 @@ static void run_one(int id)
 
 	if (task->state == FL_TASK_BLOCKED)
 		fl.runnable &= ~(1UL << id);
-	else if (task->state != FL_TASK_READY && !begin_next(id))
+	else if (task->state != FL_TASK_READY && id != FL_ID_DISK && !begin_next(id))
 		return;
 	fl_task_run(task);
 	note_outcome(task);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A swap device, and the block layer as far as swap needs it.
- * keeps: a swap file on a solid-state disk with the header that mkswap writes; contents by sector; bios with their end_io;
- * a device that is done before submit_bio() returns, or one that is done when whoever waits has gone to sleep, at the
- * latest when the operation has ended; I/O errors.
+ * keeps: a swap file on a solid-state disk with the header that mkswap writes, large or so small that it is soon full;
+ * contents by sector; bios with their end_io; a device that is done before submit_bio() returns, or one that is done when
+ * whoever waits has gone to sleep, at the latest when the operation has ended, and while operations overlap at any time;
+ * I/O errors.
  * leaves out: plugging, merging, splitting, limits, accounting.  Requests are done in the order in which they came.
  */
 #include "host/swapdev.h"
@@ -19,6 +20,7 @@
 #include <linux/syscalls.h>
 
 #define DEVICE_PAGES	2048UL
+#define SMALL_SLOTS	4UL
 #define SECTORS		(PAGE_SIZE / 512)
 #define NEVER_WRITTEN	0xd7
 
@@ -34,6 +36,7 @@ static struct inode inode;
 static struct dentry dentry;
 static struct filename name;
 static bool is_on, is_turning;
+static unsigned long last_page;		/* of the file, the one with the header is the first */
 
 struct bio *fl_swapdev_queue;
 static struct bio **queue_end = &fl_swapdev_queue;
@@ -89,6 +92,8 @@ static void submit(struct bio *bio)
 	}
 	if (lock_of(bio))
 		fl_held_hand_over(lock_of(bio), FL_LOCK_FOLIO);
+	if (!fl_swapdev_queue)
+		fl.task[FL_ID_DISK].op = fl.cur->op;
 	bio->bi_next = NULL;
 	*queue_end = bio;
 	queue_end = &bio->bi_next;
@@ -101,6 +106,7 @@ bool fl_swapdev_interrupt(void)
 
 	if (!bio)
 		return false;
+	fl.cur->events = fl.cur->nreleased = 0;
 	fl_swapdev_queue = NULL;
 	queue_end = &fl_swapdev_queue;
 	preempt_disable();
@@ -275,7 +281,7 @@ static void fill_header(char *page)
 
 	memset(page, 0, PAGE_SIZE);
 	header->info.version = 1;
-	header->info.last_page = DEVICE_PAGES - 1;
+	header->info.last_page = last_page;
 	memcpy(header->magic.magic, "SWAPSPACE2", 10);
 }
 
@@ -325,10 +331,14 @@ static const struct file_operations file_ops = { .release = release };
 
 static void set_kind(int kind)
 {
-	disk.private_data = kind == FL_SWAP_DEVICE_SYNC ? &disk : NULL;
-	disk.fops = kind == FL_SWAP_DEVICE_SYNC ? &sync_ops : &disk_ops;
+	bool sync = kind == FL_SWAP_DEVICE_SYNC || kind == FL_SWAP_DEVICE_SMALL_SYNC;
+	bool small = kind == FL_SWAP_DEVICE_SMALL_SYNC || kind == FL_SWAP_DEVICE_SMALL_ASYNC;
+
+	last_page = small ? SMALL_SLOTS : DEVICE_PAGES - 1;
+	disk.private_data = sync ? &disk : NULL;
+	disk.fops = sync ? &sync_ops : &disk_ops;
 #ifdef BLK_FEAT_SYNCHRONOUS
-	queue.limits.features = kind == FL_SWAP_DEVICE_SYNC ? BLK_FEAT_SYNCHRONOUS : 0;
+	queue.limits.features = sync ? BLK_FEAT_SYNCHRONOUS : 0;
 #else
 	__set_bit(QUEUE_FLAG_NONROT, &queue.queue_flags);
 #endif

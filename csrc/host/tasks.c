@@ -5,6 +5,7 @@
  * leaves out: time slices.  A task runs until it sleeps or its operation ends.
  */
 #include "check/held.h"
+#include "host/swapdev.h"
 #include "sched/sched.h"
 #include <linux/cred.h>
 #include <linux/sched/debug.h>
@@ -101,7 +102,10 @@ static void task_loop(void *arg)
 	for (;;) {
 		bool ends;
 
-		fl_op_run(task);
+		if (task->id == FL_ID_DISK)
+			fl_swapdev_interrupt();
+		else
+			fl_op_run(task);
 		ends = task->killed && task->id < FL_ID_MONITOR;
 		if (ends)
 			end_task(task);
@@ -112,11 +116,11 @@ static void task_loop(void *arg)
 	}
 }
 
-/* The monitor and the kernel's thread are the last CPUs', so that they overlap with the first tasks. */
+/* The monitor and the kernel's thread, with which the disk is, are the last CPUs', so that they overlap with the first tasks. */
 int fl_task_cpu(int id)
 {
 	if (id >= FL_ID_MONITOR)
-		return id == FL_ID_BOOT ? 0 : fl.cpus - 1 - (id - FL_ID_MONITOR) % fl.cpus;
+		return id == FL_ID_BOOT ? 0 : fl.cpus - 1 - (id != FL_ID_MONITOR) % fl.cpus;
 	return (id / FL_TASKS + id % FL_TASKS) % fl.cpus;
 }
 

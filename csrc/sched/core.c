@@ -6,6 +6,7 @@
  * leaves out: interrupts, migration of tasks between CPUs, and the reordering of stores that a weak memory model allows.
  */
 #include "sched/sched.h"
+#include "host/swapdev.h"
 #include "check/held.h"
 #include <linux/rcupdate.h>
 
@@ -24,8 +25,8 @@ static unsigned int passed[FL_NTASKS + 1];	/* in this block, by task; the last o
 static unsigned long numbers;
 static int last, chosen;			/* who ran; who was chosen to go on, -1: nobody yet */
 static unsigned long yielding;			/* who waits for others by looking again and again */
+static unsigned long retrying;			/* who has done so in its operation: that helps nobody else who waits */
 static int yields;				/* in a row in which nobody else went on */
-
 static int streak;				/* points in a row of a task that others could have followed */
 
 #define YIELDS_MAX	1000
@@ -80,7 +81,7 @@ void fl_sched_begin_block(int number, int first)
 	fl_sched_block_begins = first;
 	memset(passed, 0, sizeof(passed));
 	last = chosen = -1;
-	yielding = yields = streak = 0;
+	yielding = retrying = yields = streak = 0;
 	fl_overlap = true;
 }
 
@@ -123,10 +124,16 @@ static unsigned long on_cpus(unsigned int cpus)
 	return mask;
 }
 
-/* Who may go on but for the one that runs: interrupted, woken, or with an operation of the block still to begin. */
+/* The disk, if it was asked for something and does nothing. */
+static unsigned long disk(void)
+{
+	return fl_swapdev_queue && fl.task[FL_ID_DISK].state == FL_TASK_IDLE ? 1UL << FL_ID_DISK : 0;
+}
+
+/* Who may go on but for the one that runs: interrupted, woken, or with something to begin. */
 unsigned long fl_sched_candidates(void)
 {
-	unsigned long mask = (fl.ready & ~yielding) | fl.runnable | fl_sched_startable;
+	unsigned long mask = (fl.ready & ~yielding) | fl.runnable | fl_sched_startable | disk();
 	unsigned long kept = fl.ready | fl.spinning;
 	unsigned int cpus = kept ? occupied() : 0;
 
@@ -179,8 +186,12 @@ int fl_sched_next(unsigned long mask)
 		choice.passed = ++passed[last < 0 ? FL_NTASKS : last];
 		next = choose(&choice);
 	}
+	if (fl.task[next].state != FL_TASK_READY)
+		retrying &= ~(1UL << next);
+	if (next != last && !(retrying & 1UL << next))
+		yielding = yields = 0;
 	if (next != last)
-		yielding = yields = streak = 0;
+		streak = 0;
 	return last = next;
 }
 
@@ -222,9 +233,16 @@ void fl_sched_yield(const char *what)
 		fl_report(FL_KIND_HANG, NULL, "%s: nobody else can go on", what);
 	passed[task->id]++;
 	yielding |= 1UL << task->id;
+	retrying |= 1UL << task->id;
 	if (policy->gave_way)
 		policy->gave_way(task->id);
 	fl_task_pause();
+}
+
+/* Whether somebody waits by looking again and again, who may hold what others wait for. */
+bool fl_sched_anybody_yields(void)
+{
+	return yielding;
 }
 
 /* Nobody but those that gave way can go on: they look again.  False: there are none. */

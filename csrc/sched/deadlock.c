@@ -104,7 +104,7 @@ void fl_sched_check_deadlock(void)
 		fl_report(FL_KIND_HANG, held->ip, "deadlock: it waits for a %s whose holder waits for it",
 			  fl_lock_name(held->lock, held->kind));
 	}
-	if (fl.spinning) {
+	if (fl.spinning && !fl_sched_anybody_yields()) {
 		fl_report_as(&fl.task[__builtin_ctzl(fl.spinning)]);
 		fl_report(FL_KIND_HANG, NULL, "deadlock: it spins for a lock that nobody lets go");
 	}

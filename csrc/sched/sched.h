@@ -51,6 +51,7 @@ void fl_sched_check_deadlock(void);
 /* For services: gives way until others have got on; reports a hang if nobody does. */
 void fl_sched_yield(const char *what);
 bool fl_sched_try_again(void);
+bool fl_sched_anybody_yields(void);
 void fl_sched_to_cpu(int cpu);
 /* Whether the task does not sleep yet, by the plan, when who runs wakes it. */
 bool fl_sched_is_late(const struct fl_task *task);

@@ -919,7 +919,7 @@ def _swap_shared(model: Model, gene: bytes) -> list[Operation]:
 
 
 def _swapoff(model: Model, gene: bytes) -> list[Operation]:
-    return [(SWAPOFF, TASK_MONITOR, gene[6] & 1)]
+    return [(SWAPOFF, TASK_MONITOR, gene[6] & (3 if gene[7] & 3 == 0 else 1))]
 
 
 def _lazy_free(model: Model, gene: bytes) -> list[Operation]:

@@ -129,7 +129,8 @@ FAULT: Final = Kind(
 NTH: Final = Kind("nth", Form.NTH, 32, lo=1, doc="the how manieth, counted from 1")
 COPY_MODE: Final = Kind("copy-mode", Form.FLAGS, 4, words=("wp", "dontwake"), doc="UFFDIO_COPY_MODE_WP, _DONTWAKE")
 SWAP_DEVICE: Final = Kind(
-    "swap-device", Form.CHOICE, 2, words=("sync", "async"), doc="a device that is done at once, or later"
+    "swap-device", Form.CHOICE, 4, words=("sync", "async", "small-sync", "small-async"),
+    doc="a device that is done at once, or later; a small one has room for 4 pages",
 )
 WAKE_MODE: Final = Kind("wake-mode", Form.FLAGS, 2, words=("dontwake",), doc="the ioctl's MODE_DONTWAKE")
 SIZE: Final = Kind("size", Form.VALUE, SLOTS, lo=1, doc="a number of pages; what reaches past the region's end is cut")

@@ -21,8 +21,9 @@ POLICIES: Final = ("first", "random", "pct", "replay", "coarse")
 #: Numbers of the tasks that are of no process, and of nobody.
 MONITOR: Final = PROCESSES * TASKS
 KTHREAD: Final = MONITOR + 1
+DISK: Final = MONITOR + 2
 NOBODY: Final = 255
-_NAMES: Final = {MONITOR: "m", KTHREAD: "k", NOBODY: "-"}
+_NAMES: Final = {MONITOR: "m", KTHREAD: "k", DISK: "d", NOBODY: "-"}
 _NUMBERS: Final = {name: number for number, name in _NAMES.items()}
 _DECISION: Final = re.compile(r"(?:([0-9]{1,3}):)?([a-z0-9.-]+)@([0-9]{1,9})>([a-z0-9.]+)")
 _TASK: Final = re.compile(r"p([0-9])\.([0-9])")
@@ -80,7 +81,7 @@ def number_of(op: Operation) -> int:
 
 
 def name_of(number: int) -> str:
-    """``p1.0`` for a task's number; ``m`` the monitor, ``k`` the kernel's thread, ``-`` nobody."""
+    """``p1.0`` for a task's number; ``m`` the monitor, ``k`` the kernel's thread, ``d`` the disk, ``-`` nobody."""
     return _NAMES.get(number) or f"p{number // TASKS}.{number % TASKS}"
 
 
@@ -98,7 +99,7 @@ def _number(word: str, name: str) -> int:
         return int(match[1]) * TASKS + int(match[2])
     if name in _NUMBERS:
         return _NUMBERS[name]
-    raise FaultlineError(f"schedule: {word!r} names no task: p0.0 to p{PROCESSES - 1}.{TASKS - 1}, m or k", ExitStatus.USAGE)
+    raise FaultlineError(f"schedule: {word!r} names no task: p0.0 to p{PROCESSES - 1}.{TASKS - 1}, m, k or d", ExitStatus.USAGE)
 
 
 def parse_schedule(text: str, ops: Sequence[Operation]) -> tuple[Decision, ...]:
@@ -118,7 +119,7 @@ def parse_schedule(text: str, ops: Sequence[Operation]) -> tuple[Decision, ...]:
             raise FaultlineError(f"schedule: {word!r}: the program has {len(places)} blocks", ExitStatus.USAGE)
         inside = {number_of(op) for op in ops[: places[block][1]]}
         for number in (task, following):
-            if number != NOBODY and number not in inside:
+            if number not in inside | {DISK, NOBODY}:
                 raise FaultlineError(
                     f"schedule: {word!r}: {name_of(number)} does nothing in or before that block", ExitStatus.USAGE
                 )
