@@ -354,7 +354,7 @@ class Dirty(Memory):
 
     def _follow_mappings(self, process: Process, bits: SoftDirtyBits, op: Operation, maps: bool) -> None:
         """Mappings may have been joined, which spreads the bit of a new one or loses it."""
-        row, before = process.row, bits.row
+        row, before, were = process.row, bits.row, bits.shown
         for slot in range(SLOTS):
             bit = 1 << slot
             if row[slot] and not before[slot] and op[0] not in _REMAPPERS:
@@ -378,6 +378,7 @@ class Dirty(Memory):
                 for slot in moved
                 if slot < op[4] + op[3] and process.pages[slot]
                 and not (self._huge_files and isinstance(process.pages[slot], FilePage))
+                and (were >> slot - op[4] + op[2] & 1 or not self._moves_table(op, slot))
             )
             target = sum(1 << slot for slot in moved)
             bits.shown = bits.shown & ~target | carried
@@ -398,6 +399,13 @@ class Dirty(Memory):
                 bits.maybe |= run
                 lost |= fresh | run & bits.shown & merged
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
+
+    def _moves_table(self, op: Operation, target: int) -> bool:
+        """The page that a mremap moves to this slot may go there with its whole page table."""
+        together = self._huge and (op[4] - op[2]) % HUGE_PAGES == 0 and target | HUGE_PAGES - 1 < op[4] + op[3]
+        if together:
+            self._also(rules.SOFT_DIRTY_TABLE)
+        return together
 
     @staticmethod
     def _unmerges(op: Operation) -> bool:

@@ -539,6 +539,10 @@ SOFT_DIRTY_FILL: Final = _rule(
     "soft-dirty-fill", "A page that was copied or moved to where none was is soft-dirty, as the memory there changed.",
     _ADMIN + "soft-dirty.rst (its purpose)",
 )
+SOFT_DIRTY_TABLE: Final = _rule(
+    "soft-dirty-table", "Pages that move together, with their page table, may keep the bits that they had.",
+    _ADMIN + "soft-dirty.rst (says nothing of mremap)",
+)
 SOFT_DIRTY_MERGE: Final = _rule(
     "soft-dirty-merge", "Where mappings change, pages may become soft-dirty that nobody wrote.",
     _ADMIN + "soft-dirty.rst; pagemap.rst, PAGE_IS_WRITTEN",
