@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from machines import sequential
 
 from faultline.backend.machine import Machine, MachineFinding
 from faultline.campaign.source import corpora_dir
@@ -20,7 +21,7 @@ from faultline.oracle.model import Oracle
 from faultline.program.codec import Operation, decode, encode
 from faultline.program.generate import random_program
 from faultline.program.ops import lacking
-from faultline.program.text import format_program, parse_program, read_repro
+from faultline.program.text import format_program, parse_program
 from faultline.verdict.compare import compare
 from faultline.verdict.finding import Place
 from faultline.verdict.judge import locator_of, machine_finding
@@ -156,7 +157,7 @@ def test_random_programs_agree_with_the_oracle(machine: Machine) -> None:
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_seeds_and_regressions_are_clean(machine: Machine, path: Path) -> None:
-    assert agrees(machine, read_repro(path).ops)
+    assert agrees(machine, sequential(path))
 
 
 def test_any_bytes_are_a_program(machine: Machine) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from machines import machine_of
+from machines import machine_of, sequential
 from test_machine import HUGE_CANARIES, HUGETLB_CANARIES, check_canary, explained
 
 from faultline.backend.machine import Machine
@@ -19,7 +19,7 @@ from faultline.program.cheader import c_header
 from faultline.program.codec import Operation, encode
 from faultline.program.generate import random_program
 from faultline.program.ops import NEED_NAMES, SLOTS, lacking
-from faultline.program.text import parse_program, read_repro
+from faultline.program.text import parse_program
 from faultline.program.trace import COUNTERS, RECORD, Bit, Skip, Status
 from faultline.program.traceview import parse_trace
 from faultline.tree import DEFAULT_TREE, find_tree
@@ -82,7 +82,7 @@ def test_random_programs_agree_with_the_oracle(profile: str) -> None:
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_seeds_and_regressions_are_clean_with_huge_pages(path: Path) -> None:
-    machine, ops = machine_with("thp"), read_repro(path).ops
+    machine, ops = machine_with("thp"), sequential(path)
     if lacking(ops, machine.has):
         pytest.skip(f"the tree lacks {lacking(ops, machine.has)}")
     trace = machine.run(encode(ops), paranoid=True)
@@ -169,7 +169,7 @@ def test_a_canary_in_hugetlbfs_is_found(canary: str) -> None:
 
 @pytest.mark.parametrize("path", HUGETLB, ids=lambda path: path.stem)
 def test_seeds_of_hugetlbfs_are_clean(path: Path) -> None:
-    machine, ops = machine_with("hugetlb"), read_repro(path).ops
+    machine, ops = machine_with("hugetlb"), sequential(path)
     trace = machine.run(encode(ops), paranoid=True)
     assert machine.finding is None, machine.finding
     assert Oracle(tree_version=machine.version, has=machine.has).expect(ops, trace).trace == trace

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from machines import sequential
 from test_machine import (
     CANARIES,
     CORPORA,
@@ -72,7 +73,7 @@ def test_a_trace_does_not_depend_on_what_ran_before(any_machine: Machine) -> Non
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_seeds_and_regressions_are_clean(any_machine: Machine, path: Path) -> None:
-    ops = read_repro(path).ops
+    ops = sequential(path)
     if missing := lacking(ops, any_machine.has):
         pytest.skip(f"the tree lacks {', '.join(sorted(missing))}")
     trace = any_machine.run(encode(ops))
