@@ -28,9 +28,10 @@ from faultline.campaign.subject import DEFAULT_PROFILE, Subject, build_library, 
 from faultline.campaign.worker import Crash, Plan, crash_finding
 from faultline.doctor import checks
 from faultline.kinds import ExitStatus, FaultlineError
-from faultline.program.codec import Operation, encode
+from faultline.program.codec import Operation, encode, overlaps
 from faultline.program.minimize import minimize as minimize_program
 from faultline.program.ops import lacking
+from faultline.program.schedule import Decision, Schedule, parse_schedule
 from faultline.program.text import read_repro
 from faultline.report.console import Reporter, Screen
 from faultline.report.doctor import doctor_lines
@@ -43,6 +44,7 @@ from faultline.tree.cache import cache_dir, store
 from faultline.verdict.compare import difference
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Judge, Side, Trial
+from faultline.verdict.overlap import Schedules
 
 SECONDS_DEFAULT: Final = 60.0
 #: A check ends this many seconds after its last new finding: the author's next step is to look at it.
@@ -90,6 +92,11 @@ _campaign = _options(
     click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Which programs are generated.  [default: random]"),
     click.option("--out", type=_path, default=Path("findings"), show_default=True, help="Where repros are written."),
     click.option("--stop-first", is_flag=True, help="End at the first finding, once it is minimised."),
+    click.option(
+        "--schedules", metavar="POLICY",
+        help="Operations of different tasks overlap: mix, random[:N] or pct[:DEPTH]; in a check, in every second "
+        "program.  [default: one operation after the other]",
+    ),
     _json,
 )  # fmt: skip
 
@@ -216,9 +223,10 @@ def check_command(**options: Any) -> None:
 
 def _run_campaign(
     *, check: bool, seconds: float | None, programs: int | None, seed: int | None, out: Path, stop_first: bool,
-    as_json: bool, **options: Any,
+    schedules: str | None, as_json: bool, **options: Any,
 ) -> NoReturn:  # fmt: skip
     """Runs a campaign, shows what it came to and ends the command."""
+    how = None if schedules is None else Schedules.parse(schedules)
     if programs is not None and seconds is not None:
         raise click.UsageError("--time and --programs exclude each other; give one")
     seed = secrets.randbits(32) if seed is None else seed
@@ -227,7 +235,8 @@ def _run_campaign(
     subject = desk.subject(check=check)
     settle = SETTLE_SECONDS if check and programs is None else None
     plan = Plan(
-        make_judge=subject.judge_maker(),
+        make_judge=subject.judge_maker(how),
+        overlapping=0 if how is None else 2 if check else 1,
         seed=seed,
         jobs=desk.jobs,
         seconds=SECONDS_DEFAULT if seconds is None and programs is None else seconds,
@@ -273,6 +282,7 @@ class _Case:
     ops: list[Operation]
     signature: str | None
     subject: Subject
+    decisions: tuple[Decision, ...] = ()
 
 
 def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) -> tuple[_Desk, _Case]:
@@ -286,7 +296,8 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
     seed = header.get("seed", "")
     setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None)
     desk = replace(desk, setting=setting)
-    return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named)))
+    decisions = parse_schedule(header.get("schedule", ""), repro.ops)
+    return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named)), decisions)
 
 
 def _judge_of(file: Path, desk: _Desk, case: _Case) -> Judge:
@@ -294,7 +305,7 @@ def _judge_of(file: Path, desk: _Desk, case: _Case) -> Judge:
 
     :raises FaultlineError: (SKIPPED) the kernel lacks what an operation of it needs.
     """
-    judge = case.subject.judge_maker()(_unrecorded)
+    judge = case.subject.judge_maker(Schedules() if any(map(overlaps, case.ops)) else None)(_unrecorded)
     missing = lacking(case.ops, judge.has)
     if missing:
         named = ", ".join(f"{name} (needs {', '.join(needs)})" for name, needs in missing.items())
@@ -324,10 +335,13 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
     """Runs a repro: each operation with its outcome, and the finding if it shows (exit status 1)."""
     desk, case = _case(file, as_json, **options)
     judge = _judge_of(file, desk, case)
-    tested = _trial(judge, judge.subject, case.ops)
-    base = _trial(judge, judge.base, case.ops) if judge.base else None
+    overlapping = any(map(overlaps, case.ops))
+    tested = _trial(judge, judge.subject, case)
+    base = _trial(judge, judge.base, case) if judge.base else None
+    if overlapping and tested.finding is None and case.signature is not None:
+        tested = judge.near(judge.subject, case.ops, case.decisions, case.signature) or tested
     finding = tested.finding
-    if finding is None and base is not None and base.finding is None:
+    if finding is None and base is not None and base.finding is None and not overlapping:
         finding = difference(case.ops, base.trace, tested.trace)
     if as_json:
         _print_json(replay_json(desk.setting, case.ops, tested, base, finding))
@@ -336,12 +350,13 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
     sys.exit(ExitStatus.FINDINGS if finding else ExitStatus.CLEAN)
 
 
-def _trial(judge: Judge, side: Side, ops: list[Operation]) -> Trial:
+def _trial(judge: Judge, side: Side, case: _Case) -> Trial:
     """Runs the program first in a child, as it may kill the process."""
-    died = death_of(lambda: side.machine.run(encode(ops)))
+    wire, schedule = encode(case.ops), Schedule("replay", decisions=case.decisions)
+    died = death_of(lambda: side.machine.run_overlapping(wire, schedule))
     if died:
-        return Trial(b"", crash_finding(Crash(0, encode(ops), died)))
-    return judge.trial(side, ops)
+        return Trial(b"", crash_finding(Crash(0, wire, died)))
+    return judge.trial(side, case.ops, case.decisions)
 
 
 @cli.command(short_help="Make a repro's program smaller.")
@@ -368,6 +383,8 @@ def minimize(file: Path, output: Path | None, **options: Any) -> None:
         desk.screen.status(f"minimising {len(case.ops)} operations")
         ops = minimize_program(case.ops, lambda fewer: showing(fewer) is not None)
     finding = showing(ops)
+    if finding is not None and finding.schedule:
+        finding = judge.simplest(ops, finding)
     assert finding is not None, "the minimiser returned what it was told is no match"
     output = output or file.with_name(file.name + ".min")
     try:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from faultline.program import generate, mutate
-from faultline.program.codec import Operation
+from faultline.program.codec import Operation, alone, overlaps
 from faultline.program.ops import NEED_NAMES, lacking
+from faultline.program.overlap import with_block
 from faultline.program.text import read_repro
 
 #: Of the generated programs, one in this many is a mutation of a corpus program; the others are fresh.
@@ -23,22 +24,34 @@ class Source:
 
     :param has: what the kernel has, of :data:`~faultline.program.ops.NEEDS`: no operation needs anything else, and a
         program of the corpus that does is left out.
+    :param overlapping: in one program of so many operations overlap, where that can be; 0: in none.
     """
 
     def __init__(
-        self, seed: int, corpus: Sequence[list[Operation]] = (), has: frozenset[str] = NEED_NAMES
+        self,
+        seed: int,
+        corpus: Sequence[list[Operation]] = (),
+        has: frozenset[str] = NEED_NAMES,
+        overlapping: int = 0,
     ) -> None:
         self._seed = seed
         self._has = has
-        self._corpus = [ops for ops in corpus if not lacking(ops, has)]
+        self._overlapping = overlapping
+        self._corpus = [ops for ops in corpus if not lacking(ops, has) and (overlapping or not any(map(overlaps, ops)))]
 
     def program(self, index: int) -> list[Operation]:
         """Program number ``index``, counted from 0."""
         if index < len(self._corpus):
             return list(self._corpus[index])
         rng = random.Random(self._seed << 64 | index)
+        ops = self._fresh(rng)
+        if self._overlapping and index % self._overlapping == 0:
+            return with_block(rng, ops) or ops
+        return ops
+
+    def _fresh(self, rng: random.Random) -> list[Operation]:
         if self._corpus and rng.randrange(MUTATED_ONE_IN) == 0:
-            return mutate.mutate(rng, rng.choice(self._corpus), self._corpus, self._has)
+            return [alone(op) for op in mutate.mutate(rng, rng.choice(self._corpus), self._corpus, self._has)]
         return generate.random_program(rng, has=self._has)
 
 

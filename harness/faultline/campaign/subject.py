@@ -15,6 +15,7 @@ from faultline.program.cheader import c_header
 from faultline.tree import TreeInfo, find_tree
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
+from faultline.verdict.overlap import Schedules
 
 #: The kernel configuration, of those in csrc/arch/profiles, that is built unless another is asked for.
 DEFAULT_PROFILE: Final = "base"
@@ -31,10 +32,13 @@ class Subject:
     base: BuiltLibrary | None
     known: frozenset[str]
 
-    def judge_maker(self) -> Callable[[Callable[[bytes], None]], Judge]:
-        """What opens a judge in any process; it is given the judge's ``before_run``."""
+    def judge_maker(self, schedules: Schedules | None = None) -> Callable[[Callable[[bytes], None]], Judge]:
+        """What opens a judge in any process; it is given the judge's ``before_run``.
+
+        :param schedules: for programs whose operations overlap; None: there are none.
+        """
         base = self.base.path if self.base else None
-        return partial(open_judge, subject=self.library.path, base=base, known=self.known)
+        return partial(open_judge, subject=self.library.path, base=base, known=self.known, schedules=schedules)
 
 
 def build_library(

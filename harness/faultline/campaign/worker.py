@@ -48,6 +48,8 @@ class Plan:
     patience: int = PATIENCE
     corpus: tuple[list[Operation], ...] = ()
     wanted: frozenset[FindingKind] = frozenset()
+    overlapping: int = 0
+    """In one program of so many operations overlap; 0: in none."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Worker:
 
     def __init__(self, task: Task, judge: Judge, flight: Flight, send: Callable[[object], None]) -> None:
         self._task, self._judge, self._flight, self._send = task, judge, flight, send
-        self._source = Source(task.plan.seed, task.plan.corpus, judge.has)
+        self._source = Source(task.plan.seed, task.plan.corpus, judge.has, task.plan.overlapping)
         self._seen = set(task.seen)
         self._tally = Tally()
 
@@ -185,13 +187,15 @@ class Worker:
         if finding is None:
             self._send(replace(record, finding=record.finding.with_note(NOT_STEADY)))
             return
+        if finding.schedule:
+            finding = self._judge.simplest(ops, finding)
         self._send(Record(finding, ops, record.index, minimised=not self._flight.hurrying))
 
     def _explain(self, crash: Crash) -> None:
         """Reports a program that killed a worker, minimised, each run in a child; not if the base tree dies too."""
         self._flight.rest()  # nothing runs in this process meanwhile
         finding = crash_finding(crash)
-        ops = decode(crash.wire)
+        ops = decode(crash.wire, with_blocks=True)
         blame = self._dies(ops)
         self._tally.signatures[blame or Blame.NEW, finding.signature] += 1
         if blame is not Blame.BASE and finding.signature not in self._seen:

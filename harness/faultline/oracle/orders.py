@@ -49,6 +49,8 @@ BEST_EFFORT: Final = _codes(
 )
 #: Reclaim takes pages, wherever they are mapped meanwhile, or leaves them: which are in swap is open.  Source: as above.
 RECLAIMS: Final = _codes("swap-out", "drop-swap-cache", "madvise")
+#: Which pages of a range are shared depends on where the operation was when others changed them.  Source: fork(2).
+SHARES: Final = _codes("fork")
 #: What KSM merges of pages that change meanwhile is open.  Source: Documentation/admin-guide/mm/ksm.rst.
 MERGES: Final = _codes("ksm-merge", "ksm-scan")
 #: Of these EAGAIN and ENOENT say the same: the layout of the process was changing.  Source: ioctl_userfaultfd(2), ERRORS.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from faultline.program.codec import Operation, clipped, process_of, task_byte, task_of
-from faultline.program.ops import OPS, PAGES, PROCESS, SLOT, SLOTS, TASK_MONITOR, UFFD, VALUE, Form, Kind
+from faultline.program.codec import Operation, alone, clipped, is_monitor, overlaps, process_of, task_byte, task_of
+from faultline.program.ops import OPS, PAGES, PROCESS, SLOT, SLOTS, TASK_OVERLAPS, UFFD, VALUE, Form, Kind
 
 Program = list[Operation]
 
@@ -37,7 +37,8 @@ def _cost(ops: Program) -> tuple[int, int]:
     """What minimisation lowers: the length first, then what the operands add up to."""
     total = 0
     for op in ops:
-        total += process_of(op[1]) + task_of(op[1]) if op[1] != TASK_MONITOR else 0
+        total += process_of(op[1]) + task_of(op[1]) if not is_monitor(op[1]) else 0
+        total += overlaps(op)
         total += sum(value * (_PAGE_COST if kind is PAGES else 1) for _, value, kind in _operands(op))
     return len(ops), total
 
@@ -81,6 +82,11 @@ def _with(op: Operation, index: int, value: int) -> Operation:
     return (*op[:index], value, *op[index + 1 :])
 
 
+def _by(op: Operation, task: int) -> Operation:
+    """The operation by another task; in its block it stays."""
+    return _with(op, 1, task | op[1] & TASK_OVERLAPS)
+
+
 def _replaced(ops: Program, i: int, op: Operation) -> Program:
     return [*ops[:i], op, *ops[i + 1 :]]
 
@@ -89,9 +95,9 @@ def _renamed(ops: Program, kind: Kind, names: dict[int, int]) -> Program:
     """The program with every operand of the kind renamed; processes also where they act."""
     renamed = []
     for op in ops:
-        if kind is PROCESS and op[1] != TASK_MONITOR:
+        if kind is PROCESS and not is_monitor(op[1]):
             process = process_of(op[1])
-            op = _with(op, 1, task_byte(names.get(process, process), task_of(op[1])))
+            op = _by(op, task_byte(names.get(process, process), task_of(op[1])))
         for i, value, operand_kind in _operands(op):
             if operand_kind is kind:
                 op = _with(op, i, names.get(value, value))
@@ -103,7 +109,7 @@ def _used(ops: Program, kind: Kind) -> list[int]:
     """The values of the kind in order of appearance; for slots, all that are in a range, ascending."""
     used: dict[int, None] = {}
     for op in ops:
-        if kind is PROCESS and op[1] != TASK_MONITOR:
+        if kind is PROCESS and not is_monitor(op[1]):
             used[process_of(op[1])] = None
         for i, value, operand_kind in _operands(op):
             if operand_kind is kind:
@@ -206,12 +212,20 @@ def _without_flag(ops: Program) -> Iterator[Program]:
 
 def _on_first_task(ops: Program) -> Iterator[Program]:
     """All operations, then each, by task 0 of their process, then by the first process."""
-    own = [op if op[1] == TASK_MONITOR else _with(op, 1, task_byte(process_of(op[1]))) for op in ops]
+    own = [op if is_monitor(op[1]) else _by(op, task_byte(process_of(op[1]))) for op in ops]
     yield own
     for i, op in enumerate(ops):
-        if op[1] != TASK_MONITOR:
+        if not is_monitor(op[1]):
             yield _replaced(ops, i, own[i])
-            yield _replaced(ops, i, _with(op, 1, task_byte(0)))
+            yield _replaced(ops, i, _by(op, task_byte(0)))
+
+
+def _not_overlapping(ops: Program) -> Iterator[Program]:
+    """All operations, then each, outside of any block."""
+    yield [alone(op) for op in ops]
+    for i, op in enumerate(ops):
+        if overlaps(op):
+            yield _replaced(ops, i, alone(op))
 
 
 def _lower_operand(ops: Program) -> Iterator[Program]:
@@ -232,6 +246,7 @@ def _lower_operand(ops: Program) -> Iterator[Program]:
 _PASSES: Final = (
     _without_tail,
     _without_chunk,
+    _not_overlapping,
     _without_slot,
     _without_pair,
     _renumbered,

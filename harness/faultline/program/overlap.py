@@ -11,7 +11,12 @@ from faultline.program.ops import BY_NAME, OPS, PAGES, REGISTER_MODE, TASKS
 from faultline.program.schedule import number_of
 
 #: Not part of a block: what fails is the operation that follows; a device goes when nobody waits for it.
-APART: Final = frozenset(BY_NAME[name].code for name in ("fail", "swapoff"))
+#: What makes or ends a handle does so at once; soft-dirty bits show by what has been asked for.
+APART: Final = frozenset(
+    BY_NAME[name].code
+    for name in ("fail", "swapoff", "uffd-open", "file-open", "file-close", "clear-refs")
+)
+_EXIT: Final = BY_NAME["exit"].code
 _COUNTING: Final = frozenset(
     BY_NAME[name].code
     for name in ("pin", "ref", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
@@ -36,6 +41,8 @@ def with_block(rng: random.Random, ops: Sequence[Operation]) -> list[Operation] 
         if (start and ops[start - 1][0] in APART) or any(op[0] in APART for op in window):
             continue
         window = _by_two(rng, window)
+        if length > 2 and any(op[0] == _EXIT for op in window):
+            continue
         window = [_on_one_page(op) for op in window]
         if len({number_of(op) for op in window}) > 1:
             return [*map(alone, ops[:start]), *map(overlapping, window), *map(alone, ops[start + length :])]

@@ -68,6 +68,8 @@ class Setting:
             header["seed"] = str(self.seed)
         if finding is not None:
             header |= {"kind": finding.kind.value, "signature": finding.signature}
+            if finding.schedule:
+                header["schedule"] = finding.schedule
         return Repro(header, list(ops), [str(patch) for patch in self.patches])
 
     def file_name(self, finding: Finding) -> str:

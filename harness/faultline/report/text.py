@@ -110,6 +110,8 @@ def explain(finding: Finding) -> list[Line]:
         lines += _labelled("state", _states(finding.slots), Style.DIM)
     if finding.note:
         lines += _labelled("note", _wrapped(finding.note))
+    if finding.schedule:
+        lines += _labelled("schedule", _wrapped(finding.schedule), Style.DIM)
     lines += _labelled("signature", [finding.signature], Style.DIM)
     return lines
 

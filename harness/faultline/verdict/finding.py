@@ -93,11 +93,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[Task, ...] = ()
     slots: tuple[SlotState, ...] = ()
     note: str = ""
+    schedule: str = ""
+    """Of a program with overlapping operations: the decisions of :mod:`faultline.program.schedule`."""
 
     @property
     def signature(self) -> str:
         """``kind:operation:aspect``, the same in every run of the same defect."""
         return f"{self.kind.value}:{self.operation}:{self.aspect}"
+
+    def with_schedule(self, schedule: str) -> Finding:
+        """The same finding, as it shows under a schedule."""
+        return msgspec.structs.replace(self, schedule=schedule)
 
     def with_note(self, note: str) -> Finding:
         """The same finding with a remark for the reader."""

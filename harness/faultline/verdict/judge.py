@@ -15,13 +15,15 @@ from faultline.backend import machine
 from faultline.build.symbols import Symbolizer
 from faultline.kinds import FindingKind
 from faultline.oracle.model import Oracle
-from faultline.program.codec import Operation, encode
+from faultline.program.codec import Operation, encode, overlaps
 from faultline.program.ops import OPS
+from faultline.program.schedule import Decision, Schedule, Taken, parse_schedule
 from faultline.program.text import format_actor
 from faultline.verdict.compare import compare, difference, states_before
 from faultline.verdict.contracts import CONTRACTS
 from faultline.verdict.finding import END, Finding, Place, TakenLock, Task
 from faultline.verdict.known import is_known
+from faultline.verdict.overlap import CPUS, Overlap, Reference, Schedules
 
 
 class LockSeen(Protocol):
@@ -77,6 +79,10 @@ class Machine(Protocol):
     @property
     def finding(self) -> MachineFinding | None: ...
     def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes: ...
+    def run_last_first(self, wire: bytes) -> bytes: ...
+    def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes: ...
+    @property
+    def taken(self) -> Taken: ...
     def close(self) -> None: ...
 
 
@@ -133,10 +139,12 @@ class Judge:
         *,
         known: Collection[str] = (),
         before_run: Callable[[bytes], None] = lambda _: None,
+        schedules: Schedules | None = None,
     ) -> None:
         self.subject, self.base = subject, base
         self._known = frozenset(known)
         self._before_run = before_run
+        self._schedules = schedules or Schedules()
         self._oracle = Oracle(tree_version=subject.machine.version, has=subject.machine.has)
 
     def judge(self, ops: Sequence[Operation], wire: bytes | None = None) -> Verdict:
@@ -146,6 +154,8 @@ class Judge:
         """
         try:
             wire = encode(ops) if wire is None else wire
+            if any(map(overlaps, ops)):
+                return self._overlapping(ops, wire)
             return self._test(ops, wire) if self.base is None else self._check(self.base, ops, wire)
         except Exception as error:
             return Verdict(_tool_error(error))
@@ -161,8 +171,15 @@ class Judge:
         if self.base:
             self.base.machine.close()
 
-    def trial(self, side: Side, ops: Sequence[Operation]) -> Trial:
-        """Runs the program on one machine and examines its trace."""
+    def trial(self, side: Side, ops: Sequence[Operation], decisions: tuple[Decision, ...] = ()) -> Trial:
+        """Runs the program on one machine and examines its trace.
+
+        :param decisions: where operations of it overlap.
+        """
+        if any(map(overlaps, ops)):
+            program = self.overlap(side, ops)
+            finding = program.run(Schedule("replay", decisions=decisions))
+            return Trial(program.trace, finding, tuple(sorted(program.deviations)))
         return self._examined(side, ops, self._run(side, encode(ops)))
 
     def _run(self, side: Side, wire: bytes) -> bytes:
@@ -197,6 +214,51 @@ class Judge:
         elif trace != expectation.trace:
             finding = compare(ops, expectation, trace)
         return Trial(trace, finding, expectation.deviations)
+
+    # --- operations that overlap ---
+
+    def overlap(self, side: Side, ops: Sequence[Operation]) -> Overlap:
+        """The program on one machine; what it may come to is told by the base tree's if there is one."""
+
+        def said(ops: Sequence[Operation], trace: bytes) -> Finding | None:
+            seen = side.machine.finding
+            return machine_finding(seen, ops, side.locate, trace) if seen is not None else None
+
+        reference = Reference((self.base or self.subject).machine, self._oracle)
+        return Overlap(ops, side.machine, said, reference)
+
+    def near(
+        self, side: Side, ops: Sequence[Operation], decisions: tuple[Decision, ...], signature: str
+    ) -> Trial | None:
+        """A run under a schedule near one that does not show the finding, which does: the kernel changed meanwhile.  None:
+        there is none among those that were tried."""
+        program = self.overlap(side, ops)
+        finding = program.near(decisions, signature)
+        return Trial(program.trace, finding, tuple(sorted(program.deviations))) if finding is not None else None
+
+    def simplest(self, ops: Sequence[Operation], finding: Finding) -> Finding:
+        """A finding of overlapping operations with as few preemptions as it needs."""
+        decisions = parse_schedule(finding.schedule, ops)
+        return self.overlap(self.subject, ops).simplest(finding, decisions)
+
+    def _overlapping(self, ops: Sequence[Operation], wire: bytes) -> Verdict:
+        """The first finding that is the tested tree's own, else the first that is not."""
+        self._before_run(wire)
+        tested = self.overlap(self.subject, ops)
+        other: Verdict | None = None
+        on_base: set[str] | None = None
+        for finding in tested.findings(self._schedules):
+            blame = Blame.KNOWN if is_known(finding.signature, self._known) else Blame.NEW
+            if blame is Blame.NEW and self.base is not None:
+                if on_base is None:
+                    found = self.overlap(self.base, ops).findings(self._schedules)
+                    on_base = {one.signature for one in found}
+                blame = Blame.BASE if finding.signature in on_base else Blame.NEW
+            verdict = Verdict(finding, blame, tuple(sorted(tested.deviations)))
+            if blame is Blame.NEW:
+                return verdict
+            other = other or verdict
+        return other or Verdict(deviations=tuple(sorted(tested.deviations)))
 
     def _verdict(self, finding: Finding | None, blame: Blame, trial: Trial) -> Verdict:
         if finding is not None and blame is Blame.NEW and is_known(finding.signature, self._known):
@@ -277,14 +339,20 @@ def _tool_error(error: Exception) -> Finding:
 
 
 def open_judge(
-    before_run: Callable[[bytes], None], *, subject: Path, base: Path | None = None, known: Collection[str] = ()
+    before_run: Callable[[bytes], None],
+    *,
+    subject: Path,
+    base: Path | None = None,
+    known: Collection[str] = (),
+    schedules: Schedules | None = None,
 ) -> Judge:
-    """A judge over built libraries.
+    """A judge over built libraries; with ``schedules`` for programs whose operations overlap too.
 
     :raises FaultlineError: a library cannot be loaded.
     """
-    sides = [Side(machine.Machine(path), locator_of(path)) for path in (subject, base) if path is not None]
-    return Judge(sides[0], sides[1] if base else None, known=known, before_run=before_run)
+    cpus = {"cpus": CPUS} if schedules else {}
+    sides = [Side(machine.Machine(path, **cpus), locator_of(path)) for path in (subject, base) if path is not None]
+    return Judge(sides[0], sides[1] if base else None, known=known, before_run=before_run, schedules=schedules)
 
 
 def locator_of(library: Path) -> Callable[[int], Sequence[Place]]:

@@ -18,6 +18,7 @@ from faultline.oracle.orders import (
     FIRST_TELLS,
     MERGES,
     RECLAIMS,
+    SHARES,
     SUMMED,
     Order,
     coarse,
@@ -35,7 +36,7 @@ from faultline.verdict.finding import Because, Finding
 ORDERS_MAX: Final = 400
 #: Programs in coarse steps, and runs of each; of these few come to something different.
 COARSE_MAX: Final = 32
-COARSE_RUNS: Final = 40
+COARSE_RUNS: Final = 100
 
 View = tuple[Step, ...]
 
@@ -60,7 +61,7 @@ class Linear:
         codes = {ops[index][0] for block in self._last.values() for index in block}
         self._reclaims = bool(codes & RECLAIMS)
         merges = bool(codes & MERGES)
-        self._open = int(Bit.EXCLUSIVE if self._reclaims or merges else 0) | int(Bit.SOFT_DIRTY if merges else 0)
+        self._open = int(Bit.EXCLUSIVE if self._reclaims or merges or codes & SHARES else 0) | int(Bit.SOFT_DIRTY if merges else 0)
         """Bits that what was reclaimed or merged meanwhile leaves open."""
         self._allowed: dict[frozenset[int], _Allowed] = {}
 

@@ -1,0 +1,169 @@
+"""Runs a program whose operations overlap under many schedules, and says what they show."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from faultline.kinds import ExitStatus, FaultlineError
+from faultline.oracle.model import Oracle
+from faultline.oracle.orders import Order
+from faultline.program.codec import Operation, encode
+from faultline.program.schedule import Decision, Schedule, Taken, format_schedule
+from faultline.verdict.finding import Finding
+from faultline.verdict.linear import Linear
+
+#: CPUs of a machine on which operations overlap: as many as there are tasks of a process.
+CPUS: Final = 4
+#: Runs of one program under different schedules.
+RUNS: Final = 40
+#: Runs that looking for a schedule near one that does not fit may take.
+RUNS_NEAR: Final = 2000
+_MIX: Final = (("random", 4), ("pct", 2), ("random", 16), ("pct", 3), ("random", 64), ("pct", 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """Which schedules a program is run under.
+
+    ``policy``: "mix", or one of "random" (``parameter``: one point in that many is a preemption) and "pct" (``parameter``:
+    its depth).
+    """
+
+    policy: str = "mix"
+    parameter: int = 0
+    runs: int = RUNS
+
+    @classmethod
+    def parse(cls, text: str) -> Schedules:
+        """What ``--schedules`` says: ``mix``, ``random``, ``random:N``, ``pct`` or ``pct:DEPTH``.
+
+        :raises FaultlineError: (USAGE) it is none of these.
+        """
+        policy, _, number = text.partition(":")
+        if policy not in ("mix", "random", "pct") or (number and (policy == "mix" or not number.isdigit())):
+            raise FaultlineError(f"schedules {text!r}: one of mix, random[:N], pct[:DEPTH]", ExitStatus.USAGE)
+        return cls(policy, int(number or 0))
+
+    def of(self, seed: int, points: int) -> Iterator[Schedule]:
+        """The schedules for one program: without preemptions first."""
+        yield Schedule()
+        for run in range(1, self.runs):
+            policy, parameter = (self.policy, self.parameter) if self.policy != "mix" else _MIX[run % len(_MIX)]
+            yield Schedule(policy, seed << 16 | run, parameter, points)
+
+
+class Machine(Protocol):
+    """Where programs run: :class:`faultline.backend.machine.Machine`."""
+
+    def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes: ...
+    def run_last_first(self, wire: bytes) -> bytes: ...
+    def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes: ...
+    @property
+    def taken(self) -> Taken: ...
+    @property
+    def finding(self) -> object | None: ...
+
+
+MachineSaid = Callable[[Sequence[Operation], bytes], "Finding | None"]
+"""What the machine's checkers said of the last run of a program, given its trace."""
+
+
+class Reference:
+    """The orders of overlapping operations, on the machine that they are compared with (:mod:`faultline.verdict.linear`)."""
+
+    def __init__(self, machine: Machine, oracle: Oracle) -> None:
+        self._machine, self._oracle = machine, oracle
+
+    def sequential(self, order: Order) -> bytes | None:
+        wire = encode(order.ops)
+        trace = self._machine.run_last_first(wire) if order.last_first else self._machine.run(wire)
+        if self._machine.finding is not None:
+            return None
+        return trace if self._oracle.expect(order.ops, trace).trace == trace else None
+
+    def coarse(self, order: Order, seed: int) -> bytes | None:
+        schedule = Schedule("coarse", seed, late=order.late, late_ops=order.late_ops)
+        trace = self._machine.run_overlapping(encode(order.ops), schedule)
+        return trace if self._machine.finding is None else None
+
+
+class Overlap:
+    """One program, as far as it was run."""
+
+    def __init__(self, ops: Sequence[Operation], machine: Machine, said: MachineSaid, reference: Reference) -> None:
+        self._ops, self._machine, self._said = ops, machine, said
+        self._wire = encode(ops)
+        self._linear = Linear(ops, reference)
+        self.deviations: set[str] = set()
+        """Ids of the known deviations by which some runs are what they are."""
+        self._judged: dict[bytes, Finding | None] = {}
+        self.trace = b""
+        """Of the last run."""
+
+    def findings(self, schedules: Schedules) -> Iterator[Finding]:
+        """What the runs show, each with its schedule; the same again and again if it shows often."""
+        seed, points = zlib.crc32(self._wire), 0
+        for schedule in schedules.of(seed, 1):
+            finding = self.run(schedule if schedule.policy != "pct" else _expecting(schedule, points))
+            points = points or self._machine.taken.points
+            if finding is not None:
+                yield finding
+
+    def run(self, schedule: Schedule) -> Finding | None:
+        """What one run shows, with its schedule."""
+        trace = self._machine.run_overlapping(self._wire, schedule)
+        self.trace, decisions = trace, self._machine.taken.decisions
+        finding = self._said(self._ops, trace)
+        if finding is None:
+            if trace not in self._judged:
+                self._judged[trace] = self._unordered(trace)
+            finding = self._judged[trace]
+        return finding.with_schedule(format_schedule(decisions)) if finding is not None else None
+
+    def _unordered(self, trace: bytes) -> Finding | None:
+        order = self._linear.order(trace)
+        if order is None:
+            return self._linear.finding(trace)
+        if order.deviation:
+            self.deviations.add(order.deviation)
+        return None
+
+    def near(self, decisions: Sequence[Decision], signature: str) -> Finding | None:
+        """The finding under a schedule like this one: each decision earlier or later by some points, then any schedule."""
+        rng = random.Random(zlib.crc32(self._wire))
+        for run in range(RUNS_NEAR):
+            reach = 1 + run // 50
+            moved = (d._replace(passed=max(1, d.passed + rng.randint(-reach, reach))) for d in decisions)
+            schedule = Schedule("replay", decisions=tuple(moved))
+            if run >= RUNS_NEAR // 2 or not decisions:
+                policy, parameter = _MIX[run % len(_MIX)]
+                schedule = Schedule(policy, run, parameter, 100)
+            finding = self.run(schedule)
+            if finding is not None and finding.signature == signature:
+                return finding.with_note("The schedule of the file does not show it any more; this one, near it, does.")
+        return None
+
+    def simplest(self, finding: Finding, decisions: Sequence[Decision]) -> Finding:
+        """The finding with as few decisions as it needs, found by leaving them out one by one."""
+        best, kept, improved = finding, list(decisions), True
+        while improved:
+            improved = False
+            for size in (max(len(kept) // 2, 1), 1):
+                for start in range(len(kept) - size, -1, -1):
+                    fewer = [*kept[:start], *kept[start + size :]]
+                    shown = self.run(Schedule("replay", decisions=tuple(fewer)))
+                    if shown is not None and shown.signature == finding.signature:
+                        kept = list(self._machine.taken.decisions) if len(self._machine.taken.decisions) < len(kept) else fewer
+                        best, improved = shown, True
+                        break
+                if improved:
+                    break
+        return best
+
+
+def _expecting(schedule: Schedule, points: int) -> Schedule:
+    return Schedule(schedule.policy, schedule.seed, schedule.parameter, points)
