@@ -10,6 +10,7 @@ void fl_ksm_boot(void)
 	zero_checksum = calc_checksum(ZERO_PAGE(0));
 	ksm_slab_init();
 	ksm_run = KSM_RUN_MERGE;
+	ksm_use_zero_pages = IS_ENABLED(CONFIG_FL_KSM_ZERO_PAGES);
 }
 
 /* A process that KSM knows, and a page of it, by the names that the tree gives them. */

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.kernel
 CORPORA = Path(__file__).parents[2] / "corpora"
 ENTRIES = read_set("bugs")
 CPUS = 4
-SCHEDULES, CLEAN_SCHEDULES = 60_000, 5_000
+SCHEDULES, CLEAN_SCHEDULES = 300_000, 5_000
 
 
 class Case(NamedTuple):
@@ -41,7 +41,12 @@ CASES = {
     "bug-02": Case("6.1", "par-wp-discard"),
     "bug-07": Case("6.12", "par-swap-twice", wrong=(8, 1)),
     "bug-08": Case("6.12", "par-swap-slot", wrong=(10, 1)),
+    "bug-18": Case("5.10", "par-resolve-write", wrong=(8, 1)),
     "bug-28": Case("6.1", "par-wp-exit", wrong=(6, ENOENT)),
+    "bug-35a": Case("6.12", "par-move-page-elsewhere"),
+    "bug-35b": Case("6.12", "par-move-swap-entry"),
+    "bug-39": Case("5.10", "par-free-merge", wrong=(14, 1)),
+    "bug-40": Case("6.12", "par-merge-unmap"),
     "bug-46": Case("6.12", "par-move-truncate"),
     "bug-48": Case("6.12", "par-vma-lock"),
 }
