@@ -145,6 +145,13 @@ void fl_tlb_fill_huge(struct mm_struct *mm, unsigned long addr, unsigned long pf
 	tlbs[fl_cpu].huge[asid] |= slots;
 }
 
+/* A CPU that has its interrupts off hears of a flush when they are on again, whether it has an entry or not. */
+static void wait_for_cpu(int cpu)
+{
+	while (unlikely(fl_overlap) && fl_sched_irqs_off(cpu))
+		fl_sched_yield("flushing a TLB");
+}
+
 static void flush(unsigned int asid, unsigned int mask)
 {
 	for (int n = 0; n < fl.cpus; n++) {
@@ -152,8 +159,7 @@ static void flush(unsigned int asid, unsigned int mask)
 		unsigned int hit;
 
 		FL_POINT(FLUSH, &tlbs[cpu]);
-		while (unlikely(fl_overlap) && fl_sched_irqs_off(cpu))
-			fl_sched_yield("flushing a TLB");
+		wait_for_cpu(cpu);
 		hit = tlbs[cpu].valid[asid] & mask;
 		for (; hit; hit = tlbs[cpu].valid[asid] & mask)
 			drop(&tlbs[cpu], asid, __builtin_ctz(hit));
@@ -172,6 +178,8 @@ void fl_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end)
 			flush(asid, ~0U);
 		return;
 	}
+	for (int cpu = 0; unlikely(fl_overlap) && cpu < fl.cpus; cpu++)
+		wait_for_cpu(cpu);
 	if (!mm->context.asid || end <= FL_REGION || start >= FL_REGION_END)
 		return;
 	first = start <= FL_REGION ? 0 : slot_of(start);
