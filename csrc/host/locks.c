@@ -173,7 +173,8 @@ void __lockfunc _raw_write_unlock_irq(rwlock_t *lock)
 
 /*
  * Sleeping locks.  A waiter gives up the CPU until the holder lets go.
- * leaves out: queueing fairness and optimistic spinning; interrupted waits end on a fatal signal only.
+ * keeps: a writer that waits comes before readers that ask later.
+ * leaves out: the order of other waiters, optimistic spinning; interrupted waits end on a fatal signal only.
  */
 static int wait_for(const void *lock, bool killable)
 {
@@ -184,10 +185,28 @@ static int wait_for(const void *lock, bool killable)
 /* rw_semaphore.count: a writer is 1, as the tree's rwsem_assert_held_write() expects, a reader is 256. */
 #define WRITER	1L
 #define READER	256L
+#define WAITING	254L	/* writers that wait, in twos */
+#define WAITING_ONE	2L
 
 static __always_inline long rwsem_count(struct rw_semaphore *sem)
 {
 	return atomic_long_read(&sem->count);
+}
+
+/* While operations overlap no reader comes before a writer that waits. */
+static int wait_to_write(struct rw_semaphore *sem, bool killable)
+{
+	bool counts = fl_overlap;
+	int err;
+
+	if (counts)
+		atomic_long_add(WAITING_ONE, &sem->count);
+	err = wait_for(sem, killable);
+	if (counts)
+		atomic_long_sub(WAITING_ONE, &sem->count);
+	if (err)
+		wake_waiters(sem);
+	return err;
 }
 
 static __always_inline int take_rwsem(struct rw_semaphore *sem, int kind, const void *ip, bool killable)
@@ -200,8 +219,8 @@ static __always_inline int take_rwsem(struct rw_semaphore *sem, int kind, const 
 		fl_lock_recursion(sem, kind, held->ip);
 	fl_order_check(sem, kind, SLEEP_CLASS(sem), ip);
 	FL_POINT(LOCK, sem);
-	while (unlikely(kind == FL_LOCK_RWSEM_WRITE ? rwsem_count(sem) : rwsem_count(sem) & WRITER))
-		if (wait_for(sem, killable))
+	while (unlikely(kind == FL_LOCK_RWSEM_WRITE ? rwsem_count(sem) & ~WAITING : rwsem_count(sem) & (WRITER | WAITING)))
+		if (kind == FL_LOCK_RWSEM_WRITE ? wait_to_write(sem, killable) : wait_for(sem, killable))
 			return -EINTR;
 	atomic_long_add(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
 	fl_held_take(sem, kind, SLEEP_CLASS(sem), ip);
@@ -256,7 +275,7 @@ int down_write_killable_nested(struct rw_semaphore *sem, int subclass)
 int down_read_trylock(struct rw_semaphore *sem)
 {
 	FL_POINT(LOCK, sem);
-	if (rwsem_count(sem) & WRITER)
+	if (rwsem_count(sem) & (WRITER | WAITING))
 		return 0;
 	atomic_long_add(READER, &sem->count);
 	fl_held_take(sem, FL_LOCK_RWSEM_READ, SLEEP_CLASS(sem), IP);
@@ -276,7 +295,7 @@ int down_write_trylock(struct rw_semaphore *sem)
 void downgrade_write(struct rw_semaphore *sem)
 {
 	fl_held_del(sem, FL_LOCK_RWSEM_WRITE, IP);
-	atomic_long_set(&sem->count, READER);
+	atomic_long_add(READER - WRITER, &sem->count);
 	fl_held_take(sem, FL_LOCK_RWSEM_READ, SLEEP_CLASS(sem), IP);
 	wake_waiters(sem);
 	FL_POINT(UNLOCK, sem);

@@ -366,6 +366,9 @@ static void run_one(int id)
 	note_outcome(task);
 }
 
+/* More than operations of one block can come to that get anywhere. */
+#define ROUNDS_MAX	20000
+
 /* Until everybody sleeps or is done. */
 static void run_overlapping(void)
 {
@@ -383,7 +386,7 @@ static void run_overlapping(void)
 			if (!something_happens() && !fl_sched_try_again())
 				return;
 		}
-		if (++rounds > FL_EVENTS_MAX)
+		if (++rounds > ROUNDS_MAX)
 			fl_report(FL_KIND_HANG, NULL, "tasks give way to each other for ever");
 	}
 }
