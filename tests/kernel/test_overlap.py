@@ -1,0 +1,119 @@
+"""Operations that overlap: what they come to is what some order of their steps gives; the thread's lock defect is found."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from faultline.build import BuiltLibrary, build
+from faultline.kinds import FindingKind
+from faultline.program.cheader import c_header
+from faultline.program.codec import Operation, overlaps
+from faultline.program.schedule import Schedule, parse_schedule
+from faultline.program.text import parse_program, read_repro
+from faultline.tree import find_tree
+from faultline.verdict import linear
+from faultline.verdict.judge import Judge, open_judge
+from faultline.verdict.overlap import Overlap, Schedules
+
+pytestmark = pytest.mark.kernel
+
+CORPORA = Path(__file__).parents[2] / "corpora"
+SEEDS = sorted((CORPORA / "seeds").glob("par-*.prog"))
+LOCK_MISUSE = {FindingKind.PTE_UNLOCKED_ACCESS, FindingKind.UNLOCK_NOT_OWNER}
+DEFECT = CORPORA / "seeds" / "par-resolve-dontneed.prog"
+RUNS = 400
+
+
+def library(folder: Path, name: str, patches: tuple[Path, ...] = ()) -> Path:
+    """A copy of the built library: a process that has the original open runs it on another number of CPUs."""
+    built: BuiltLibrary = build(find_tree("debian:6.12"), patches, extra_headers={"ops.h": c_header()}, profile="base")
+    return Path(shutil.copy(built.path, folder / name))
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    return open_judge(lambda _: None, subject=library(tmp_path_factory.mktemp("plain"), "plain.so"), schedules=Schedules())
+
+
+def judge_of(name: str, folder: Path) -> Judge:
+    if not shutil.which("spatch"):
+        pytest.skip("spatch is missing: apt-get install coccinelle")
+    patched = library(folder, f"{name}.so", (CORPORA / "thread" / f"{name}.cocci",))
+    return open_judge(lambda _: None, subject=patched, base=library(folder, "base.so"), schedules=Schedules())
+
+
+def program(judge: Judge, ops: list[Operation]) -> Overlap:
+    return judge.overlap(judge.subject, ops)
+
+
+@pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.stem)
+def test_seeds_are_clean_under_many_schedules(judge: Judge, path: Path) -> None:
+    ops = read_repro(path).ops
+    assert any(map(overlaps, ops))
+    for finding in program(judge, ops).findings(Schedules(runs=RUNS)):
+        raise AssertionError(f"{finding.signature}: {finding.happened} ({finding.note}; {finding.schedule})")
+
+
+def test_the_lock_defect_of_the_thread_is_found_and_replays_every_time(tmp_path: Path) -> None:
+    judge, ops = judge_of("t1", tmp_path), read_repro(DEFECT).ops
+    found = next(one for one in program(judge, ops).findings(Schedules(runs=RUNS)) if one.kind in LOCK_MISUSE)
+    simplest = judge.simplest(ops, found)
+    assert simplest.signature == found.signature
+    decisions = parse_schedule(simplest.schedule, ops)
+    assert len(decisions) <= 3
+    again = program(judge, ops)
+    assert {again.run(Schedule("replay", decisions=decisions)) for _ in range(100)} == {simplest}
+
+
+def test_the_mended_proposal_has_no_lock_misuse(tmp_path: Path) -> None:
+    judge, ops = judge_of("t2", tmp_path), read_repro(DEFECT).ops
+    assert not [one for one in program(judge, ops).findings(Schedules(runs=RUNS)) if one.kind in LOCK_MISUSE]
+
+
+def test_a_finding_that_its_schedule_shows_no_more_is_found_near_it(tmp_path: Path) -> None:
+    judge, ops = judge_of("t1", tmp_path), read_repro(DEFECT).ops
+    found = next(one for one in program(judge, ops).findings(Schedules(runs=RUNS)) if one.kind in LOCK_MISUSE)
+    decisions = parse_schedule(judge.simplest(ops, found).schedule, ops)
+    moved = tuple(d._replace(passed=d.passed + 3) for d in decisions)
+    trial = judge.near(judge.subject, ops, moved, found.signature)
+    assert trial is not None
+    assert trial.finding is not None
+    assert "near it" in trial.finding.note
+
+
+def test_an_order_that_is_left_out_is_missed(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The canary of the comparison: with half of what is allowed, what the other half gives is a finding."""
+    ops = parse_program("p0.0 mmap a0 rw\np0.0 write a0 =1\npar {\n  p0.0 write a0 =2\n  p0.1 read a0\n}\n")
+    schedules = Schedules(runs=60)
+    assert not list(program(judge, ops).findings(schedules))
+    monkeypatch.setattr(linear, "orders", lambda ops, idle: islice(_orders(ops, idle), 1))
+    monkeypatch.setattr(linear, "coarse", lambda ops, idle: iter(()))
+    signatures = {finding.signature for finding in program(judge, ops).findings(schedules)}
+    assert signatures == {"wrong-data:read:value"}
+
+
+_orders = linear.orders
+
+
+def test_the_same_schedule_gives_the_same_trace(judge: Judge) -> None:
+    def traces() -> Iterator[bytes]:
+        for path in SEEDS:
+            overlap = program(judge, read_repro(path).ops)
+            for seed in range(20):
+                overlap.run(Schedule("random", seed=seed, parameter=8))
+                yield overlap.trace
+
+    assert list(traces()) == list(traces())
+
+
+def test_tasks_that_wait_for_what_nobody_does_are_the_end_of_the_program(judge: Judge) -> None:
+    ops = parse_program(
+        "p0.0 mmap a0+2 rw\np0.0 uffd-open u0\nm uffd-register u0 a0+2 missing\n"
+        "par {\n  p0.0 read a0\n  p0.1 write a1 =1\n}\n"
+    )
+    assert not list(program(judge, ops).findings(Schedules(runs=60)))
