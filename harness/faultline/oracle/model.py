@@ -389,7 +389,10 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         by_page: dict[tuple[int, int], list[Waiter]] = {}
         for waiter in self._woken:
             assert isinstance(waiter, Waiter)
-            by_page.setdefault((waiter.context.mm.number, waiter.slot), []).append(waiter)
+            process = waiter.context.mm
+            backing = process.backing[waiter.slot] if process.backing is not None else None
+            page = (process.number, waiter.slot) if backing is None else (id(backing[0]), backing[1])
+            by_page.setdefault(page, []).append(waiter)
         groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] not in _LOADS for w in group)]
         return [waiter for group in groups for waiter in group]
 
