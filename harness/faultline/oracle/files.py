@@ -189,8 +189,8 @@ class Files(Userfault, Memory):
             self._met[rules.HUGE_BEYOND] = None
         word = process.row[slot]
         stopped = self._is_stopped(op, index, slot)
-        if stopped and word & REG_WP and word & UFFD_WP and (self._seen_word(process, slot) or 0) & PRESENT:
-            stopped = False  # by the write protection, as the page is there
+        if stopped and (self._seen_word(process, slot) or 0) & PRESENT:
+            stopped = False  # by the write protection, or further on, as the page is there
         if self._is_hole(file, number, stopped if word & REG_MISSING else None if stopped is None else not stopped):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
@@ -561,13 +561,14 @@ class Files(Userfault, Memory):
             return errno.EEXIST
         if row[slot] & GUARD and not self._fills_guard(filled):
             return errno.EEXIST
-        if not shared and value < 0:
-            if row[slot] & UFFD_WP and self._stops_at_marker(filled):
+        zeroes = not shared and value < 0
+        if zeroes and row[slot] & UFFD_WP and self._stops_at_marker(filled):
+            return errno.EEXIST
+        if process.poisoned >> slot & 1:
+            if self._stops_at_poison(filled, zeroes):
                 return errno.EEXIST
-            if process.poisoned >> slot & 1:
-                if self._stops_at_poison(filled, True):
-                    return errno.EEXIST
-                process.poisoned &= ~(1 << slot)
+            process.poisoned &= ~(1 << slot)
+        if zeroes:
             row[slot] = row[slot] & VMA_BITS | PRESENT
             process.pages[slot] = ZERO
             return 0
@@ -626,6 +627,10 @@ class Files(Userfault, Memory):
             return errno.EEXIST
         if process.row[slot] & GUARD and not self._fills_guard(filled):
             return errno.EEXIST
+        if process.poisoned >> slot & 1:
+            if self._stops_at_poison(filled, False):
+                return errno.EEXIST
+            process.poisoned &= ~(1 << slot)
         if file.pages[number].bad and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
             self._rule = rules.SWAP_READ_ERROR
             return errno.EIO

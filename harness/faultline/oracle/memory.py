@@ -1140,7 +1140,7 @@ class Memory:
     def _clear_wp(process: Process, row: array[int], slot: int) -> None:
         """Clears the bit in a row of the process, or of the child that it is making."""
         row[slot] &= ~UFFD_WP
-        if not row[slot] & (PRESENT | GUARD) and slot not in process.swapped:
+        if not row[slot] & (PRESENT | GUARD) and slot not in process.swapped and not process.poisoned >> slot & 1:
             row[slot] &= ~SWAP
 
     def _op_exit(self, op: Operation) -> Outcome:
