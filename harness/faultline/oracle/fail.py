@@ -171,10 +171,10 @@ class Fail(Mremap):
         process = self._processes[task & PROCESS_MASK]
         if process is None:
             return
-        ends = sorted({end for _, end in self._pieces(process, start, start + pages)} | {start + pages})
-        edges = [slot for slot in range(start + 1, start + pages) if process.edges >> slot & 1]
-        for stop in sorted({start, *ends, *edges} - {start + pages}):
-            for cleared in (stop, *(end for end in ends if end > stop)):
+        ends = {end for _, end in self._pieces(process, start, start + pages)} | {start + pages}
+        ends |= {slot for slot in range(start + 1, start + pages) if process.edges >> slot & 1}
+        for stop in sorted({start, *ends} - {start + pages}):
+            for cleared in (stop, *sorted(end for end in ends if end > stop)):
                 yield None, (stop, cleared)
                 for unmerged in range(stop + 1, start + pages + 1):
                     yield (MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)

@@ -16,6 +16,7 @@ What shows is what is resident.  So the oracle takes over what the backend's sna
 from __future__ import annotations
 
 import errno
+from itertools import combinations, islice
 from struct import Struct
 from typing import Final
 
@@ -53,6 +54,8 @@ _ROW: Final = Struct(f"<{SLOTS}I{COUNTERS.size // 4}i")
 _FORK, _PIN = (BY_NAME[name].code for name in ("fork", "pin"))
 #: Of a page that was put there unasked: it holds zeroes, and has no bits of its own but these.
 _FILLED: Final = frozenset((PRESENT, PRESENT | EXCLUSIVE))
+#: How many sets of pages are tried, if it shows later alone which pages of zeroes are gone.
+_WAYS_MAX: Final = 40
 _MIXED: Final = int(Bit.MIXED)
 _HUGEPAGE, _NOHUGEPAGE, _COLLAPSE = (ADVICE.words.index(word) for word in ("hugepage", "nohugepage", "collapse"))
 _REFUSALS: Final = {error: failed(error) for error in (errno.EINVAL, errno.EAGAIN, errno.EBUSY, errno.ENOMEM)}
@@ -299,11 +302,12 @@ class Huge(Memory):
                     filled.append(visible)
         alone = [users for users in pages.values() if all(self._is_exclusive(key) for key in users)]
         near = [[users for users in pages.values() if users[0] % SLOTS in slots] for slots in self._splitting]
+        ways: list[list[int]] = []
         for some in (alone, list(pages.values()), filled, *near):
             chosen = self._fitting(some, missing)
-            if chosen is not None:
-                return chosen
-        return self._emptied_apart(keys, missing)
+            if chosen is not None and set(chosen) not in map(set, ways):
+                ways.append(chosen)
+        return ways[self._choose(len(ways))] if ways else self._emptied_apart(keys, missing)
 
     def _perhaps_emptied(self, process: Process, seen: tuple[int, ...]) -> set[int]:
         found: set[int] = set()
@@ -360,8 +364,9 @@ class Huge(Memory):
             near = [[key for key in mine if key % SLOTS in slots] for slots in self._splitting]
             chosen = next((chosen for chosen in (alone, mine, *near) if len(chosen) == most > 0), None)
             if chosen is None and 0 < most < len(mine):
-                # which of them nobody sees, as a child that is not born yet has them too
-                chosen, self._tainted = mine[:most], True
+                # which of them shows later, as a child that is not born yet has them too
+                ways = list(islice(combinations(mine, most), _WAYS_MAX))
+                chosen, self._tainted = list(ways[self._choose(len(ways))]), True
             gone += chosen or []
         return gone
 

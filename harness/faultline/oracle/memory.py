@@ -289,6 +289,10 @@ class Memory:
         """Notes one more rule for the present operation."""
         raise NotImplementedError
 
+    def _choose(self, options: int) -> int:
+        """One of so many choices, all of which are allowed and fit the present record: the one that fits later ones."""
+        raise NotImplementedError
+
     def _saw(self, index: int) -> Outcome | None:
         """The outcome that the backend reports, in the present record, for the operation with this index."""
         raise NotImplementedError
@@ -361,6 +365,10 @@ class Memory:
 
     def _swap_was_used(self) -> bool:
         """Whether an operation before the present one may have moved pages to swap."""
+        raise NotImplementedError
+
+    def _stays_cached(self, page: list[int], own: list[int]) -> None:
+        """Who maps the page alone and is to part with KSM's may keep it: it may have come back from swap as another."""
         raise NotImplementedError
 
     def _is_cached(self, page: list[int]) -> bool:
@@ -683,11 +691,17 @@ class Memory:
         sure = self._extent(process, at)
         for slot in range(at + 1, end):
             word = process.row[slot]
-            if sure >> slot & 1 or not word & PAGE_BITS or word & GUARD:
+            if sure >> slot & 1 or not word & PAGE_BITS or word & GUARD or self._is_file_marker(process, slot):
                 continue
             if self._seen_to_stay(process, slot):
                 return slot
         return end
+
+    @staticmethod
+    def _is_file_marker(process: Process, slot: int) -> bool:
+        """Whether the slot holds no page of its file, but a write protection, which stays when pages are dropped."""
+        of_file = process.backing is not None and process.backing[slot] is not None
+        return of_file and process.pages[slot] is None and slot not in process.swapped
 
     def _seen_to_stay(self, process: Process, slot: int) -> bool:
         """Whether the backend shows the slot's page, which may have been shared with one that is dropped now."""
@@ -721,8 +735,11 @@ class Memory:
         if not self._is_merged(process, slot, seen_at):
             return False
         assert isinstance(page, list)
+        own = StuckPage([key]) if self._cannot_unmerge(process.row[slot]) else [key]
+        if len(page) == 1:
+            self._stays_cached(page, own)
         self._leave(page, key)
-        process.pages[slot] = StuckPage([key]) if self._cannot_unmerge(process.row[slot]) else [key]
+        process.pages[slot] = own
         process.row[slot] |= EXCLUSIVE
         return True
 

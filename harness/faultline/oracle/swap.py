@@ -405,6 +405,11 @@ class Swap(Memory):
         process.row[slot] &= ~EXCLUSIVE
         process.packed = None
 
+    def _stays_cached(self, page: list[int], own: list[int]) -> None:
+        for entry in self._swap:
+            if entry.page is page:
+                entry.page = own
+
     def _is_cached(self, page: list[int]) -> bool:
         return any(entry.page is page for entry in self._swap)
 
