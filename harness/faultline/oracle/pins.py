@@ -339,7 +339,7 @@ class Pins(Memory):
         return at_work(waiter.op, waiter.index, waiter.context.mm)
 
     def _populate_again(self, waiter: Waiter) -> Outcome:
-        return self._populate_pages(waiter.op, waiter.index, waiter.context.mm, waiter.slot, waiter.hole)
+        return self._populate_pages(waiter.op, waiter.index, waiter.context.mm, waiter.slot, waiter)
 
     def _abandon(self, waiter: Waiter) -> None:
         if waiter.op[0] in HOLDING:
@@ -418,20 +418,23 @@ class Pins(Memory):
         return self._populate_pages(op, self._index, process, op[2])
 
     def _populate_pages(
-        self, op: Operation, index: int, process: Process, start: int, hole: bool = False
+        self, op: Operation, index: int, process: Process, start: int, stopped: Waiter | None = None
     ) -> Outcome:
         """Populates the pages from ``start`` on.
 
-        :param hole: part of the range before was not mapped.
+        :param stopped: the waiter of the fault that stopped it there before.
         """
+        hole, until = (stopped.hole, stopped.until) if stopped is not None else (False, start)
         reads = op[4] == _POPULATE_READ
         need = READ if reads else WRITE
         fault_in = self._fault_in if reads else self._fault_in_for_write
         for slot in range(start, op[2] + op[3]):
             word = process.row[slot]
-            if not word and not self._holds[versions.POPULATE_HOLE]:
+            if not word and not self._holds[versions.POPULATE_HOLE] and slot >= until:
                 hole = True
                 continue
+            if slot >= until:
+                until = self._mapping_end(process, slot)
             if not word & need:
                 self._rule = rules.POPULATE_ERROR
                 return _EINVAL if word else _ENOMEM
@@ -443,7 +446,7 @@ class Pins(Memory):
                 if outcome[0] == _BLOCKED:
                     waiter = self._blocked[op[1]]
                     assert isinstance(waiter, Waiter)
-                    waiter.hole = hole
+                    waiter.hole, waiter.until = hole, until
                     return outcome
                 return _EFAULT
         self._rule = rules.POPULATE_READ if reads else rules.POPULATE_WRITE

@@ -192,7 +192,7 @@ class Context:
 class Waiter:
     """A task that a fault has stopped."""
 
-    __slots__ = ("context", "flags", "hole", "index", "op", "read", "slot", "task")
+    __slots__ = ("context", "flags", "hole", "index", "op", "read", "slot", "task", "until")
 
     def __init__(self, task: int, index: int, op: Operation, context: Context, slot: int, flags: int) -> None:
         self.task = task
@@ -206,6 +206,8 @@ class Waiter:
         """Its message was read."""
         self.hole = False
         """Part of the range before was not mapped."""
+        self.until = 0
+        """Where the mapping ended that it was populating."""
 
 
 class EventWaiter:

@@ -95,7 +95,8 @@ PIN_WAITS: Final = _difference(
     "observed: tree 6.1 (pin_user_pages_unlocked() warns of FOLL_LONGTERM), tree 6.12",
 )
 POPULATE_HOLE: Final = _difference(
-    "populate-hole", (6, 9), "Populating stops at a page that is not mapped, and does not pass over it.",
+    "populate-hole", (6, 9),
+    "Populating stops at a page that is not mapped, and not only where the mapping that it is at is gone meanwhile.",
     "madvise(2), MADV_POPULATE_READ; observed: tree 6.1 (madvise_populate()), tree 6.12",
 )
 RESOLVE_NOTES_WRITES: Final = _difference(
