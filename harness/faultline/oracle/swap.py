@@ -172,7 +172,8 @@ class Swap(Memory):
             elif not seen & PRESENT:
                 self._also(rules.MAP_AROUND)
                 self._zap(process, slot)
-        page.perhaps_hole = not page and not page.content and not page.written
+        held = page.frame is not None and page.frame.holds
+        page.perhaps_hole = not page and not page.content and not page.written and not held
 
     def _reclaim_page(self, page: list[int]) -> None:
         entry: SwapEntry | None = None
