@@ -16,7 +16,7 @@ from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter, Waiter
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOTS, WAKE_MODE
+from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOTS, TASK_MONITOR, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
@@ -42,7 +42,9 @@ _SAYS: Final = {
 _WOKEN: Final = frozenset(
     BY_NAME[name].code for name in ("guest-read", "guest-write", "process-read", "process-write")
 )
-_POPULATE, _MEM_WRITE = (BY_NAME[name].code for name in ("populate", "mem-write"))
+_POPULATE, _MEM_READ, _MEM_WRITE = (BY_NAME[name].code for name in ("populate", "mem-read", "mem-write"))
+#: Accesses to a page that may come back from swap before there is no memory for a copy of it.
+_COPIES: Final = frozenset(BY_NAME[name].code for name in ("mem-write", "process-read", "process-write"))
 NOTHING, MEMORY, SWAP_READ = range(3)
 _READ_FAULT, _WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-read", "swap-write"))
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
@@ -116,6 +118,8 @@ class Fail(Mremap):
         if seen[1] == errno.EAGAIN and op[0] not in _MAY_SAY_AGAIN:
             return
         yield None, False
+        if op[0] in _COPIES:
+            yield (_MEM_READ, TASK_MONITOR, *op[2:4]), False
         if op[0] == _MEM_WRITE:
             process = self._processes[op[2]]
             assert process is not None
