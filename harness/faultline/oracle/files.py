@@ -152,6 +152,7 @@ class Files(Userfault, Memory):
     def _enter(self, process: Process, slot: int, page: FilePage) -> None:
         """Maps the file's page; a protected slot stays protected."""
         page.perhaps_hole = False
+        self._look_beyond(page, self._seen_word(process, slot))
         key = process.number << SLOT_SHIFT | slot
         word = process.row[slot] & (VMA_BITS | UFFD_WP)
         if not word & REG_WP:
@@ -202,7 +203,23 @@ class Files(Userfault, Memory):
             return self._fault(op, index, process, slot, flags | MESSAGE_MINOR)
         if word & UFFD_WP and word & REG_WP:
             self._also(rules.WP_POPULATES)
-        return self._page_of(file, number)
+        page = self._page_of(file, number)
+        self._look_beyond(page, self._seen_word(process, slot))
+        return page
+
+    @staticmethod
+    def _look_beyond(page: FilePage, seen: int | None) -> None:
+        """What was stored beyond the end of the file is lost, if the word of a slot shows that."""
+        if page.perhaps_lost and seen is not None and seen & PRESENT:
+            page.perhaps_lost = False
+            page.content = page.content if seen & CONTENT else 0
+
+    @staticmethod
+    def _grow(file: File, end: int) -> None:
+        """What a huge page let a process store beyond the old end may be there, by a deviation."""
+        for number, page in file.pages.items():
+            page.perhaps_lost = page.perhaps_lost or (number >= file.size and not page)
+        file.size = max(file.size, end)
 
     def _shmem_reads_may_fail(self) -> None:
         """A read from swap fails in the present operation; which pages of shared memory are there is not known."""
@@ -421,6 +438,9 @@ class Files(Userfault, Memory):
         page = file.pages.get(op[3])
         if self._is_bad(file, op[3], op[3] + 1):
             return _EIO
+        seen = self._seen_record()
+        if page is not None and page.perhaps_lost and seen is not None:
+            self._look_beyond(page, PRESENT | seen[3])
         return (int(Status.DONE), page.content if page is not None else 0, 1)
 
     def _op_file_write(self, op: Operation) -> Outcome:
@@ -430,7 +450,7 @@ class Files(Userfault, Memory):
         self._rule = rules.FILE_WRITE
         if self._is_bad(file, op[3], op[3] + 1):
             return _EIO
-        file.size = max(file.size, op[3] + 1)
+        self._grow(file, op[3] + 1)
         self._set(self._page_of(file, op[3]), op[4])
         return DONE
 
@@ -447,6 +467,7 @@ class Files(Userfault, Memory):
                 del file.pages[number]
             if self._huge_files:
                 self._doubt(file, end, max(file.size, end + 1))
+        self._grow(file, end)
         file.size = end
         return DONE
 
@@ -469,7 +490,7 @@ class Files(Userfault, Memory):
             for number in range(start, end):
                 self._page_of(file, number)
         if mode == _EXTEND:
-            file.size = max(file.size, end)
+            self._grow(file, end)
         return DONE
 
     def _op_file_sync(self, op: Operation) -> Outcome:

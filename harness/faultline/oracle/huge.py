@@ -16,6 +16,7 @@ What shows is what is resident.  So the oracle takes over what the backend's sna
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from itertools import combinations, islice
 from struct import Struct
 from typing import Final
@@ -72,8 +73,8 @@ class Huge(Memory):
     _pins: list[Pin | None]
     _perhaps: list[int]
     _tainted: bool
-    _splitting: list[range]
-    """The slots that may belong to the folio which the present operation splits."""
+    _splitting: list[int]
+    """Masks of the slots in which the folio may have been made that the present operation splits."""
     _observed_rows: list[tuple[Process, tuple[int, ...]]]
     """The processes whose row in the backend's snapshot is another than the oracle's, with that."""
 
@@ -124,19 +125,26 @@ class Huge(Memory):
         return DONE
 
     def _op_split(self, op: Operation) -> Outcome:
-        if not self._live >> op[2] & 1:
-            self._rule = rules.SKIP_PROCESS
+        process = self._target(op)
+        if process is None:
             return _NO_PROCESS
-        self._may_split(op[3], 1)
+        self._may_split(process, (op[3],))
         self._rule = rules.SPLIT
         return DONE
 
-    def _may_split(self, start: int, pages: int) -> None:
+    def _may_split(self, process: Process, slots: Iterable[int]) -> None:
+        homes = [process.homes.get(slot, slot) for slot in slots]
         self._splitting = []
         for size in _FOLIO_SIZES:
-            first, end = start // size, (start + pages - 1) // size + 1
-            self._splitting.append(range(first * size, end * size))
-            self._splitting += [range(block * size, (block + 1) * size) for block in range(first, end)]
+            blocks = {home // size * size for home in homes}
+            self._splitting.append(sum(self._mask(block, block + size) for block in blocks))
+            self._splitting += [self._mask(block, block + size) for block in sorted(blocks)]
+
+    def _is_near(self, key: int, homes: int) -> bool:
+        """Whether the page of a slot of all processes was made in one of these slots, wherever it was moved since."""
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        return bool(homes >> process.homes.get(key % SLOTS, key % SLOTS) & 1)
 
     # --- what the kernel did ---
 
@@ -298,10 +306,10 @@ class Huge(Memory):
             visible = [user for user in page if self._processes[user >> SLOT_SHIFT] in self._living]
             if keys.issuperset(visible) and id(page) not in pages:
                 pages[id(page)] = visible
-                if isinstance(page, FilledPage):
+                if isinstance(page, FilledPage) and not page.stored:
                     filled.append(visible)
         alone = [users for users in pages.values() if all(self._is_exclusive(key) for key in users)]
-        near = [[users for users in pages.values() if users[0] % SLOTS in slots] for slots in self._splitting]
+        near = [[users for users in pages.values() if self._is_near(users[0], homes)] for homes in self._splitting]
         ways: list[list[int]] = []
         for some in (alone, list(pages.values()), filled, *near):
             chosen = self._fitting(some, missing)
@@ -361,7 +369,7 @@ class Huge(Memory):
         for number, most in missing.items():
             mine = sorted(key for key in keys if key >> SLOT_SHIFT == number)
             alone = [key for key in mine if self._is_exclusive(key)]
-            near = [[key for key in mine if key % SLOTS in slots] for slots in self._splitting]
+            near = [[key for key in mine if self._is_near(key, homes)] for homes in self._splitting]
             chosen = next((chosen for chosen in (alone, mine, *near) if len(chosen) == most > 0), None)
             if chosen is None and 0 < most < len(mine):
                 # which of them shows later, as a child that is not born yet has them too
@@ -386,13 +394,17 @@ class Huge(Memory):
             return
         assert isinstance(page, list)
         self._also(rules.SPLIT_ZERO)
-        page.remove(key)
+        unborn = [other for other in page if self._processes[other >> SLOT_SHIFT] not in self._living]
+        for each in (key, *unborn):
+            mapper, at = self._processes[each >> SLOT_SHIFT], each % SLOTS
+            assert mapper is not None
+            page.remove(each)
+            mapper.pages[at] = ZERO
+            mapper.row[at] &= ~EXCLUSIVE
+            mapper.row[ANON] -= 1
+            mapper.packed = None
         if len(page) == 1:
             self._mark_exclusive(page[0])
-        process.pages[slot] = ZERO
-        process.row[slot] &= ~EXCLUSIVE
-        process.row[ANON] -= 1
-        process.packed = None
 
     def _show_huge(self) -> None:
         """Takes over which ranges huge pages map, where that can be; ends the record's part of this."""

@@ -50,11 +50,11 @@ class Ksm(Memory):
     """The contents of pages that only the swap cache or a reference may hold, when KSM was at work last."""
 
     def _op_ksm_merge(self, op: Operation) -> Outcome:
-        if not self._live >> op[2] & 1:
-            self._rule = rules.SKIP_PROCESS
+        process = self._target(op)
+        if process is None:
             return _NO_PROCESS
         if self._huge:
-            self._may_split(op[3], op[4])
+            self._may_split(process, range(op[3], op[3] + op[4]))
         return self._op_ksm_scan(op)
 
     def _op_ksm_scan(self, op: Operation) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from array import array
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from faultline.oracle import rules, versions
@@ -41,6 +41,7 @@ from faultline.oracle.state import (
     EventWaiter,
     File,
     FilePage,
+    FilledPage,
     ForkWaiter,
     Frame,
     HugetlbPage,
@@ -311,7 +312,7 @@ class Memory:
         """
         raise NotImplementedError
 
-    def _may_split(self, start: int, pages: int) -> None:
+    def _may_split(self, process: Process, slots: Iterable[int]) -> None:
         """The present operation may split the folios of these slots."""
         raise NotImplementedError
 
@@ -329,6 +330,7 @@ class Memory:
         if self._frames:
             self._let_go(process, slot)
         process.pages[slot] = None
+        process.homes.pop(slot, None)
         if page:
             if not isinstance(page, HugetlbPage):
                 process.row[FILES if isinstance(page, FilePage) else ANON] -= 1
@@ -901,6 +903,8 @@ class Memory:
         if not page or len(page) > 1 or isinstance(page, KsmPage) or (self._swap and self._is_cached(page)):
             word &= ~UFFD_WP
             self._copy_page(process, slot, key, page)
+        elif isinstance(page, FilledPage):
+            page.stored = True
         row[slot] = word | _FRESH if value is None else word & ~CONTENT | _FRESH | value
         if self._frames:
             self._stored(key, row[slot] & CONTENT)
@@ -965,6 +969,7 @@ class Memory:
 
     def _copy_page(self, process: Process, slot: int, key: int, page: Page) -> None:
         process.pages[slot] = [key]
+        process.homes.pop(slot, None)
         process.touched |= 1 << slot
         if page:
             assert isinstance(page, list)
@@ -1055,6 +1060,7 @@ class Memory:
             else:
                 self._duplicate_zero(parent, child, slot, open_bits)
         child.lazy = parent.lazy
+        child.homes = parent.homes.copy()
         if parent.doomed:
             child.doomed = parent.doomed.copy()
         if parent.swapped:

@@ -462,8 +462,8 @@ class Pins(Memory):
         if process is None:
             return _NO_PROCESS
         self._rule = rules.MIGRATE
-        self._may_split(op[3], op[4])
         slots = range(op[3], op[3] + op[4])
+        self._may_split(process, slots)
         if self._huge and not self._holds[versions.HUGE_MIGRATION_KEEPS]:
             self._may_unprotect(process, slots)
         most = len({id(process.pages[s]) for s in slots if process.pages[s] and not self._pinned(process, s)})

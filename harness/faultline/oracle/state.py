@@ -107,6 +107,9 @@ class File:
 class FilledPage(list[int]):
     """The slots that share a page of zeroes which nobody asked for: it came with a neighbour."""
 
+    stored = False
+    """Somebody stored to it since, be it zeroes; it may have been copied then."""
+
 
 class FilePage(list[int]):
     """The slots that map a page of a file."""
@@ -122,6 +125,8 @@ class FilePage(list[int]):
         """Somebody wrote to it, if only zeroes."""
         self.bad = False
         """A read of it from swap may have failed: it may be lost."""
+        self.perhaps_lost = False
+        """It lay beyond the end of the file once."""
 
 
 Backing: TypeAlias = "tuple[File, int, bool]"
@@ -132,8 +137,8 @@ class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
     __slots__ = (
-        "advised", "alive", "backing", "contexts", "doomed", "edges", "hugetlb", "lazy", "nohuge", "number", "packed",
-        "pages", "poisoned", "row", "swapped", "touched", "unseen",
+        "advised", "alive", "backing", "contexts", "doomed", "edges", "homes", "hugetlb", "lazy", "nohuge", "number",
+        "packed", "pages", "poisoned", "row", "swapped", "touched", "unseen",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -150,6 +155,8 @@ class Process:
         """Bit i: a mapping may begin at slot i although it equals the one before."""
         self.hugetlb = 0
         """Bit i: slot i belongs to a mapping of huge pages of hugetlbfs."""
+        self.homes: dict[int, int] = {}
+        """By slot: where the page that it maps, or has in swap, was made, if that was elsewhere."""
         self.nohuge = 0
         """Bit i: huge pages were forbidden for slot i."""
         self.touched = 0

@@ -111,7 +111,7 @@ class Swap(Memory):
 
     def _advise_pages(self, process: Process, slots: list[int], advice: int) -> bool:
         if self._huge and slots and advice in (_FREE, _COLD):
-            self._may_split(slots[0], len(slots))
+            self._may_split(process, slots)
         if advice == _FREE:
             self._rule = rules.LAZY_FREE
             for slot in slots:
@@ -141,7 +141,7 @@ class Swap(Memory):
                 if isinstance(waiter, ForkWaiter):
                     waiter.child.unseen = True
         if self._huge:
-            self._may_split(slots[0] if slots else 0, len(slots))
+            self._may_split(process, slots)
             pages.update(self._reclaimed_too())
         for page in pages.values():
             assert isinstance(page, list)
@@ -329,6 +329,7 @@ class Swap(Memory):
     def _drop_swapped(self, process: Process, slot: int) -> None:
         if self._frames:
             self._let_go(process, slot)
+        process.homes.pop(slot, None)
         self._forget_entry(process, slot)
 
     def _forget_entry(self, process: Process, slot: int) -> None:
