@@ -16,7 +16,7 @@ from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter, Waiter
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOTS, TASK_MONITOR, WAKE_MODE
+from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOT, SLOTS, TASK_MONITOR, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
@@ -56,6 +56,11 @@ _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", 
 _FORK: Final = BY_NAME["fork"].code
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
+#: Operations that may read a page of a file: whether it is their own process's, and where they have the first slot.
+_READS_AT: Final = {
+    BY_NAME[name].code: (name not in ("mem-read", "process-read"), BY_NAME[name].kinds.index(SLOT) + 2)
+    for name in ("mem-read", "process-read", "guest-read", "pin", "ref", "populate")
+}
 _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
 
 
@@ -191,6 +196,18 @@ class Fail(Mremap):
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
         return self._after_events(task, self._unmap_events(process, start, start + pages), ENOMEM) == seen
+
+    def _mapped_around(self, op: Operation) -> None:
+        """What the page cache holds beside a page of a file that there was no memory for may be mapped all the same."""
+        if op[0] not in _READS_AT:
+            return
+        own, at = _READS_AT[op[0]]
+        process = self._processes[op[1] & PROCESS_MASK if own else op[2]]
+        if process is None or process.backing is None:
+            return
+        for slot in range(op[at], op[at] + op[_PAGES_AT[op[0]]] if op[0] in _PAGES_AT else op[at] + 1):
+            if process.backing[slot] is not None:
+                self._map_around(process, slot)
 
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""

@@ -356,7 +356,7 @@ class Files(Userfault, Memory):
 
     def _adopt_files(self, at: int) -> None:
         """Takes over, from the snapshot at this place of the backend's trace, which slots hold their file's page."""
-        unborn: list[int] = []
+        unborn: list[tuple[Process, int]] = []
         for key in dict.fromkeys(self._perhaps):
             process, slot = self._processes[key >> SLOT_SHIFT], key & SLOT_MASK
             if process is None:
@@ -365,9 +365,10 @@ class Files(Userfault, Memory):
             if seen is not None:
                 self._adopt_mapped(process, slot, seen)
             elif process not in self._living:
-                unborn.append(key)
-                self._adopt_unborn(process, slot, at)
-        self._perhaps[:] = unborn
+                unborn.append((process, slot))
+        for process, slot in unborn:  # when it is known what the living map
+            self._adopt_unborn(process, slot, at)
+        self._perhaps[:] = [process.number << SLOT_SHIFT | slot for process, slot in unborn]
 
     def _seen_at(self, at: int, key: int) -> int | None:
         """The word of a slot in the backend's snapshot; None if its process is not in it."""
@@ -408,7 +409,10 @@ class Files(Userfault, Memory):
                 return
             self._also(rules.MAP_AROUND)
             file.doubtful.discard(number)
-            self._enter(process, slot, self._page_of(file, number))
+            page = self._page_of(file, number)
+            page.perhaps_lost = page.perhaps_lost or (number >= file.size and not page)
+            self._look_beyond(page, seen)
+            self._enter(process, slot, page)
 
     # --- the file itself ---
 

@@ -24,6 +24,7 @@ from typing import Final
 from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, FEATURE_WP_ASYNC, PROCESS_MASK, Memory, Outcome, failed
 from faultline.oracle.state import (
+    ALONE,
     ANON,
     CONTENT,
     EXCLUSIVE,
@@ -75,6 +76,8 @@ class Huge(Memory):
     _tainted: bool
     _splitting: list[int]
     """Masks of the slots in which the folio may have been made that the present operation splits."""
+    _retried: set[int]
+    """The slots of all processes where tasks that were woken have repeated an access, in the present operation."""
     _observed_rows: list[tuple[Process, tuple[int, ...]]]
     """The processes whose row in the backend's snapshot is another than the oracle's, with that."""
 
@@ -133,7 +136,7 @@ class Huge(Memory):
         return DONE
 
     def _may_split(self, process: Process, slots: Iterable[int]) -> None:
-        homes = [process.homes.get(slot, slot) for slot in slots]
+        homes = [home for home in (process.homes.get(slot, slot) for slot in slots) if home != ALONE]
         self._splitting = []
         for size in _FOLIO_SIZES:
             blocks = {home // size * size for home in homes}
@@ -144,7 +147,8 @@ class Huge(Memory):
         """Whether the page of a slot of all processes was made in one of these slots, wherever it was moved since."""
         process = self._processes[key >> SLOT_SHIFT]
         assert process is not None
-        return bool(homes >> process.homes.get(key % SLOTS, key % SLOTS) & 1)
+        home = process.homes.get(key % SLOTS, key % SLOTS)
+        return home != ALONE and bool(homes >> home & 1)
 
     # --- what the kernel did ---
 
@@ -203,6 +207,8 @@ class Huge(Memory):
         for group in _GROUPS:
             row = process.row
             touched = [slot for slot in group if (old[slot] ^ row[slot]) & ~HUGE and row[slot] & PRESENT]
+            # what a woken task's access brought, another may have dropped by now, without what came with it
+            touched += [slot for slot in group if process.number << SLOT_SHIFT | slot in self._retried]
             if not touched and not collapsed & self._mask(group.start, group.stop):
                 continue
             for slot in group:
@@ -322,7 +328,7 @@ class Huge(Memory):
         for slot, page in enumerate(process.pages):
             if not page or isinstance(page, FilePage) or process.row[slot] & CONTENT or not seen[slot] & PRESENT:
                 continue
-            if not seen[slot] & (EXCLUSIVE | CONTENT | _MIXED):
+            if not seen[slot] & (EXCLUSIVE | CONTENT | _MIXED) and process.homes.get(slot) != ALONE:
                 found.add(process.number << SLOT_SHIFT | slot)
         return found
 
@@ -413,10 +419,13 @@ class Huge(Memory):
                 huge = HUGE if self._is_huge(process, group, seen) else 0
                 for slot in group:
                     process.row[slot] = process.row[slot] & ~HUGE | huge
+                    if huge and process.homes.get(slot) == ALONE:
+                        del process.homes[slot]
             process.packed = None
         self._rows_before = {process.number: process.pack() for process in self._living}
         self._collapsing = None
         self._splitting = []
+        self._retried = set()
 
     def _is_huge(self, process: Process, group: range, seen: tuple[int, ...]) -> bool:
         row, first = process.row, group.start

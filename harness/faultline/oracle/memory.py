@@ -10,6 +10,7 @@ from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.state import (
+    ALONE,
     ANON,
     CONTENT,
     DONTFORK,
@@ -236,6 +237,10 @@ class Memory:
 
     def _duplicate_file(self, parent: Process, child: Process, slot: int, page: FilePage) -> None:
         """The parent's page of a file may or may not be in the child."""
+        raise NotImplementedError
+
+    def _map_around(self, process: Process, slot: int) -> None:
+        """Pages of the file beside the one asked for may be mapped too."""
         raise NotImplementedError
 
     def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:
@@ -972,6 +977,7 @@ class Memory:
         process.homes.pop(slot, None)
         process.touched |= 1 << slot
         if page:
+            process.homes[slot] = ALONE
             assert isinstance(page, list)
             self._rule = rules.WRITE_COPY
             self._leave(page, key)

@@ -56,7 +56,7 @@ _STATE: Final = (
     *PIN_STATE,
     "_swap", "_unread",
     "_files", "_perhaps",
-    "_rows_before", "_collapsing", "_splitting", "_observed_rows",
+    "_rows_before", "_collapsing", "_splitting", "_retried", "_observed_rows",
     "_soft", "_marks", "_closely", "_huge_files",
     "_choices",
 )
@@ -233,6 +233,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             if keep:
                 self._set_mergeable(mergeable)
             self._cut_anywhere(op)
+            self._mapped_around(op)
             record = self._record_of(op, seen, snapshots)
             if observed.startswith(record, len(self._out)):
                 self._rule = rules.FAIL_NO_MEMORY
@@ -322,6 +323,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._rows_before = {0: first.pack()} if self._huge else {}
         self._collapsing = None
         self._splitting = []
+        self._retried = set()
         self._observed_rows = []
         self._marks = False
         self._huge_files = False
@@ -390,6 +392,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         """The tasks that were woken repeat their accesses."""
         woken, self._woken = self._woken, []
         self._also(rules.RETRY)
+        self._retried = {w.context.mm.number << SLOT_SHIFT | w.slot for w in woken if isinstance(w, Waiter)}
         for waiter in woken:
             status, value, aux = self._retry(waiter)
             self._also(self._rule)

@@ -55,6 +55,10 @@ Page: TypeAlias = "list[int] | tuple[()] | None"
 ZERO: Final[tuple[()]] = ()
 
 
+#: The home of a page that is a folio of its own: a copy that was made for a store.
+ALONE: Final = -1
+
+
 class KsmPage(list[int]):
     """The slots that map a page that KSM made."""
 
@@ -156,7 +160,7 @@ class Process:
         self.hugetlb = 0
         """Bit i: slot i belongs to a mapping of huge pages of hugetlbfs."""
         self.homes: dict[int, int] = {}
-        """By slot: where the page that it maps, or has in swap, was made, if that was elsewhere."""
+        """By slot: where the page that it maps, or has in swap, was made, if that was elsewhere; ALONE: in no folio."""
         self.nohuge = 0
         """Bit i: huge pages were forbidden for slot i."""
         self.touched = 0
