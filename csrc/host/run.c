@@ -424,7 +424,7 @@ long fl_run(const unsigned char *program, unsigned long length, unsigned int fla
 	if (state != MACHINE_RUNS)
 		return -EINVAL;
 	trace = (struct fl_trace){ .at = out, .end = out + room };
-	fl_finding_clear();
+	fl_finding_clear(__builtin_frame_address(0));
 	fl_counts.programs++;
 	fl_posix_arm();
 	if (!__builtin_setjmp(fl_main_context)) {
