@@ -216,9 +216,11 @@ class Files(Userfault, Memory):
 
     @staticmethod
     def _grow(file: File, end: int) -> None:
-        """What a huge page let a process store beyond the old end may be there, by a deviation."""
+        """What a huge page let a process store beyond the old end may be there, by a deviation; or the page is gone."""
         for number, page in file.pages.items():
-            page.perhaps_lost = page.perhaps_lost or (number >= file.size and not page)
+            if number >= file.size and not page:
+                page.perhaps_lost = True
+                page.perhaps_hole = page.perhaps_hole or not (page.frame is not None and page.frame.holds)
         file.size = max(file.size, end)
 
     def _shmem_reads_may_fail(self) -> None:
@@ -250,6 +252,15 @@ class Files(Userfault, Memory):
         if self._saw(index) != _BUS:
             return False
         self._rule = rules.BUS_BEYOND
+        self._leave_file(process, slot)
+        return True
+
+    def _unmaps_first(self, op: Operation, index: int, process: Process, slot: int) -> bool:
+        word = process.row[slot]
+        if not word & FILE or not word & REG_MINOR or (word & UFFD_WP and word & REG_WP):
+            return False
+        if self._maps_shared(process, slot) or not self._is_stopped(op, index, slot):
+            return False
         self._leave_file(process, slot)
         return True
 
@@ -658,7 +669,7 @@ class Files(Userfault, Memory):
             process.poisoned &= ~(1 << slot)
         if file.pages[number].bad and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
             self._rule = rules.SWAP_READ_ERROR
-            return errno.EIO
+            return errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO
         process.row[slot] = process.row[slot] & VMA_BITS & ~SWAP | wp
         self._enter(process, slot, file.pages[number])
         return 0

@@ -247,6 +247,10 @@ class Memory:
         """Whether a store to a page beyond its file's end, which a huge page maps, gets the signal all the same."""
         raise NotImplementedError
 
+    def _unmaps_first(self, op: Operation, index: int, process: Process, slot: int) -> bool:
+        """Whether a store to a huge page of a private mapping finds it mapped no longer, for it is split first."""
+        raise NotImplementedError
+
     def _doubt(self, file: File, start: int, end: int) -> None:
         """Huge pages may hold the holes around these pages of the file."""
         raise NotImplementedError
@@ -884,8 +888,11 @@ class Memory:
             back = True
         if process.lazy and process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = row[slot]
-        if self._huge_files and self._stops_beyond(process, slot, index):
-            return _BUS
+        if self._huge_files:
+            if self._stops_beyond(process, slot, index):
+                return _BUS
+            if word & HUGE and self._unmaps_first(op, index, process, slot):
+                word = row[slot]
         if self._orphans and (back or word & HUGE):
             self._reuse_at(process, slot, word)
         if word & PRESENT:

@@ -124,7 +124,7 @@ class FilePage(list[int]):
         self.frame: Frame | None = None
         """Whoever holds the page."""
         self.perhaps_hole = False
-        """It holds zeroes, and reclaim may have dropped it as a page that nobody wrote."""
+        """It may be a hole: reclaim drops zeroes that nobody wrote, splitting what lies beyond the end of the file."""
         self.written = False
         """Somebody wrote to it, if only zeroes."""
         self.bad = False

@@ -198,6 +198,10 @@ CONTINUE_BEYOND: Final = _difference(
     "continue-beyond", (7, 2), "UFFDIO_CONTINUE of a page beyond the end of the file is EFAULT, not EINVAL.",
     _MAN + "UFFDIO_CONTINUE, EFAULT; observed: live kernel 6.18, tree 7.2 (mfill_atomic_pte_continue())",
 )
+CONTINUE_UNREADABLE: Final = _difference(
+    "continue-unreadable", (7, 2), "UFFDIO_CONTINUE of a page that cannot be read from swap is EFAULT, not EIO.",
+    _MAN + "UFFDIO_CONTINUE, EFAULT; observed: tree 6.12, tree 7.2 (mfill_atomic_pte_continue())",
+)
 PROTECT_BATCHES: Final = _difference(
     "protect-batches", (6, 17), "The protection of pages side by side of a large folio is changed at once.",
     "observed: tree 6.12, tree 7.2 (change_pte_range())",
