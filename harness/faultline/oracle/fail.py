@@ -53,7 +53,7 @@ _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 #: Operations that make room first, whose events are waited for also if nothing is mapped then.
 _UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
-_FORK: Final = BY_NAME["fork"].code
+_FORK, _CONTINUE = (BY_NAME[name].code for name in ("fork", "uffd-continue"))
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
 #: Operations that may read a page of a file: whether it is their own process's, and where they have the first slot.
@@ -86,6 +86,8 @@ class Fail(Mremap):
         if seen == BLOCKED_EVENT and op[0] in _UNMAPS_FIRST:
             return seen
         says = _SAYS.get(op[0], (errno.ENOMEM, errno.EAGAIN))
+        if op[0] == _CONTINUE and self._holds[versions.CONTINUE_UNREADABLE]:
+            says = (*says, errno.EFAULT)
         return seen if seen[0] == _ERROR and seen[1] in says else None
 
     def _lacks_memory(self, waiter: Waiter) -> Outcome | None:

@@ -259,7 +259,7 @@ class Files(Userfault, Memory):
         word = process.row[slot]
         if not word & FILE or not word & REG_MINOR or (word & UFFD_WP and word & REG_WP):
             return False
-        if self._maps_shared(process, slot) or not self._is_stopped(op, index, slot):
+        if not self._is_stopped(op, index, slot):
             return False
         self._leave_file(process, slot)
         return True

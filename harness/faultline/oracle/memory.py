@@ -248,7 +248,7 @@ class Memory:
         raise NotImplementedError
 
     def _unmaps_first(self, op: Operation, index: int, process: Process, slot: int) -> bool:
-        """Whether a store to a huge page of a private mapping finds it mapped no longer, for it is split first."""
+        """Whether a store to a huge page of a file finds it mapped no longer, for it is split first."""
         raise NotImplementedError
 
     def _doubt(self, file: File, start: int, end: int) -> None:

@@ -199,7 +199,7 @@ CONTINUE_BEYOND: Final = _difference(
     _MAN + "UFFDIO_CONTINUE, EFAULT; observed: live kernel 6.18, tree 7.2 (mfill_atomic_pte_continue())",
 )
 CONTINUE_UNREADABLE: Final = _difference(
-    "continue-unreadable", (7, 2), "UFFDIO_CONTINUE of a page that cannot be read from swap is EFAULT, not EIO.",
+    "continue-unreadable", (7, 2), "UFFDIO_CONTINUE of a page that does not come back from swap is EFAULT.",
     _MAN + "UFFDIO_CONTINUE, EFAULT; observed: tree 6.12, tree 7.2 (mfill_atomic_pte_continue())",
 )
 PROTECT_BATCHES: Final = _difference(
