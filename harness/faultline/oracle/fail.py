@@ -92,10 +92,11 @@ class Fail(Mremap):
 
     def _lacks_memory(self, waiter: Waiter) -> Outcome | None:
         seen = self._saw(waiter.index)
-        if seen is None or seen[0] != _ERROR or waiter.op[0] not in _WOKEN:
+        if seen is None or seen[0] != _ERROR or waiter.op[0] not in _WOKEN | HOLDING:
             return None
         if seen[1] not in _SAYS.get(waiter.op[0], _NO_MEMORY):
             return None
+        self._abandon(waiter)
         self._rule = rules.FAIL_NO_MEMORY
         return seen
 

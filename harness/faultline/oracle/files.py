@@ -139,7 +139,7 @@ class Files(Userfault, Memory):
         :param claim: what the backend says of a page that may have been dropped, None for nothing.
         """
         page = file.pages.get(number)
-        if page is not None and page.perhaps_hole and not page:
+        if page is not None and (page.perhaps_hole or page.perhaps_lost) and not page:
             page.perhaps_hole = False
             if claim:
                 del file.pages[number]
@@ -192,7 +192,10 @@ class Files(Userfault, Memory):
         stopped = self._is_stopped(op, index, slot)
         if stopped and (self._seen_word(process, slot) or 0) & PRESENT:
             stopped = False  # by the write protection, or further on, as the page is there
-        if self._is_hole(file, number, stopped if word & REG_MISSING else None if stopped is None else not stopped):
+        claim = stopped if word & REG_MISSING else None if stopped is None else not stopped
+        if not word & (REG_MISSING | REG_MINOR) and number in file.pages and file.pages[number].perhaps_lost:
+            claim = None  # what the page holds tells
+        if self._is_hole(file, number, claim):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
                 return self._fault(op, index, process, slot, flags)

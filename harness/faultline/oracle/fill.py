@@ -236,6 +236,8 @@ class Fill(Userfault):
 
     def _word_moves(self, process: Process, source: int, target: int) -> None:
         row = process.row
+        if self._huge and (process.pages[target] or target in process.swapped):
+            process.homes[target] = process.homes.pop(source, source)
         row[target] = row[target] & VMA_BITS | row[source] & ~(VMA_BITS | UFFD_WP)
         row[source] &= VMA_BITS
         process.touched |= 1 << target

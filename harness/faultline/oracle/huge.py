@@ -253,6 +253,7 @@ class Huge(Memory):
         row[slot] = word & VMA_BITS | filled
         process.packed = None
         process.touched |= 1 << slot
+        process.homes.pop(slot, None)
         if filled & EXCLUSIVE:
             process.pages[slot] = FilledPage([process.number << SLOT_SHIFT | slot])
             row[ANON] += 1
@@ -317,6 +318,8 @@ class Huge(Memory):
         alone = [users for users in pages.values() if all(self._is_exclusive(key) for key in users)]
         near = [[users for users in pages.values() if self._is_near(users[0], homes)] for homes in self._splitting]
         ways: list[list[int]] = []
+        # what was stored to may have been copied then, and be no part of the folio
+        near += [[users for users in some if users in filled] for some in near]
         for some in (alone, list(pages.values()), filled, *near):
             chosen = self._fitting(some, missing)
             if chosen is not None and set(chosen) not in map(set, ways):

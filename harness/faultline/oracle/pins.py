@@ -220,7 +220,7 @@ class Pins(Memory):
         assert pin is not None
         flags = op[5] if op[0] == _PIN else 0
         self._waits = not flags & _LOCKED and (not flags & _LONGTERM or self._holds[versions.PIN_WAITS])
-        while len(pin.holds) < op[4]:
+        while len(pin.holds) < op[4] and not self._lacks_page(index, pin):
             outcome = self._hold_next(op, index, process, pin, flags)
             if outcome is not None and outcome[0] == _BLOCKED:
                 return outcome
@@ -234,6 +234,16 @@ class Pins(Memory):
         self._rule = rules.PIN if op[0] == _PIN else rules.REF
         pin.ready = True
         return (_DONE, 0, len(pin.holds))
+
+    def _lacks_page(self, index: int, pin: Pin) -> bool:
+        """Whether a pin that was woken goes no further, as a request for memory failed in the present operation."""
+        if not self._may_fail or index == self._index or not pin.holds:
+            return False
+        seen = self._saw(index)
+        if seen is None or seen[0] != _DONE or seen[2] != len(pin.holds):
+            return False
+        self._also(rules.FAIL_NO_MEMORY)
+        return True
 
     def _hold_next(self, op: Operation, index: int, process: Process, pin: Pin, flags: int) -> Outcome | None:
         slot = pin.start + len(pin.holds)

@@ -12,6 +12,7 @@ from typing import Final
 from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, Memory, Outcome
 from faultline.oracle.state import (
+    ALONE,
     ANON,
     CONTENT,
     EXCLUSIVE,
@@ -239,6 +240,8 @@ class Swap(Memory):
         process.row[SWAP_ENTRIES] += 1
         process.swapped[slot] = entry
         process.doomed.pop(slot, None)
+        if process.homes.get(slot) == ALONE:
+            del process.homes[slot]  # it may come back in a folio
         process.packed = None
         entry.users.append(key)
 
