@@ -252,7 +252,8 @@ class Files(Userfault, Memory):
         backing = process.backing[slot] if process.backing is not None else None
         if backing is None or backing[1] < backing[0].size or not isinstance(process.pages[slot], FilePage):
             return False
-        if self._saw(index) != _BUS:
+        seen = self._saw(index)
+        if seen is None or seen[0] == Status.BLOCKED or not self._is_stopped(self._ops[index], index, slot):
             return False
         self._rule = rules.BUS_BEYOND
         self._leave_file(process, slot)
