@@ -53,7 +53,7 @@ _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 #: Operations that make room first, whose events are waited for also if nothing is mapped then.
 _UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
-_FORK, _CONTINUE = (BY_NAME[name].code for name in ("fork", "uffd-continue"))
+_FORK, _CONTINUE, _GUEST_WRITE = (BY_NAME[name].code for name in ("fork", "uffd-continue", "guest-write"))
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
 #: Operations that may read a page of a file: whether it is their own process's, and where they have the first slot.
@@ -128,6 +128,8 @@ class Fail(Mremap):
         yield None, False
         if op[0] in _COPIES:
             yield (_MEM_READ, TASK_MONITOR, *op[2:4]), False
+        if op[0] == _GUEST_WRITE:
+            yield (_MEM_READ, TASK_MONITOR, op[1] & PROCESS_MASK, op[2]), False
         if op[0] == _MEM_WRITE:
             process = self._processes[op[2]]
             assert process is not None

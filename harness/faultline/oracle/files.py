@@ -49,6 +49,7 @@ from faultline.oracle.state import (
     Context,
     File,
     FilePage,
+    ForkWaiter,
     Process,
 )
 from faultline.oracle.userfault import Userfault
@@ -255,6 +256,8 @@ class Files(Userfault, Memory):
         seen = self._saw(index)
         if seen is None or seen[0] == Status.BLOCKED or not self._is_stopped(self._ops[index], index, slot):
             return False
+        if (self._seen_word(process, slot) or 0) & PRESENT:
+            return False  # by the write protection, or further on
         self._rule = rules.BUS_BEYOND
         self._leave_file(process, slot)
         return True
@@ -398,14 +401,20 @@ class Files(Userfault, Memory):
         """Whether the child of a fork under way maps the page shows in the one other mapping being exclusive."""
         backing = child.backing[slot] if child.backing is not None else None
         page = backing[0].pages.get(backing[1]) if backing is not None else None
-        if page is None or child.row[slot] & UFFD_WP:
+        if page is None:
             return
         key = child.number << SLOT_SHIFT | slot
         others = [other for other in page if other != key]
         seen = self._seen_at(at, others[0]) if len(others) == 1 else None
         if seen is None or seen & _MAPPED_PAGE != _MAPPED_PAGE:
             return
-        self._adopt_mapped(child, slot, 0 if seen & EXCLUSIVE else _MAPPED_PAGE)
+        if not child.row[slot] & UFFD_WP:
+            self._adopt_mapped(child, slot, 0 if seen & EXCLUSIVE else _MAPPED_PAGE)
+        elif seen & EXCLUSIVE and key in page:
+            self._zap(child, slot)
+            for waiter in self._blocked.values():
+                if isinstance(waiter, ForkWaiter) and waiter.child is child:
+                    waiter.open_bits.append((key, SWAP, rules.MARKER_SWAP, -1))
 
     def _adopt_mapped(self, process: Process, slot: int, seen: int) -> None:
         backing = process.backing[slot] if process.backing is not None else None
@@ -663,6 +672,10 @@ class Files(Userfault, Memory):
         if self._is_hole(file, number, None if (seen := self._seen_record()) is None else seen[4] <= filled):
             self._rule = rules.CONTINUE_MISSING
             return errno.EFAULT
+        exists = seen is not None and not filled and seen[3] == errno.EEXIST
+        if file.pages[number].bad and not exists and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
+            self._rule = rules.SWAP_READ_ERROR
+            return errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO
         if process.row[slot] & PRESENT or slot in process.swapped:
             return errno.EEXIST
         if process.row[slot] & GUARD and not self._fills_guard(filled):
@@ -671,9 +684,6 @@ class Files(Userfault, Memory):
             if self._stops_at_poison(filled, False):
                 return errno.EEXIST
             process.poisoned &= ~(1 << slot)
-        if file.pages[number].bad and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
-            self._rule = rules.SWAP_READ_ERROR
-            return errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO
         process.row[slot] = process.row[slot] & VMA_BITS & ~SWAP | wp
         self._enter(process, slot, file.pages[number])
         return 0
