@@ -101,7 +101,7 @@ class Pins(Memory):
             frame = hold.frame
             if hold in frame.holds:
                 frame.holds.remove(hold)
-            if not frame.holds and frame in self._orphans:
+            if frame in self._orphans and not self._holds_of(frame):
                 self._orphans.remove(frame)
             if not frame.holds and frame.key >= 0:
                 del self._frames[frame.key]
@@ -134,8 +134,12 @@ class Pins(Memory):
     def _leak(self, page: Page, content: int) -> None:
         for frame in self._orphans:
             if frame.reused and any(page is left for left in frame.left):
-                for hold in frame.holds:
+                for hold in self._holds_of(frame):
                     hold.leaked.add(content)
+
+    def _holds_of(self, frame: Frame) -> list[Hold]:
+        """All holds that were taken of the frame, also those that have turned out to follow it no longer."""
+        return [hold for pin in self._pins if pin is not None for hold in pin.holds if hold.frame is frame]
 
     def _frame_moves(self, source: int, target: int) -> None:
         frame = self._frames.pop(source, None)
