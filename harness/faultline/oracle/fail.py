@@ -14,7 +14,7 @@ from faultline.oracle import rules, versions
 from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, PROCESS_MASK, Outcome
 from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
-from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter, Waiter
+from faultline.oracle.state import MERGEABLE, PRESENT, SWAP, EventWaiter, ForkWaiter, Process, Waiter
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOT, SLOTS, TASK_MONITOR, WAKE_MODE
 from faultline.program.trace import Status
@@ -133,7 +133,7 @@ class Fail(Mremap):
         if op[0] == _MEM_WRITE:
             process = self._processes[op[2]]
             assert process is not None
-            yield (*op[:4], self._content(process, op[3])), False  # the page is there, and its process's own
+            yield (*op[:4], self._copied(process, op[3])), False  # the page is there, and its process's own
         if op[0] == _SWAPOFF:
             yield op, False
         if op[0] in _MAPS:
@@ -151,6 +151,14 @@ class Fail(Mremap):
                 yield part, True
             if op[0] == _MREMAP:
                 yield (MADVISE, *op[1:3], pages, _UNMERGEABLE), True
+
+    def _copied(self, process: Process, slot: int) -> int:
+        """The byte that a private copy of the slot's page has."""
+        backing = process.backing[slot] if process.backing is not None else None
+        if backing is None or process.row[slot] & (PRESENT | SWAP):
+            return self._content(process, slot)
+        page = backing[0].pages.get(backing[1])
+        return page.content if page is not None else 0
 
     def _ends_in_failure(self, op: Operation, seen: Outcome) -> bool:
         """Has an operation that waits for the events of what it unmapped fail in the end; false: none is owed."""
