@@ -134,13 +134,21 @@ class Files(Userfault, Memory):
             file.doubtful -= file.pages.keys()
 
     @staticmethod
+    def _is_doubtful(file: File, number: int) -> bool:
+        """Whether what the backend says must tell if the file has a hole there."""
+        page = file.pages.get(number)
+        if page is None:
+            return number in file.doubtful
+        return not page and (page.perhaps_hole or page.perhaps_lost)
+
+    @staticmethod
     def _is_hole(file: File, number: int, claim: bool | None) -> bool:
         """Whether the file has a hole there.
 
         :param claim: what the backend says of a page that may have been dropped, None for nothing.
         """
         page = file.pages.get(number)
-        if page is not None and (page.perhaps_hole or page.perhaps_lost) and not page:
+        if page is not None and Files._is_doubtful(file, number):
             page.perhaps_hole = False
             if claim:
                 del file.pages[number]
@@ -196,6 +204,8 @@ class Files(Userfault, Memory):
         claim = stopped if word & REG_MISSING else None if stopped is None else not stopped
         if not word & (REG_MISSING | REG_MINOR) and number in file.pages and file.pages[number].perhaps_lost:
             claim = None  # what the page holds tells
+        if stopped and word & REG_MISSING and word & REG_MINOR and self._is_doubtful(file, number):
+            claim = not self._choose(2)  # as missing, or as minor: the message tells
         if self._is_hole(file, number, claim):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
