@@ -429,7 +429,8 @@ class Files(Userfault, Memory):
     def _adopt_mapped(self, process: Process, slot: int, seen: int) -> None:
         backing = process.backing[slot] if process.backing is not None else None
         word = process.row[slot]
-        if backing is None or word & UFFD_WP or slot in process.swapped:
+        protected = word & UFFD_WP and word & (REG_WP | PRESENT)  # else the bit was left, and goes
+        if backing is None or protected or slot in process.swapped:
             return
         file, number, _ = backing
         if word & _MAPPED_PAGE == _MAPPED_PAGE and not seen & PRESENT:
@@ -501,7 +502,8 @@ class Files(Userfault, Memory):
         if end < file.size:
             self._unmap_file(file, end, None)
         if end <= file.size:
-            for number in [number for number in file.pages if number >= end]:
+            # what a huge page still maps beyond the end goes only if the file shrinks
+            for number in [number for number, page in file.pages.items() if number >= end and not page]:
                 del file.pages[number]
             if self._huge_files:
                 self._doubt(file, end, max(file.size, end + 1))
@@ -679,10 +681,11 @@ class Files(Userfault, Memory):
         if number >= file.size:
             self._rule = rules.CONTINUE_BEYOND
             return errno.EFAULT if self._holds[versions.CONTINUE_BEYOND] else errno.EINVAL
-        if self._is_hole(file, number, None if (seen := self._seen_record()) is None else seen[4] <= filled):
+        seen = self._seen_record()
+        exists = seen is not None and not filled and seen[3] == errno.EEXIST
+        if self._is_hole(file, number, None if seen is None else seen[4] <= filled and not exists):
             self._rule = rules.CONTINUE_MISSING
             return errno.EFAULT
-        exists = seen is not None and not filled and seen[3] == errno.EEXIST
         if file.pages[number].bad and not exists and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
             self._rule = rules.SWAP_READ_ERROR
             return errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO
