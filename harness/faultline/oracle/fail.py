@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from itertools import product
 from typing import Final
 
 from faultline.oracle import rules, versions
@@ -48,7 +49,7 @@ _COPIES: Final = frozenset(BY_NAME[name].code for name in ("mem-write", "process
 NOTHING, MEMORY, SWAP_READ = range(3)
 _READ_FAULT, _WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-read", "swap-write"))
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
-_MUNMAP, _MREMAP, MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
+_MUNMAP, _MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
 _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 #: Operations that make room first, whose events are waited for also if nothing is mapped then.
 _UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
@@ -97,6 +98,9 @@ class Fail(Mremap):
         if seen[1] not in _SAYS.get(waiter.op[0], _NO_MEMORY):
             return None
         self._abandon(waiter)
+        process, slot = waiter.context.mm, waiter.slot
+        if slot in process.swapped and (self._seen_word(process, slot) or 0) & PRESENT:
+            self._swap_in(process, slot)  # there was no memory for a copy of it
         self._rule = rules.FAIL_NO_MEMORY
         return seen
 
@@ -112,6 +116,18 @@ class Fail(Mremap):
         if isinstance(waiter, ForkWaiter):
             waiter.may_fail = True
             self._unmap(waiter.child, end, SLOTS)
+
+    def _ways_to_fail(self, op: Operation, seen: Outcome) -> Iterator[tuple[tuple[Operation, ...], bool]]:
+        """What a failed operation may have done: operations that do the same, one after another; and whether the range
+        stays mergeable as it was."""
+        for first, (part, keep) in product(self._done_before(op, seen), tuple(self._done_by_failed(op, seen))):
+            if part is None:
+                yield first, keep
+            else:
+                yield ((part, *reversed(first)) if part[0] == _MADVISE else (*first, part)), keep
+        if op[0] == _POPULATE and op[4] != _READ:
+            for pages in range(op[3]):  # and of the next one there was no memory for a copy
+                yield ((*op[:3], pages, op[4]), (_POPULATE, op[1], op[2] + pages, 1, _READ)), False
 
     def _done_by_failed(self, op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
         """What a failed operation may have done: an operation that does the same, None for nothing; and whether the
@@ -147,10 +163,10 @@ class Fail(Mremap):
             yield part, False
             if wake is not None:
                 yield (*part[:wake], 1, *part[wake + 1 :]), False
-            if op[0] == MADVISE:
+            if op[0] == _MADVISE:
                 yield part, True
             if op[0] == _MREMAP:
-                yield (MADVISE, *op[1:3], pages, _UNMERGEABLE), True
+                yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), True
 
     def _copied(self, process: Process, slot: int) -> int:
         """The byte that a private copy of the slot's page has."""
@@ -199,7 +215,7 @@ class Fail(Mremap):
             for cleared in (stop, *sorted(end for end in ends if end > stop)):
                 yield None, (stop, cleared)
                 for unmerged in range(stop + 1, start + pages + 1):
-                    yield (MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
+                    yield (_MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
 
     def _tells_alone(self, op: Operation, seen: Outcome) -> bool:
         """Whether this may be a mmap that sends the events of what it has not unmapped; they are sent then."""

@@ -42,6 +42,7 @@ class Ksm(Memory):
     """The KSM operations and the sharing map."""
 
     _pins: list[Pin | None]
+    _unread: list[list[int]]
     _tainted: bool
     """KSM may have merged pages of a process that the sharing map cannot name."""
     _merged: bool
@@ -218,6 +219,7 @@ class Ksm(Memory):
     def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
         old = {key: self._page(key) for group in groups for key in group}
         unseen = {id(page): [key for key in page if key not in old] for page in old.values()}
+        unread = {id(page) for page in old.values() if self._is_unread(page)}
         # what KSM has others leave, it has made its own before
         parts = [group for group, page in zip(groups, kept, strict=True) if not page and not isinstance(page, KsmPage)]
         left = {id(old[key]) for group in parts for key in group}
@@ -229,8 +231,13 @@ class Ksm(Memory):
             if merged:
                 self._lose_protection(group)
             made = KsmPage if (merged and page) or isinstance(page, KsmPage) or id(page) in left else list
-            self._install(made(group + unseen.pop(id(page), [])), page)
-        for rest in unseen.values():
+            new = made(group + unseen.pop(id(page), []))
+            if any(id(old[key]) in unread for key in group):
+                self._unread.append(new)
+            self._install(new, page)
+        for was, rest in unseen.items():
+            if rest and was in unread:
+                self._unread.append(rest)
             if rest:
                 self._install(rest)
 

@@ -382,6 +382,10 @@ class Memory:
         """Who maps the page alone and is to part with KSM's may keep it: it may have come back from swap as another."""
         raise NotImplementedError
 
+    def _is_unread(self, page: list[int]) -> bool:
+        """Whether the page may have been mapped although it could not be read from swap."""
+        raise NotImplementedError
+
     def _is_cached(self, page: list[int]) -> bool:
         """Whether slots refer to a copy of this page in swap."""
         raise NotImplementedError

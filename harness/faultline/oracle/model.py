@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from itertools import islice, permutations, product
+from itertools import islice, permutations
 from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.dirty import CLEAR_REFS, SOFT_DIRTY_BYTE, SOFT_DIRTY_VALUE, Dirty, SoftDirty
-from faultline.oracle.fail import MADVISE, NOTHING, SWAP_READ, Fail
+from faultline.oracle.fail import NOTHING, SWAP_READ, Fail
 from faultline.oracle.files import Files
 from faultline.oracle.fill import Fill
 from faultline.oracle.guest import Guest
@@ -218,16 +218,14 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             return self._record_of(op, self._outcome(op), snapshots)
         observed = self._told if self._told is not None else self._observed
         assert observed is not None
-        saved, mergeable, parts = self._save(), self._mergeable(), tuple(self._done_by_failed(op, seen))
+        saved, mergeable, ways = self._save(), self._mergeable(), tuple(self._ways_to_fail(op, seen))
         record = self._record_of(op, self._outcome(op), snapshots)
         if observed.startswith(record, len(self._out)):
             return record
-        for first, (part, keep) in product(self._done_before(op, seen), parts):
+        for steps, keep in ways:
             self._restore(saved)
-            steps = (*first, part)
-            for step in reversed(steps) if part is not None and part[0] == MADVISE else steps:
-                if step is not None:
-                    self._outcome(step)
+            for step in steps:
+                self._outcome(step)
             if not self._ends_in_failure(op, seen):
                 continue
             if keep:

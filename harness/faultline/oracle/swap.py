@@ -32,12 +32,13 @@ from faultline.oracle.state import (
     SwapEntry,
 )
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, OPS, SLOTS
+from faultline.program.ops import ADVICE, BY_NAME, OPS, SLOTS
 from faultline.program.trace import Skip, Status
 
 _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
 _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 _FREE, _COLD, _PAGEOUT = (ADVICE.words.index(word) for word in ("free", "cold", "pageout"))
+_KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 _DONE: Final = int(Status.DONE)
 _BLOCKED: Final = int(Status.BLOCKED)
 
@@ -227,7 +228,7 @@ class Swap(Memory):
             if entry.page is page:
                 return entry
         entry = SwapEntry(content, page)
-        entry.bad = entry.unread = any(page is unread for unread in self._unread)
+        entry.bad = entry.unread = self._is_unread(page)
         self._swap.append(entry)
         return entry
 
@@ -374,11 +375,18 @@ class Swap(Memory):
         if len(page) == 1 and (self._seen_word(*self._slot_of(page[0])) or 0) & EXCLUSIVE:
             page = entry.page = []  # a copy for that one alone, as KSM's pages may need; others have another
         joined = self._merged_meanwhile(entry)
-        if not page and joined is not None and len(joined) == 1:
+        if joined is None:
+            return page
+        if not page and len(joined) == 1 and not self._is_joined_by_others(joined):
             return joined  # alone in its page until now, and no longer
         if page or any(self._is_shared(*self._slot_of(key)) for key in entry.users):
-            return page
-        return joined or page
+            return joined if self._choose(2) else page
+        return joined
+
+    def _is_joined_by_others(self, page: list[int]) -> bool:
+        """Whether slots that this very operation brings back may share the page, as it is theirs."""
+        keys = [key for entry in self._swap if entry.page is page for key in entry.users]
+        return any(self._is_shared(*self._slot_of(key)) for key in keys)
 
     def _is_shared(self, process: Process, slot: int) -> bool:
         seen = self._seen_word(process, slot)
@@ -387,6 +395,8 @@ class Swap(Memory):
     def _merged_meanwhile(self, entry: SwapEntry) -> list[int] | None:
         """A page of the same contents that KSM may have replaced by the one that the swap cache holds."""
         found: list[list[int]] = []
+        if not any(op[0] in _KSM for op in self._ops[: self._index]):
+            return None
         for process in self._living:
             for slot, page in enumerate(process.pages):
                 word = process.row[slot]
@@ -410,7 +420,12 @@ class Swap(Memory):
         process.row[slot] &= ~EXCLUSIVE
         process.packed = None
 
+    def _is_unread(self, page: list[int]) -> bool:
+        return any(page is unread for unread in self._unread)
+
     def _stays_cached(self, page: list[int], own: list[int]) -> None:
+        if self._is_unread(page):
+            self._unread.append(own)
         for entry in self._swap:
             if entry.page is page:
                 entry.page = own
