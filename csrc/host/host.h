@@ -119,7 +119,7 @@ extern struct fl_stats fl_counts;
 /* report.c */
 extern void *fl_main_context[5];		/* where a program that found something ends */
 extern struct fl_fiber *fl_fiber_of_report;
-void fl_finding_clear(void);
+void fl_finding_clear(const void *frame);
 void fl_report(int kind, const void *other, const char *fmt, ...) __noreturn __printf(3, 4);
 void fl_report_from(int kind, const void *other, const void *ip, const void *bp, const char *fmt, ...)
 	__noreturn __printf(5, 6);

@@ -5,6 +5,8 @@
 /* Survives the restore that follows a finding. */
 static FL_KEEP struct fl_finding finding;
 static FL_KEEP int have_finding;
+/* Of the call that runs the program, on a stack that is not ours. */
+static FL_KEEP const void *outer_frame;
 FL_KEEP void *fl_main_context[5];
 FL_KEEP struct fl_fiber *fl_fiber_of_report;
 
@@ -15,9 +17,10 @@ int fl_finding(struct fl_finding *out)
 	return have_finding;
 }
 
-void fl_finding_clear(void)
+void fl_finding_clear(const void *frame)
 {
 	have_finding = 0;
+	outer_frame = frame;
 }
 
 /* A number in base 8, 10 or 16, most significant digit first. */
@@ -109,6 +112,18 @@ int fl_format(char *to, int room, const char *fmt, va_list args)
 	return len;
 }
 
+#define OUTER_STACK_BYTES	(256UL << 10)
+
+static bool is_frame(const unsigned long *frame)
+{
+	const char *outer = outer_frame;
+
+	/* What checks find at the end is named by what they say, kernel code by its place. */
+	if (finding.kind == FL_KIND_KERNEL_BUG && (char *)frame < outer && (char *)frame > outer - OUTER_STACK_BYTES)
+		return true;
+	return fl_posix_is_stack(frame) && fl_posix_is_stack(frame + 1);
+}
+
 /* The chain of return addresses, as offsets into the library; it ends where the stack ends.  How many there are. */
 static int collect_frames(unsigned long *to, const void *ip, const void *bp)
 {
@@ -118,7 +133,7 @@ static int collect_frames(unsigned long *to, const void *ip, const void *bp)
 
 	if (ip)
 		to[n++] = (unsigned long)ip - base;
-	while (n < FL_FRAMES_MAX && fl_posix_is_stack(frame) && fl_posix_is_stack(frame + 1)) {
+	while (n < FL_FRAMES_MAX && is_frame(frame)) {
 		const unsigned long *up = (const unsigned long *)frame[0];
 
 		if (frame[1])

@@ -596,7 +596,7 @@ static void restore(void)
 
 static void run_once(const unsigned char *program, unsigned long length, unsigned int flags)
 {
-	fl_finding_clear();
+	fl_finding_clear(__builtin_frame_address(0));
 	fl_posix_arm();
 	if (!__builtin_setjmp(fl_main_context)) {
 		run_program(program, length, flags);

@@ -173,6 +173,27 @@ def test_tasks_woken_together_go_on_in_any_order() -> None:
     assert allowed == set(product((1, 2, 3, 9), (1, 2, 3)))
 
 
+def test_the_order_of_woken_tasks_may_show_later() -> None:
+    text = """
+        p0.0 mmap a0 rw
+        p0.0 uffd-open u0
+        m uffd-register u0 a0 missing
+        p0.1 write a0 =1
+        p0.0 pin k1 a0
+        m uffd-zeropage u0 a0
+        p0.0 fork p1
+    """
+    ops = parse(text).ops
+    oracle = Oracle(has=SMALL_PAGES)
+    copied = oracle.expect(ops).trace
+    parent, child = (len(copied) - rows * 140 for rows in (2, 1))
+    shared = _with_word(_with_word(copied, parent, Bit.EXCLUSIVE), child, Bit.EXCLUSIVE)
+    for allowed in (copied, shared):
+        assert oracle.expect(ops, allowed).trace == allowed
+    for row in (parent, child):
+        assert oracle.expect(ops, _with_word(copied, row, Bit.EXCLUSIVE)).trace == copied
+
+
 def _sharing(groups: dict[int, int], processes: int = 1) -> bytes:
     return bytes(groups.get(slot, slot) for slot in range(32 * processes))
 

@@ -102,6 +102,11 @@ def _slots(row: array[int], bits: int) -> int:
     return sum(1 << slot for slot in range(SLOTS) if row[slot] & bits)
 
 
+def _holding(process: Process) -> int:
+    """A mask of the slots that hold a page, other than the zero page, or refer to one in swap."""
+    return sum(1 << slot for slot, page in enumerate(process.pages) if page or slot in process.swapped)
+
+
 class SoftDirtyBits:
     """The soft-dirty bits of a process whose bits were cleared; masks of slots."""
 
@@ -219,10 +224,13 @@ class Dirty(Memory):
             bits.maybe |= unsure
             bits.shown ^= unsure
             bits.poisoned = process.poisoned
-            bits.shown = (bits.shown | written.get(number, 0)) & mapped
-            bits.written = (bits.written | written.get(number, 0)) & bits.shown
-            bits.maybe = (bits.maybe | tried.get(number, 0)) & mapped & ~bits.shown
-            bits.tried = written.get(number, 0) | tried.get(number, 0)
+            wrote, may_have = written.get(number, 0), tried.get(number, 0)
+            # what another woken task dropped after the write may have lost its bit again
+            gone = wrote & ~_holding(process) if wrote else 0
+            bits.shown = (bits.shown | wrote & ~gone) & mapped
+            bits.written = (bits.written | wrote & ~gone) & bits.shown
+            bits.maybe = (bits.maybe | may_have | gone) & mapped & ~bits.shown
+            bits.tried = wrote | may_have
             bits.row = process.row[:SLOTS]
 
     def _follow_huge(self, soft: SoftDirty, op: Operation) -> None:

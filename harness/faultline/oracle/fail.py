@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from itertools import product
 from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, PROCESS_MASK, Outcome
 from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
-from faultline.oracle.state import MERGEABLE, EventWaiter, ForkWaiter, Waiter
+from faultline.oracle.state import MERGEABLE, PRESENT, SWAP, EventWaiter, ForkWaiter, Process, Waiter
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOTS, WAKE_MODE
+from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOT, SLOTS, TASK_MONITOR, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
@@ -42,18 +43,25 @@ _SAYS: Final = {
 _WOKEN: Final = frozenset(
     BY_NAME[name].code for name in ("guest-read", "guest-write", "process-read", "process-write")
 )
-_POPULATE, _MEM_WRITE = (BY_NAME[name].code for name in ("populate", "mem-write"))
+_POPULATE, _MEM_READ, _MEM_WRITE = (BY_NAME[name].code for name in ("populate", "mem-read", "mem-write"))
+#: Accesses to a page that may come back from swap before there is no memory for a copy of it.
+_COPIES: Final = frozenset(BY_NAME[name].code for name in ("mem-write", "process-read", "process-write"))
 NOTHING, MEMORY, SWAP_READ = range(3)
 _READ_FAULT, _WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-read", "swap-write"))
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
-_MUNMAP, _MREMAP, MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
+_MUNMAP, _MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
 _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 #: Operations that make room first, whose events are waited for also if nothing is mapped then.
 _UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
-_FORK: Final = BY_NAME["fork"].code
+_FORK, _CONTINUE, _GUEST_WRITE = (BY_NAME[name].code for name in ("fork", "uffd-continue", "guest-write"))
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
+#: Operations that may read a page of a file: whether it is their own process's, and where they have the first slot.
+_READS_AT: Final = {
+    BY_NAME[name].code: (name not in ("mem-read", "process-read"), BY_NAME[name].kinds.index(SLOT) + 2)
+    for name in ("mem-read", "process-read", "guest-read", "pin", "ref", "populate")
+}
 _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
 
 
@@ -79,14 +87,20 @@ class Fail(Mremap):
         if seen == BLOCKED_EVENT and op[0] in _UNMAPS_FIRST:
             return seen
         says = _SAYS.get(op[0], (errno.ENOMEM, errno.EAGAIN))
+        if op[0] == _CONTINUE and self._holds[versions.CONTINUE_UNREADABLE]:
+            says = (*says, errno.EFAULT)
         return seen if seen[0] == _ERROR and seen[1] in says else None
 
     def _lacks_memory(self, waiter: Waiter) -> Outcome | None:
         seen = self._saw(waiter.index)
-        if seen is None or seen[0] != _ERROR or waiter.op[0] not in _WOKEN:
+        if seen is None or seen[0] != _ERROR or waiter.op[0] not in _WOKEN | HOLDING:
             return None
         if seen[1] not in _SAYS.get(waiter.op[0], _NO_MEMORY):
             return None
+        self._abandon(waiter)
+        process, slot = waiter.context.mm, waiter.slot
+        if slot in process.swapped and (self._seen_word(process, slot) or 0) & PRESENT:
+            self._swap_in(process, slot)  # there was no memory for a copy of it
         self._rule = rules.FAIL_NO_MEMORY
         return seen
 
@@ -103,6 +117,18 @@ class Fail(Mremap):
             waiter.may_fail = True
             self._unmap(waiter.child, end, SLOTS)
 
+    def _ways_to_fail(self, op: Operation, seen: Outcome) -> Iterator[tuple[tuple[Operation, ...], bool]]:
+        """What a failed operation may have done: operations that do the same, one after another; and whether the range
+        stays mergeable as it was."""
+        for first, (part, keep) in product(self._done_before(op, seen), tuple(self._done_by_failed(op, seen))):
+            if part is None:
+                yield first, keep
+            else:
+                yield ((part, *reversed(first)) if part[0] == _MADVISE else (*first, part)), keep
+        if op[0] == _POPULATE and op[4] != _READ:
+            for pages in range(op[3]):  # and of the next one there was no memory for a copy
+                yield ((*op[:3], pages, op[4]), (_POPULATE, op[1], op[2] + pages, 1, _READ)), False
+
     def _done_by_failed(self, op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
         """What a failed operation may have done: an operation that does the same, None for nothing; and whether the
         range stays mergeable as it was."""
@@ -116,10 +142,14 @@ class Fail(Mremap):
         if seen[1] == errno.EAGAIN and op[0] not in _MAY_SAY_AGAIN:
             return
         yield None, False
+        if op[0] in _COPIES:
+            yield (_MEM_READ, TASK_MONITOR, *op[2:4]), False
+        if op[0] == _GUEST_WRITE:
+            yield (_MEM_READ, TASK_MONITOR, op[1] & PROCESS_MASK, op[2]), False
         if op[0] == _MEM_WRITE:
             process = self._processes[op[2]]
             assert process is not None
-            yield (*op[:4], self._content(process, op[3])), False  # the page is there, and its process's own
+            yield (*op[:4], self._copied(process, op[3])), False  # the page is there, and its process's own
         if op[0] == _SWAPOFF:
             yield op, False
         if op[0] in _MAPS:
@@ -133,10 +163,18 @@ class Fail(Mremap):
             yield part, False
             if wake is not None:
                 yield (*part[:wake], 1, *part[wake + 1 :]), False
-            if op[0] == MADVISE:
+            if op[0] == _MADVISE:
                 yield part, True
             if op[0] == _MREMAP:
-                yield (MADVISE, *op[1:3], pages, _UNMERGEABLE), True
+                yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), True
+
+    def _copied(self, process: Process, slot: int) -> int:
+        """The byte that a private copy of the slot's page has."""
+        backing = process.backing[slot] if process.backing is not None else None
+        if backing is None or process.row[slot] & (PRESENT | SWAP):
+            return self._content(process, slot)
+        page = backing[0].pages.get(backing[1])
+        return page.content if page is not None else 0
 
     def _ends_in_failure(self, op: Operation, seen: Outcome) -> bool:
         """Has an operation that waits for the events of what it unmapped fail in the end; false: none is owed."""
@@ -171,13 +209,13 @@ class Fail(Mremap):
         process = self._processes[task & PROCESS_MASK]
         if process is None:
             return
-        ends = sorted({end for _, end in self._pieces(process, start, start + pages)} | {start + pages})
-        edges = [slot for slot in range(start + 1, start + pages) if process.edges >> slot & 1]
-        for stop in sorted({start, *ends, *edges} - {start + pages}):
-            for cleared in (stop, *(end for end in ends if end > stop)):
+        ends = {end for _, end in self._pieces(process, start, start + pages)} | {start + pages}
+        ends |= {slot for slot in range(start + 1, start + pages) if process.edges >> slot & 1}
+        for stop in sorted({start, *ends} - {start + pages}):
+            for cleared in (stop, *sorted(end for end in ends if end > stop)):
                 yield None, (stop, cleared)
                 for unmerged in range(stop + 1, start + pages + 1):
-                    yield (MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
+                    yield (_MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
 
     def _tells_alone(self, op: Operation, seen: Outcome) -> bool:
         """Whether this may be a mmap that sends the events of what it has not unmapped; they are sent then."""
@@ -187,6 +225,18 @@ class Fail(Mremap):
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
         return self._after_events(task, self._unmap_events(process, start, start + pages), ENOMEM) == seen
+
+    def _mapped_around(self, op: Operation) -> None:
+        """What the page cache holds beside a page of a file that there was no memory for may be mapped all the same."""
+        if op[0] not in _READS_AT:
+            return
+        own, at = _READS_AT[op[0]]
+        process = self._processes[op[1] & PROCESS_MASK if own else op[2]]
+        if process is None or process.backing is None:
+            return
+        for slot in range(op[at], op[at] + op[_PAGES_AT[op[0]]] if op[0] in _PAGES_AT else op[at] + 1):
+            if process.backing[slot] is not None:
+                self._map_around(process, slot)
 
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""

@@ -49,6 +49,7 @@ from faultline.oracle.state import (
     Context,
     File,
     FilePage,
+    ForkWaiter,
     Process,
 )
 from faultline.oracle.userfault import Userfault
@@ -133,13 +134,21 @@ class Files(Userfault, Memory):
             file.doubtful -= file.pages.keys()
 
     @staticmethod
+    def _is_doubtful(file: File, number: int) -> bool:
+        """Whether what the backend says must tell if the file has a hole there."""
+        page = file.pages.get(number)
+        if page is None:
+            return number in file.doubtful
+        return not page and (page.perhaps_hole or page.perhaps_lost)
+
+    @staticmethod
     def _is_hole(file: File, number: int, claim: bool | None) -> bool:
         """Whether the file has a hole there.
 
         :param claim: what the backend says of a page that may have been dropped, None for nothing.
         """
         page = file.pages.get(number)
-        if page is not None and page.perhaps_hole and not page:
+        if page is not None and Files._is_doubtful(file, number):
             page.perhaps_hole = False
             if claim:
                 del file.pages[number]
@@ -152,6 +161,7 @@ class Files(Userfault, Memory):
     def _enter(self, process: Process, slot: int, page: FilePage) -> None:
         """Maps the file's page; a protected slot stays protected."""
         page.perhaps_hole = False
+        self._look_beyond(page, self._seen_word(process, slot))
         key = process.number << SLOT_SHIFT | slot
         word = process.row[slot] & (VMA_BITS | UFFD_WP)
         if not word & REG_WP:
@@ -189,9 +199,14 @@ class Files(Userfault, Memory):
             self._met[rules.HUGE_BEYOND] = None
         word = process.row[slot]
         stopped = self._is_stopped(op, index, slot)
-        if stopped and word & REG_WP and word & UFFD_WP and (self._seen_word(process, slot) or 0) & PRESENT:
-            stopped = False  # by the write protection, as the page is there
-        if self._is_hole(file, number, stopped if word & REG_MISSING else None if stopped is None else not stopped):
+        if stopped and (self._seen_word(process, slot) or 0) & PRESENT:
+            stopped = False  # by the write protection, or further on, as the page is there
+        claim = stopped if word & REG_MISSING else None if stopped is None else not stopped
+        if not word & (REG_MISSING | REG_MINOR) and number in file.pages and file.pages[number].perhaps_lost:
+            claim = None  # what the page holds tells
+        if stopped and word & REG_MISSING and word & REG_MINOR and self._is_doubtful(file, number):
+            claim = not self._choose(2)  # as missing, or as minor: the message tells
+        if self._is_hole(file, number, claim):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
                 return self._fault(op, index, process, slot, flags)
@@ -202,7 +217,25 @@ class Files(Userfault, Memory):
             return self._fault(op, index, process, slot, flags | MESSAGE_MINOR)
         if word & UFFD_WP and word & REG_WP:
             self._also(rules.WP_POPULATES)
-        return self._page_of(file, number)
+        page = self._page_of(file, number)
+        self._look_beyond(page, self._seen_word(process, slot))
+        return page
+
+    @staticmethod
+    def _look_beyond(page: FilePage, seen: int | None) -> None:
+        """What was stored beyond the end of the file is lost, if the word of a slot shows that."""
+        if page.perhaps_lost and seen is not None and seen & PRESENT:
+            page.perhaps_lost = False
+            page.content = page.content if seen & CONTENT else 0
+
+    @staticmethod
+    def _grow(file: File, end: int) -> None:
+        """What a huge page let a process store beyond the old end may be there, by a deviation; or the page is gone."""
+        for number, page in file.pages.items():
+            if number >= file.size and not page:
+                page.perhaps_lost = True
+                page.perhaps_hole = page.perhaps_hole or not (page.frame is not None and page.frame.holds)
+        file.size = max(file.size, end)
 
     def _shmem_reads_may_fail(self) -> None:
         """A read from swap fails in the present operation; which pages of shared memory are there is not known."""
@@ -230,9 +263,21 @@ class Files(Userfault, Memory):
         backing = process.backing[slot] if process.backing is not None else None
         if backing is None or backing[1] < backing[0].size or not isinstance(process.pages[slot], FilePage):
             return False
-        if self._saw(index) != _BUS:
+        seen = self._saw(index)
+        if seen is None or seen[0] == Status.BLOCKED or not self._is_stopped(self._ops[index], index, slot):
             return False
+        if (self._seen_word(process, slot) or 0) & PRESENT:
+            return False  # by the write protection, or further on
         self._rule = rules.BUS_BEYOND
+        self._leave_file(process, slot)
+        return True
+
+    def _unmaps_first(self, op: Operation, index: int, process: Process, slot: int) -> bool:
+        word = process.row[slot]
+        if not word & FILE or not word & REG_MINOR or (word & UFFD_WP and word & REG_WP):
+            return False
+        if not self._is_stopped(op, index, slot):
+            return False
         self._leave_file(process, slot)
         return True
 
@@ -339,7 +384,7 @@ class Files(Userfault, Memory):
 
     def _adopt_files(self, at: int) -> None:
         """Takes over, from the snapshot at this place of the backend's trace, which slots hold their file's page."""
-        unborn: list[int] = []
+        unborn: list[tuple[Process, int]] = []
         for key in dict.fromkeys(self._perhaps):
             process, slot = self._processes[key >> SLOT_SHIFT], key & SLOT_MASK
             if process is None:
@@ -348,9 +393,10 @@ class Files(Userfault, Memory):
             if seen is not None:
                 self._adopt_mapped(process, slot, seen)
             elif process not in self._living:
-                unborn.append(key)
-                self._adopt_unborn(process, slot, at)
-        self._perhaps[:] = unborn
+                unborn.append((process, slot))
+        for process, slot in unborn:  # when it is known what the living map
+            self._adopt_unborn(process, slot, at)
+        self._perhaps[:] = [process.number << SLOT_SHIFT | slot for process, slot in unborn]
 
     def _seen_at(self, at: int, key: int) -> int | None:
         """The word of a slot in the backend's snapshot; None if its process is not in it."""
@@ -365,19 +411,26 @@ class Files(Userfault, Memory):
         """Whether the child of a fork under way maps the page shows in the one other mapping being exclusive."""
         backing = child.backing[slot] if child.backing is not None else None
         page = backing[0].pages.get(backing[1]) if backing is not None else None
-        if page is None or child.row[slot] & UFFD_WP:
+        if page is None:
             return
         key = child.number << SLOT_SHIFT | slot
         others = [other for other in page if other != key]
         seen = self._seen_at(at, others[0]) if len(others) == 1 else None
         if seen is None or seen & _MAPPED_PAGE != _MAPPED_PAGE:
             return
-        self._adopt_mapped(child, slot, 0 if seen & EXCLUSIVE else _MAPPED_PAGE)
+        if not child.row[slot] & UFFD_WP:
+            self._adopt_mapped(child, slot, 0 if seen & EXCLUSIVE else _MAPPED_PAGE)
+        elif seen & EXCLUSIVE and key in page:
+            self._zap(child, slot)
+            for waiter in self._blocked.values():
+                if isinstance(waiter, ForkWaiter) and waiter.child is child:
+                    waiter.open_bits.append((key, SWAP, rules.MARKER_SWAP, -1))
 
     def _adopt_mapped(self, process: Process, slot: int, seen: int) -> None:
         backing = process.backing[slot] if process.backing is not None else None
         word = process.row[slot]
-        if backing is None or word & UFFD_WP or slot in process.swapped:
+        protected = word & UFFD_WP and word & (REG_WP | PRESENT)  # else the bit was left, and goes
+        if backing is None or protected or slot in process.swapped:
             return
         file, number, _ = backing
         if word & _MAPPED_PAGE == _MAPPED_PAGE and not seen & PRESENT:
@@ -391,7 +444,10 @@ class Files(Userfault, Memory):
                 return
             self._also(rules.MAP_AROUND)
             file.doubtful.discard(number)
-            self._enter(process, slot, self._page_of(file, number))
+            page = self._page_of(file, number)
+            page.perhaps_lost = page.perhaps_lost or (number >= file.size and not page)
+            self._look_beyond(page, seen)
+            self._enter(process, slot, page)
 
     # --- the file itself ---
 
@@ -421,6 +477,9 @@ class Files(Userfault, Memory):
         page = file.pages.get(op[3])
         if self._is_bad(file, op[3], op[3] + 1):
             return _EIO
+        seen = self._seen_record()
+        if page is not None and page.perhaps_lost and seen is not None:
+            self._look_beyond(page, PRESENT | seen[3])
         return (int(Status.DONE), page.content if page is not None else 0, 1)
 
     def _op_file_write(self, op: Operation) -> Outcome:
@@ -430,7 +489,7 @@ class Files(Userfault, Memory):
         self._rule = rules.FILE_WRITE
         if self._is_bad(file, op[3], op[3] + 1):
             return _EIO
-        file.size = max(file.size, op[3] + 1)
+        self._grow(file, op[3] + 1)
         self._set(self._page_of(file, op[3]), op[4])
         return DONE
 
@@ -443,10 +502,12 @@ class Files(Userfault, Memory):
         if end < file.size:
             self._unmap_file(file, end, None)
         if end <= file.size:
-            for number in [number for number in file.pages if number >= end]:
+            # what a huge page still maps beyond the end goes only if the file shrinks
+            for number in [number for number, page in file.pages.items() if number >= end and not page]:
                 del file.pages[number]
             if self._huge_files:
                 self._doubt(file, end, max(file.size, end + 1))
+        self._grow(file, end)
         file.size = end
         return DONE
 
@@ -469,7 +530,7 @@ class Files(Userfault, Memory):
             for number in range(start, end):
                 self._page_of(file, number)
         if mode == _EXTEND:
-            file.size = max(file.size, end)
+            self._grow(file, end)
         return DONE
 
     def _op_file_sync(self, op: Operation) -> Outcome:
@@ -561,13 +622,14 @@ class Files(Userfault, Memory):
             return errno.EEXIST
         if row[slot] & GUARD and not self._fills_guard(filled):
             return errno.EEXIST
-        if not shared and value < 0:
-            if row[slot] & UFFD_WP and self._stops_at_marker(filled):
+        zeroes = not shared and value < 0
+        if zeroes and row[slot] & UFFD_WP and self._stops_at_marker(filled):
+            return errno.EEXIST
+        if process.poisoned >> slot & 1:
+            if self._stops_at_poison(filled, zeroes):
                 return errno.EEXIST
-            if process.poisoned >> slot & 1:
-                if self._stops_at_poison(filled, True):
-                    return errno.EEXIST
-                process.poisoned &= ~(1 << slot)
+            process.poisoned &= ~(1 << slot)
+        if zeroes:
             row[slot] = row[slot] & VMA_BITS | PRESENT
             process.pages[slot] = ZERO
             return 0
@@ -619,16 +681,22 @@ class Files(Userfault, Memory):
         if number >= file.size:
             self._rule = rules.CONTINUE_BEYOND
             return errno.EFAULT if self._holds[versions.CONTINUE_BEYOND] else errno.EINVAL
-        if self._is_hole(file, number, None if (seen := self._seen_record()) is None else seen[4] <= filled):
+        seen = self._seen_record()
+        exists = seen is not None and not filled and seen[3] == errno.EEXIST
+        if self._is_hole(file, number, None if seen is None else seen[4] <= filled and not exists):
             self._rule = rules.CONTINUE_MISSING
             return errno.EFAULT
+        if file.pages[number].bad and not exists and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
+            self._rule = rules.SWAP_READ_ERROR
+            return errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO
         if process.row[slot] & PRESENT or slot in process.swapped:
             return errno.EEXIST
         if process.row[slot] & GUARD and not self._fills_guard(filled):
             return errno.EEXIST
-        if file.pages[number].bad and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
-            self._rule = rules.SWAP_READ_ERROR
-            return errno.EIO
+        if process.poisoned >> slot & 1:
+            if self._stops_at_poison(filled, False):
+                return errno.EEXIST
+            process.poisoned &= ~(1 << slot)
         process.row[slot] = process.row[slot] & VMA_BITS & ~SWAP | wp
         self._enter(process, slot, file.pages[number])
         return 0

@@ -145,7 +145,7 @@ class Fill(Userfault):
         _, _, _, start, pages, source, mode = op
         self._rule = rules.MOVE
         if self._huge:
-            self._may_split(source, pages)
+            self._may_split(process, range(source, source + pages))
         moved = error = 0
         while moved < pages:
             error = self._move_page(process, source + moved, start + moved, moved, bool(mode & _HOLES))
@@ -218,7 +218,11 @@ class Fill(Userfault):
         seen = self._seen_word(process, self._moves_on_to(target))
         if process.row[source] & CONTENT or seen is None or self._stops_with(errno.EBUSY, moved):
             return False
-        return seen & (PRESENT | EXCLUSIVE | CONTENT) == PRESENT
+        if seen & (PRESENT | EXCLUSIVE | CONTENT) == PRESENT:
+            return True
+        # a task that was woken may have written there since, but what is shared is not moved
+        page, record = process.pages[source], self._seen_record()
+        return bool(page) and len(page or ()) > 1 and record is not None and record[4] > moved
 
     def _moves_on_to(self, slot: int) -> int:
         """Where the page that the present move put there is in the end: the ranges may overlap."""
@@ -232,6 +236,8 @@ class Fill(Userfault):
 
     def _word_moves(self, process: Process, source: int, target: int) -> None:
         row = process.row
+        if self._huge and (process.pages[target] or target in process.swapped):
+            process.homes[target] = process.homes.pop(source, source)
         row[target] = row[target] & VMA_BITS | row[source] & ~(VMA_BITS | UFFD_WP)
         row[source] &= VMA_BITS
         process.touched |= 1 << target

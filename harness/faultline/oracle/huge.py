@@ -16,12 +16,15 @@ What shows is what is resident.  So the oracle takes over what the backend's sna
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
+from itertools import combinations, islice
 from struct import Struct
 from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, FEATURE_WP_ASYNC, PROCESS_MASK, Memory, Outcome, failed
 from faultline.oracle.state import (
+    ALONE,
     ANON,
     CONTENT,
     EXCLUSIVE,
@@ -53,6 +56,8 @@ _ROW: Final = Struct(f"<{SLOTS}I{COUNTERS.size // 4}i")
 _FORK, _PIN = (BY_NAME[name].code for name in ("fork", "pin"))
 #: Of a page that was put there unasked: it holds zeroes, and has no bits of its own but these.
 _FILLED: Final = frozenset((PRESENT, PRESENT | EXCLUSIVE))
+#: How many sets of pages are tried, if it shows later alone which pages of zeroes are gone.
+_WAYS_MAX: Final = 40
 _MIXED: Final = int(Bit.MIXED)
 _HUGEPAGE, _NOHUGEPAGE, _COLLAPSE = (ADVICE.words.index(word) for word in ("hugepage", "nohugepage", "collapse"))
 _REFUSALS: Final = {error: failed(error) for error in (errno.EINVAL, errno.EAGAIN, errno.EBUSY, errno.ENOMEM)}
@@ -69,8 +74,10 @@ class Huge(Memory):
     _pins: list[Pin | None]
     _perhaps: list[int]
     _tainted: bool
-    _splitting: list[range]
-    """The slots that may belong to the folio which the present operation splits."""
+    _splitting: list[int]
+    """Masks of the slots in which the folio may have been made that the present operation splits."""
+    _retried: set[int]
+    """The slots of all processes where tasks that were woken have repeated an access, in the present operation."""
     _observed_rows: list[tuple[Process, tuple[int, ...]]]
     """The processes whose row in the backend's snapshot is another than the oracle's, with that."""
 
@@ -121,19 +128,27 @@ class Huge(Memory):
         return DONE
 
     def _op_split(self, op: Operation) -> Outcome:
-        if not self._live >> op[2] & 1:
-            self._rule = rules.SKIP_PROCESS
+        process = self._target(op)
+        if process is None:
             return _NO_PROCESS
-        self._may_split(op[3], 1)
+        self._may_split(process, (op[3],))
         self._rule = rules.SPLIT
         return DONE
 
-    def _may_split(self, start: int, pages: int) -> None:
+    def _may_split(self, process: Process, slots: Iterable[int]) -> None:
+        homes = [home for home in (process.homes.get(slot, slot) for slot in slots) if home != ALONE]
         self._splitting = []
         for size in _FOLIO_SIZES:
-            first, end = start // size, (start + pages - 1) // size + 1
-            self._splitting.append(range(first * size, end * size))
-            self._splitting += [range(block * size, (block + 1) * size) for block in range(first, end)]
+            blocks = {home // size * size for home in homes}
+            self._splitting.append(sum(self._mask(block, block + size) for block in blocks))
+            self._splitting += [self._mask(block, block + size) for block in sorted(blocks)]
+
+    def _is_near(self, key: int, homes: int) -> bool:
+        """Whether the page of a slot of all processes was made in one of these slots, wherever it was moved since."""
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        home = process.homes.get(key % SLOTS, key % SLOTS)
+        return home != ALONE and bool(homes >> home & 1)
 
     # --- what the kernel did ---
 
@@ -192,6 +207,8 @@ class Huge(Memory):
         for group in _GROUPS:
             row = process.row
             touched = [slot for slot in group if (old[slot] ^ row[slot]) & ~HUGE and row[slot] & PRESENT]
+            # what a woken task's access brought, another may have dropped by now, without what came with it
+            touched += [slot for slot in group if process.number << SLOT_SHIFT | slot in self._retried]
             if not touched and not collapsed & self._mask(group.start, group.stop):
                 continue
             for slot in group:
@@ -236,6 +253,7 @@ class Huge(Memory):
         row[slot] = word & VMA_BITS | filled
         process.packed = None
         process.touched |= 1 << slot
+        process.homes.pop(slot, None)
         if filled & EXCLUSIVE:
             process.pages[slot] = FilledPage([process.number << SLOT_SHIFT | slot])
             row[ANON] += 1
@@ -295,22 +313,25 @@ class Huge(Memory):
             visible = [user for user in page if self._processes[user >> SLOT_SHIFT] in self._living]
             if keys.issuperset(visible) and id(page) not in pages:
                 pages[id(page)] = visible
-                if isinstance(page, FilledPage):
+                if isinstance(page, FilledPage) and not page.stored:
                     filled.append(visible)
         alone = [users for users in pages.values() if all(self._is_exclusive(key) for key in users)]
-        near = [[users for users in pages.values() if users[0] % SLOTS in slots] for slots in self._splitting]
+        near = [[users for users in pages.values() if self._is_near(users[0], homes)] for homes in self._splitting]
+        ways: list[list[int]] = []
+        # what was stored to may have been copied then, and be no part of the folio
+        near += [[users for users in some if users in filled] for some in near]
         for some in (alone, list(pages.values()), filled, *near):
             chosen = self._fitting(some, missing)
-            if chosen is not None:
-                return chosen
-        return self._emptied_apart(keys, missing)
+            if chosen is not None and set(chosen) not in map(set, ways):
+                ways.append(chosen)
+        return ways[self._choose(len(ways))] if ways else self._emptied_apart(keys, missing)
 
     def _perhaps_emptied(self, process: Process, seen: tuple[int, ...]) -> set[int]:
         found: set[int] = set()
         for slot, page in enumerate(process.pages):
             if not page or isinstance(page, FilePage) or process.row[slot] & CONTENT or not seen[slot] & PRESENT:
                 continue
-            if not seen[slot] & (EXCLUSIVE | CONTENT | _MIXED):
+            if not seen[slot] & (EXCLUSIVE | CONTENT | _MIXED) and process.homes.get(slot) != ALONE:
                 found.add(process.number << SLOT_SHIFT | slot)
         return found
 
@@ -357,11 +378,12 @@ class Huge(Memory):
         for number, most in missing.items():
             mine = sorted(key for key in keys if key >> SLOT_SHIFT == number)
             alone = [key for key in mine if self._is_exclusive(key)]
-            near = [[key for key in mine if key % SLOTS in slots] for slots in self._splitting]
+            near = [[key for key in mine if self._is_near(key, homes)] for homes in self._splitting]
             chosen = next((chosen for chosen in (alone, mine, *near) if len(chosen) == most > 0), None)
             if chosen is None and 0 < most < len(mine):
-                # which of them nobody sees, as a child that is not born yet has them too
-                chosen, self._tainted = mine[:most], True
+                # which of them shows later, as a child that is not born yet has them too
+                ways = list(islice(combinations(mine, most), _WAYS_MAX))
+                chosen, self._tainted = list(ways[self._choose(len(ways))]), True
             gone += chosen or []
         return gone
 
@@ -381,13 +403,17 @@ class Huge(Memory):
             return
         assert isinstance(page, list)
         self._also(rules.SPLIT_ZERO)
-        page.remove(key)
+        unborn = [other for other in page if self._processes[other >> SLOT_SHIFT] not in self._living]
+        for each in (key, *unborn):
+            mapper, at = self._processes[each >> SLOT_SHIFT], each % SLOTS
+            assert mapper is not None
+            page.remove(each)
+            mapper.pages[at] = ZERO
+            mapper.row[at] &= ~EXCLUSIVE
+            mapper.row[ANON] -= 1
+            mapper.packed = None
         if len(page) == 1:
             self._mark_exclusive(page[0])
-        process.pages[slot] = ZERO
-        process.row[slot] &= ~EXCLUSIVE
-        process.row[ANON] -= 1
-        process.packed = None
 
     def _show_huge(self) -> None:
         """Takes over which ranges huge pages map, where that can be; ends the record's part of this."""
@@ -396,10 +422,13 @@ class Huge(Memory):
                 huge = HUGE if self._is_huge(process, group, seen) else 0
                 for slot in group:
                     process.row[slot] = process.row[slot] & ~HUGE | huge
+                    if huge and process.homes.get(slot) == ALONE:
+                        del process.homes[slot]
             process.packed = None
         self._rows_before = {process.number: process.pack() for process in self._living}
         self._collapsing = None
         self._splitting = []
+        self._retried = set()
 
     def _is_huge(self, process: Process, group: range, seen: tuple[int, ...]) -> bool:
         row, first = process.row, group.start

@@ -42,17 +42,20 @@ class Ksm(Memory):
     """The KSM operations and the sharing map."""
 
     _pins: list[Pin | None]
+    _unread: list[list[int]]
     _tainted: bool
     """KSM may have merged pages of a process that the sharing map cannot name."""
     _merged: bool
     """The present operation is KSM's, so its record has a sharing map."""
+    _unseen: set[int]
+    """The contents of pages that only the swap cache or a reference may hold, when KSM was at work last."""
 
     def _op_ksm_merge(self, op: Operation) -> Outcome:
-        if not self._live >> op[2] & 1:
-            self._rule = rules.SKIP_PROCESS
+        process = self._target(op)
+        if process is None:
             return _NO_PROCESS
         if self._huge:
-            self._may_split(op[3], op[4])
+            self._may_split(process, range(op[3], op[3] + op[4]))
         return self._op_ksm_scan(op)
 
     def _op_ksm_scan(self, op: Operation) -> Outcome:
@@ -66,6 +69,7 @@ class Ksm(Memory):
         if unborn and self._tainted:
             for process in self._living:
                 self._once += self._protected(process)
+        self._unseen = set()
         if self._swap or any(self._pins):
             self._merge_with_unseen()
         self._rule = rules.KSM
@@ -75,6 +79,7 @@ class Ksm(Memory):
         """Merging with a page that only the swap cache or a reference holds shows nowhere else, until it is mapped."""
         swapped = {entry.content for entry in self._swap}
         contents = swapped.union(*(hold.allowed for pin in self._pins if pin is not None for hold in pin.holds))
+        self._unseen = contents
         for process in self._living:
             self._once += [bits for bits in self._protected(process) if self._word(bits[0]) & CONTENT in contents]
             self._tainted |= any(
@@ -182,6 +187,9 @@ class Ksm(Memory):
             kept.append(pages[min(bound)] if bound else [])
         for i in open_groups:
             free = [page for page in map(self._page, groups[i]) if id(page) not in taken]
+            if not free and self._word(groups[i][0]) & CONTENT in self._unseen:
+                kept[i] = KsmPage()  # one that no slot shows
+                continue
             if not free:
                 return None
             kept[i] = free[0]
@@ -211,8 +219,10 @@ class Ksm(Memory):
     def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
         old = {key: self._page(key) for group in groups for key in group}
         unseen = {id(page): [key for key in page if key not in old] for page in old.values()}
+        unread = {id(page) for page in old.values() if self._is_unread(page)}
         # what KSM has others leave, it has made its own before
-        left = {id(old[key]) for group, page in zip(groups, kept, strict=True) if not page for key in group}
+        parts = [group for group, page in zip(groups, kept, strict=True) if not page and not isinstance(page, KsmPage)]
+        left = {id(old[key]) for group in parts for key in group}
         for group, page in zip(groups, kept, strict=True):
             if isinstance(page, FilePage):
                 unseen.pop(id(page))
@@ -221,8 +231,13 @@ class Ksm(Memory):
             if merged:
                 self._lose_protection(group)
             made = KsmPage if (merged and page) or isinstance(page, KsmPage) or id(page) in left else list
-            self._install(made(group + unseen.pop(id(page), [])), page)
-        for rest in unseen.values():
+            new = made(group + unseen.pop(id(page), []))
+            if any(id(old[key]) in unread for key in group):
+                self._unread.append(new)
+            self._install(new, page)
+        for was, rest in unseen.items():
+            if rest and was in unread:
+                self._unread.append(rest)
             if rest:
                 self._install(rest)
 

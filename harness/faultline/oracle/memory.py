@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import signal
 from array import array
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.state import (
+    ALONE,
     ANON,
     CONTENT,
     DONTFORK,
@@ -41,6 +42,7 @@ from faultline.oracle.state import (
     EventWaiter,
     File,
     FilePage,
+    FilledPage,
     ForkWaiter,
     Frame,
     HugetlbPage,
@@ -237,8 +239,16 @@ class Memory:
         """The parent's page of a file may or may not be in the child."""
         raise NotImplementedError
 
+    def _map_around(self, process: Process, slot: int) -> None:
+        """Pages of the file beside the one asked for may be mapped too."""
+        raise NotImplementedError
+
     def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:
         """Whether a store to a page beyond its file's end, which a huge page maps, gets the signal all the same."""
+        raise NotImplementedError
+
+    def _unmaps_first(self, op: Operation, index: int, process: Process, slot: int) -> bool:
+        """Whether a store to a huge page of a file finds it mapped no longer, for it is split first."""
         raise NotImplementedError
 
     def _doubt(self, file: File, start: int, end: int) -> None:
@@ -289,6 +299,10 @@ class Memory:
         """Notes one more rule for the present operation."""
         raise NotImplementedError
 
+    def _choose(self, options: int) -> int:
+        """One of so many choices, all of which are allowed and fit the present record: the one that fits later ones."""
+        raise NotImplementedError
+
     def _saw(self, index: int) -> Outcome | None:
         """The outcome that the backend reports, in the present record, for the operation with this index."""
         raise NotImplementedError
@@ -307,7 +321,7 @@ class Memory:
         """
         raise NotImplementedError
 
-    def _may_split(self, start: int, pages: int) -> None:
+    def _may_split(self, process: Process, slots: Iterable[int]) -> None:
         """The present operation may split the folios of these slots."""
         raise NotImplementedError
 
@@ -325,6 +339,7 @@ class Memory:
         if self._frames:
             self._let_go(process, slot)
         process.pages[slot] = None
+        process.homes.pop(slot, None)
         if page:
             if not isinstance(page, HugetlbPage):
                 process.row[FILES if isinstance(page, FilePage) else ANON] -= 1
@@ -361,6 +376,14 @@ class Memory:
 
     def _swap_was_used(self) -> bool:
         """Whether an operation before the present one may have moved pages to swap."""
+        raise NotImplementedError
+
+    def _stays_cached(self, page: list[int], own: list[int]) -> None:
+        """Who maps the page alone and is to part with KSM's may keep it: it may have come back from swap as another."""
+        raise NotImplementedError
+
+    def _is_unread(self, page: list[int]) -> bool:
+        """Whether the page may have been mapped although it could not be read from swap."""
         raise NotImplementedError
 
     def _is_cached(self, page: list[int]) -> bool:
@@ -683,11 +706,17 @@ class Memory:
         sure = self._extent(process, at)
         for slot in range(at + 1, end):
             word = process.row[slot]
-            if sure >> slot & 1 or not word & PAGE_BITS or word & GUARD:
+            if sure >> slot & 1 or not word & PAGE_BITS or word & GUARD or self._is_file_marker(process, slot):
                 continue
             if self._seen_to_stay(process, slot):
                 return slot
         return end
+
+    @staticmethod
+    def _is_file_marker(process: Process, slot: int) -> bool:
+        """Whether the slot holds no page of its file, but a write protection, which stays when pages are dropped."""
+        of_file = process.backing is not None and process.backing[slot] is not None
+        return of_file and process.pages[slot] is None and slot not in process.swapped
 
     def _seen_to_stay(self, process: Process, slot: int) -> bool:
         """Whether the backend shows the slot's page, which may have been shared with one that is dropped now."""
@@ -721,8 +750,11 @@ class Memory:
         if not self._is_merged(process, slot, seen_at):
             return False
         assert isinstance(page, list)
+        own = StuckPage([key]) if self._cannot_unmerge(process.row[slot]) else [key]
+        if len(page) == 1:
+            self._stays_cached(page, own)
         self._leave(page, key)
-        process.pages[slot] = StuckPage([key]) if self._cannot_unmerge(process.row[slot]) else [key]
+        process.pages[slot] = own
         process.row[slot] |= EXCLUSIVE
         return True
 
@@ -860,8 +892,11 @@ class Memory:
             back = True
         if process.lazy and process.lazy >> slot & 1 and self._is_discarded(process, slot, index):
             word = row[slot]
-        if self._huge_files and self._stops_beyond(process, slot, index):
-            return _BUS
+        if self._huge_files:
+            if self._stops_beyond(process, slot, index):
+                return _BUS
+            if word & HUGE and self._unmaps_first(op, index, process, slot):
+                word = row[slot]
         if self._orphans and (back or word & HUGE):
             self._reuse_at(process, slot, word)
         if word & PRESENT:
@@ -884,6 +919,8 @@ class Memory:
         if not page or len(page) > 1 or isinstance(page, KsmPage) or (self._swap and self._is_cached(page)):
             word &= ~UFFD_WP
             self._copy_page(process, slot, key, page)
+        elif isinstance(page, FilledPage):
+            page.stored = True
         row[slot] = word | _FRESH if value is None else word & ~CONTENT | _FRESH | value
         if self._frames:
             self._stored(key, row[slot] & CONTENT)
@@ -948,8 +985,10 @@ class Memory:
 
     def _copy_page(self, process: Process, slot: int, key: int, page: Page) -> None:
         process.pages[slot] = [key]
+        process.homes.pop(slot, None)
         process.touched |= 1 << slot
         if page:
+            process.homes[slot] = ALONE
             assert isinstance(page, list)
             self._rule = rules.WRITE_COPY
             self._leave(page, key)
@@ -1038,6 +1077,7 @@ class Memory:
             else:
                 self._duplicate_zero(parent, child, slot, open_bits)
         child.lazy = parent.lazy
+        child.homes = parent.homes.copy()
         if parent.doomed:
             child.doomed = parent.doomed.copy()
         if parent.swapped:
@@ -1140,7 +1180,7 @@ class Memory:
     def _clear_wp(process: Process, row: array[int], slot: int) -> None:
         """Clears the bit in a row of the process, or of the child that it is making."""
         row[slot] &= ~UFFD_WP
-        if not row[slot] & (PRESENT | GUARD) and slot not in process.swapped:
+        if not row[slot] & (PRESENT | GUARD) and slot not in process.swapped and not process.poisoned >> slot & 1:
             row[slot] &= ~SWAP
 
     def _op_exit(self, op: Operation) -> Outcome:

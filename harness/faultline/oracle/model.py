@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from itertools import islice, permutations, product
+from itertools import islice, permutations
 from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.dirty import CLEAR_REFS, SOFT_DIRTY_BYTE, SOFT_DIRTY_VALUE, Dirty, SoftDirty
-from faultline.oracle.fail import MADVISE, NOTHING, SWAP_READ, Fail
+from faultline.oracle.fail import NOTHING, SWAP_READ, Fail
 from faultline.oracle.files import Files
 from faultline.oracle.fill import Fill
 from faultline.oracle.guest import Guest
@@ -56,9 +56,12 @@ _STATE: Final = (
     *PIN_STATE,
     "_swap", "_unread",
     "_files", "_perhaps",
-    "_rows_before", "_collapsing", "_splitting", "_observed_rows",
+    "_rows_before", "_collapsing", "_splitting", "_retried", "_observed_rows",
     "_soft", "_marks", "_closely", "_huge_files",
+    "_choices",
 )
+#: How often a program is followed anew, with other choices that show late.
+_RUNS_MAX: Final = 64
 
 Handler = Callable[[Operation], Outcome]
 
@@ -142,6 +145,16 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         :param snapshots: the trace has snapshots.  Without them some choices cannot be seen, so a disagreement must be
             confirmed with snapshots before it is reported.
         """
+        self._script: list[int] = []
+        expectation = first = self._follow(ops, observed, snapshots)
+        for _ in range(_RUNS_MAX):
+            if observed is None or expectation.trace.startswith(observed) or not self._choose_anew(observed):
+                break
+            expectation = self._follow(ops, observed, snapshots)
+        return expectation if observed is None or expectation.trace.startswith(observed) else first
+
+    def _follow(self, ops: Sequence[Operation], observed: bytes | None, snapshots: bool) -> Expectation:
+        """What the program does, with the choices that show late as the script says."""
         self._reset(ops, observed, snapshots)
         self._snapshots = snapshots
         out, rule_of, blocked, handlers = self._out, self._rule_of, self._blocked, self._handlers
@@ -205,21 +218,20 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             return self._record_of(op, self._outcome(op), snapshots)
         observed = self._told if self._told is not None else self._observed
         assert observed is not None
-        saved, mergeable, parts = self._save(), self._mergeable(), tuple(self._done_by_failed(op, seen))
+        saved, mergeable, ways = self._save(), self._mergeable(), tuple(self._ways_to_fail(op, seen))
         record = self._record_of(op, self._outcome(op), snapshots)
         if observed.startswith(record, len(self._out)):
             return record
-        for first, (part, keep) in product(self._done_before(op, seen), parts):
+        for steps, keep in ways:
             self._restore(saved)
-            steps = (*first, part)
-            for step in reversed(steps) if part is not None and part[0] == MADVISE else steps:
-                if step is not None:
-                    self._outcome(step)
+            for step in steps:
+                self._outcome(step)
             if not self._ends_in_failure(op, seen):
                 continue
             if keep:
                 self._set_mergeable(mergeable)
             self._cut_anywhere(op)
+            self._mapped_around(op)
             record = self._record_of(op, seen, snapshots)
             if observed.startswith(record, len(self._out)):
                 self._rule = rules.FAIL_NO_MEMORY
@@ -282,6 +294,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         if snapshots and observed is not None and CLEAR_REFS in [op[0] for op in ops]:
             self._told = observed
             self._observed = self._without_soft_dirty(ops, observed)
+        self._choices: list[tuple[int, int, int]] = []
         self._out = bytearray()
         self._rule_of: list[int] = []
         self._also_of: dict[int, list[int]] = {}
@@ -308,6 +321,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._rows_before = {0: first.pack()} if self._huge else {}
         self._collapsing = None
         self._splitting = []
+        self._retried = set()
         self._observed_rows = []
         self._marks = False
         self._huge_files = False
@@ -376,6 +390,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         """The tasks that were woken repeat their accesses."""
         woken, self._woken = self._woken, []
         self._also(rules.RETRY)
+        self._retried = {w.context.mm.number << SLOT_SHIFT | w.slot for w in woken if isinstance(w, Waiter)}
         for waiter in woken:
             status, value, aux = self._retry(waiter)
             self._also(self._rule)
@@ -389,7 +404,10 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         by_page: dict[tuple[int, int], list[Waiter]] = {}
         for waiter in self._woken:
             assert isinstance(waiter, Waiter)
-            by_page.setdefault((waiter.context.mm.number, waiter.slot), []).append(waiter)
+            process = waiter.context.mm
+            backing = process.backing[waiter.slot] if process.backing is not None else None
+            page = (process.number, waiter.slot) if backing is None else (id(backing[0]), backing[1])
+            by_page.setdefault(page, []).append(waiter)
         groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] not in _LOADS for w in group)]
         return [waiter for group in groups for waiter in group]
 
@@ -404,16 +422,20 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._also(rules.RETRY_ORDER)
         self._woken = [waiter for waiter in self._woken if waiter not in conflicting] + conflicting
         others = len(self._woken) - len(conflicting)
+        orders = list(islice(permutations(range(len(conflicting))), _ORDERS_MAX))
+        passed_by = self._choose(len(orders))
         saved = self._save()
-        orders: Iterator[tuple[int, ...]] = islice(permutations(range(len(conflicting))), _ORDERS_MAX)
         for order in orders:
             self._restore(saved)
             tail = self._woken[others:]
             self._woken[others:] = [tail[i] for i in order]
             record = self._record(op, outcome, snapshots)
             if observed.startswith(record, len(self._out)):
-                return record
+                if not passed_by:
+                    return record
+                passed_by -= 1
         self._restore(saved)
+        self._no_more_choices()
         return self._record(op, outcome, snapshots)
 
     def _save(self) -> dict[str, object]:
@@ -445,6 +467,30 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         return bytes(plain)
 
     # --- choices ---
+
+    def _choose(self, options: int) -> int:
+        if options < 2 or self._observed is None:
+            return 0
+        at = len(self._choices)
+        choice = self._script[at] if at < len(self._script) else 0
+        self._choices.append((len(self._out), choice, options))
+        return choice
+
+    def _no_more_choices(self) -> None:
+        """The last choice that was noted has no more options."""
+        at, choice, _ = self._choices[-1]
+        self._choices[-1] = at, choice, choice
+
+    def _choose_anew(self, observed: bytes) -> bool:
+        """Makes a script of the next choices, for records that do not fit; false: there are none."""
+        pairs = enumerate(zip(self._out, observed, strict=False))
+        wrong_at = next((at for at, (own, other) in pairs if own != other), len(self._out))
+        while self._choices:
+            at, choice, options = self._choices.pop()
+            if at <= wrong_at and choice + 1 < options:
+                self._script = [*(choice for _, choice, _ in self._choices), choice + 1]
+                return True
+        return False
 
     def _also(self, rule: int) -> None:
         noted = self._also_of.setdefault(self._index, [])

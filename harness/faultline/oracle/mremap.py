@@ -322,6 +322,8 @@ class Mremap(Memory):
             page[page.index(base | source)] = base | target
         elif source in process.swapped:
             self._carry_swapped(process, source, target)
+        if self._huge and (page or target in process.swapped):
+            process.homes[target] = process.homes.pop(source, source)
         if self._frames:
             self._frame_moves(base | source, base | target)
         process.lazy = process.lazy & ~(1 << source | 1 << target) | (process.lazy >> source & 1) << target

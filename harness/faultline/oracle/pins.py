@@ -101,7 +101,7 @@ class Pins(Memory):
             frame = hold.frame
             if hold in frame.holds:
                 frame.holds.remove(hold)
-            if not frame.holds and frame in self._orphans:
+            if frame in self._orphans and not self._holds_of(frame):
                 self._orphans.remove(frame)
             if not frame.holds and frame.key >= 0:
                 del self._frames[frame.key]
@@ -134,8 +134,12 @@ class Pins(Memory):
     def _leak(self, page: Page, content: int) -> None:
         for frame in self._orphans:
             if frame.reused and any(page is left for left in frame.left):
-                for hold in frame.holds:
+                for hold in self._holds_of(frame):
                     hold.leaked.add(content)
+
+    def _holds_of(self, frame: Frame) -> list[Hold]:
+        """All holds that were taken of the frame, also those that have turned out to follow it no longer."""
+        return [hold for pin in self._pins if pin is not None for hold in pin.holds if hold.frame is frame]
 
     def _frame_moves(self, source: int, target: int) -> None:
         frame = self._frames.pop(source, None)
@@ -220,7 +224,7 @@ class Pins(Memory):
         assert pin is not None
         flags = op[5] if op[0] == _PIN else 0
         self._waits = not flags & _LOCKED and (not flags & _LONGTERM or self._holds[versions.PIN_WAITS])
-        while len(pin.holds) < op[4]:
+        while len(pin.holds) < op[4] and not self._lacks_page(index, pin):
             outcome = self._hold_next(op, index, process, pin, flags)
             if outcome is not None and outcome[0] == _BLOCKED:
                 return outcome
@@ -234,6 +238,16 @@ class Pins(Memory):
         self._rule = rules.PIN if op[0] == _PIN else rules.REF
         pin.ready = True
         return (_DONE, 0, len(pin.holds))
+
+    def _lacks_page(self, index: int, pin: Pin) -> bool:
+        """Whether a pin that was woken goes no further, as a request for memory failed in the present operation."""
+        if not self._may_fail or index == self._index or not pin.holds:
+            return False
+        seen = self._saw(index)
+        if seen is None or seen[0] != _DONE or seen[2] != len(pin.holds):
+            return False
+        self._also(rules.FAIL_NO_MEMORY)
+        return True
 
     def _hold_next(self, op: Operation, index: int, process: Process, pin: Pin, flags: int) -> Outcome | None:
         slot = pin.start + len(pin.holds)
@@ -339,7 +353,7 @@ class Pins(Memory):
         return at_work(waiter.op, waiter.index, waiter.context.mm)
 
     def _populate_again(self, waiter: Waiter) -> Outcome:
-        return self._populate_pages(waiter.op, waiter.index, waiter.context.mm, waiter.slot, waiter.hole)
+        return self._populate_pages(waiter.op, waiter.index, waiter.context.mm, waiter.slot, waiter)
 
     def _abandon(self, waiter: Waiter) -> None:
         if waiter.op[0] in HOLDING:
@@ -418,20 +432,23 @@ class Pins(Memory):
         return self._populate_pages(op, self._index, process, op[2])
 
     def _populate_pages(
-        self, op: Operation, index: int, process: Process, start: int, hole: bool = False
+        self, op: Operation, index: int, process: Process, start: int, stopped: Waiter | None = None
     ) -> Outcome:
         """Populates the pages from ``start`` on.
 
-        :param hole: part of the range before was not mapped.
+        :param stopped: the waiter of the fault that stopped it there before.
         """
+        hole, until = (stopped.hole, stopped.until) if stopped is not None else (False, start)
         reads = op[4] == _POPULATE_READ
         need = READ if reads else WRITE
         fault_in = self._fault_in if reads else self._fault_in_for_write
         for slot in range(start, op[2] + op[3]):
             word = process.row[slot]
-            if not word and not self._holds[versions.POPULATE_HOLE]:
+            if not word and not self._holds[versions.POPULATE_HOLE] and slot >= until:
                 hole = True
                 continue
+            if slot >= until:
+                until = self._mapping_end(process, slot)
             if not word & need:
                 self._rule = rules.POPULATE_ERROR
                 return _EINVAL if word else _ENOMEM
@@ -443,7 +460,7 @@ class Pins(Memory):
                 if outcome[0] == _BLOCKED:
                     waiter = self._blocked[op[1]]
                     assert isinstance(waiter, Waiter)
-                    waiter.hole = hole
+                    waiter.hole, waiter.until = hole, until
                     return outcome
                 return _EFAULT
         self._rule = rules.POPULATE_READ if reads else rules.POPULATE_WRITE
@@ -459,8 +476,8 @@ class Pins(Memory):
         if process is None:
             return _NO_PROCESS
         self._rule = rules.MIGRATE
-        self._may_split(op[3], op[4])
         slots = range(op[3], op[3] + op[4])
+        self._may_split(process, slots)
         if self._huge and not self._holds[versions.HUGE_MIGRATION_KEEPS]:
             self._may_unprotect(process, slots)
         most = len({id(process.pages[s]) for s in slots if process.pages[s] and not self._pinned(process, s)})

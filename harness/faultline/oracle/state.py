@@ -55,6 +55,10 @@ Page: TypeAlias = "list[int] | tuple[()] | None"
 ZERO: Final[tuple[()]] = ()
 
 
+#: The home of a page that is a folio of its own: a copy that was made for a store.
+ALONE: Final = -1
+
+
 class KsmPage(list[int]):
     """The slots that map a page that KSM made."""
 
@@ -107,6 +111,9 @@ class File:
 class FilledPage(list[int]):
     """The slots that share a page of zeroes which nobody asked for: it came with a neighbour."""
 
+    stored = False
+    """Somebody stored to it since, be it zeroes; it may have been copied then."""
+
 
 class FilePage(list[int]):
     """The slots that map a page of a file."""
@@ -117,11 +124,13 @@ class FilePage(list[int]):
         self.frame: Frame | None = None
         """Whoever holds the page."""
         self.perhaps_hole = False
-        """It holds zeroes, and reclaim may have dropped it as a page that nobody wrote."""
+        """It may be a hole: reclaim drops zeroes that nobody wrote, splitting what lies beyond the end of the file."""
         self.written = False
         """Somebody wrote to it, if only zeroes."""
         self.bad = False
         """A read of it from swap may have failed: it may be lost."""
+        self.perhaps_lost = False
+        """It lay beyond the end of the file once."""
 
 
 Backing: TypeAlias = "tuple[File, int, bool]"
@@ -132,8 +141,8 @@ class Process:
     """An address space, and with it the process: live, or the child of a fork under way."""
 
     __slots__ = (
-        "advised", "alive", "backing", "contexts", "doomed", "edges", "hugetlb", "lazy", "nohuge", "number", "packed",
-        "pages", "poisoned", "row", "swapped", "touched", "unseen",
+        "advised", "alive", "backing", "contexts", "doomed", "edges", "homes", "hugetlb", "lazy", "nohuge", "number",
+        "packed", "pages", "poisoned", "row", "swapped", "touched", "unseen",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -150,6 +159,8 @@ class Process:
         """Bit i: a mapping may begin at slot i although it equals the one before."""
         self.hugetlb = 0
         """Bit i: slot i belongs to a mapping of huge pages of hugetlbfs."""
+        self.homes: dict[int, int] = {}
+        """By slot: where the page that it maps, or has in swap, was made, if that was elsewhere; ALONE: in no folio."""
         self.nohuge = 0
         """Bit i: huge pages were forbidden for slot i."""
         self.touched = 0
@@ -192,7 +203,7 @@ class Context:
 class Waiter:
     """A task that a fault has stopped."""
 
-    __slots__ = ("context", "flags", "hole", "index", "op", "read", "slot", "task")
+    __slots__ = ("context", "flags", "hole", "index", "op", "read", "slot", "task", "until")
 
     def __init__(self, task: int, index: int, op: Operation, context: Context, slot: int, flags: int) -> None:
         self.task = task
@@ -206,6 +217,8 @@ class Waiter:
         """Its message was read."""
         self.hole = False
         """Part of the range before was not mapped."""
+        self.until = 0
+        """Where the mapping ended that it was populating."""
 
 
 class EventWaiter:

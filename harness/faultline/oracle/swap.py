@@ -12,6 +12,7 @@ from typing import Final
 from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, Memory, Outcome
 from faultline.oracle.state import (
+    ALONE,
     ANON,
     CONTENT,
     EXCLUSIVE,
@@ -31,12 +32,13 @@ from faultline.oracle.state import (
     SwapEntry,
 )
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, OPS, SLOTS
+from faultline.program.ops import ADVICE, BY_NAME, OPS, SLOTS
 from faultline.program.trace import Skip, Status
 
 _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
 _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 _FREE, _COLD, _PAGEOUT = (ADVICE.words.index(word) for word in ("free", "cold", "pageout"))
+_KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 _DONE: Final = int(Status.DONE)
 _BLOCKED: Final = int(Status.BLOCKED)
 
@@ -111,7 +113,7 @@ class Swap(Memory):
 
     def _advise_pages(self, process: Process, slots: list[int], advice: int) -> bool:
         if self._huge and slots and advice in (_FREE, _COLD):
-            self._may_split(slots[0], len(slots))
+            self._may_split(process, slots)
         if advice == _FREE:
             self._rule = rules.LAZY_FREE
             for slot in slots:
@@ -141,7 +143,7 @@ class Swap(Memory):
                 if isinstance(waiter, ForkWaiter):
                     waiter.child.unseen = True
         if self._huge:
-            self._may_split(slots[0] if slots else 0, len(slots))
+            self._may_split(process, slots)
             pages.update(self._reclaimed_too())
         for page in pages.values():
             assert isinstance(page, list)
@@ -172,7 +174,8 @@ class Swap(Memory):
             elif not seen & PRESENT:
                 self._also(rules.MAP_AROUND)
                 self._zap(process, slot)
-        page.perhaps_hole = not page and not page.content and not page.written
+        held = page.frame is not None and page.frame.holds
+        page.perhaps_hole = not page and not page.content and not page.written and not held
 
     def _reclaim_page(self, page: list[int]) -> None:
         entry: SwapEntry | None = None
@@ -225,7 +228,7 @@ class Swap(Memory):
             if entry.page is page:
                 return entry
         entry = SwapEntry(content, page)
-        entry.bad = entry.unread = any(page is unread for unread in self._unread)
+        entry.bad = entry.unread = self._is_unread(page)
         self._swap.append(entry)
         return entry
 
@@ -238,6 +241,8 @@ class Swap(Memory):
         process.row[SWAP_ENTRIES] += 1
         process.swapped[slot] = entry
         process.doomed.pop(slot, None)
+        if process.homes.get(slot) == ALONE:
+            del process.homes[slot]  # it may come back in a folio
         process.packed = None
         entry.users.append(key)
 
@@ -328,6 +333,7 @@ class Swap(Memory):
     def _drop_swapped(self, process: Process, slot: int) -> None:
         if self._frames:
             self._let_go(process, slot)
+        process.homes.pop(slot, None)
         self._forget_entry(process, slot)
 
     def _forget_entry(self, process: Process, slot: int) -> None:
@@ -369,11 +375,18 @@ class Swap(Memory):
         if len(page) == 1 and (self._seen_word(*self._slot_of(page[0])) or 0) & EXCLUSIVE:
             page = entry.page = []  # a copy for that one alone, as KSM's pages may need; others have another
         joined = self._merged_meanwhile(entry)
-        if not page and joined is not None and len(joined) == 1:
+        if joined is None:
+            return page
+        if not page and len(joined) == 1 and not self._is_joined_by_others(joined):
             return joined  # alone in its page until now, and no longer
         if page or any(self._is_shared(*self._slot_of(key)) for key in entry.users):
-            return page
-        return joined or page
+            return joined if self._choose(2) else page
+        return joined
+
+    def _is_joined_by_others(self, page: list[int]) -> bool:
+        """Whether slots that this very operation brings back may share the page, as it is theirs."""
+        keys = [key for entry in self._swap if entry.page is page for key in entry.users]
+        return any(self._is_shared(*self._slot_of(key)) for key in keys)
 
     def _is_shared(self, process: Process, slot: int) -> bool:
         seen = self._seen_word(process, slot)
@@ -382,6 +395,8 @@ class Swap(Memory):
     def _merged_meanwhile(self, entry: SwapEntry) -> list[int] | None:
         """A page of the same contents that KSM may have replaced by the one that the swap cache holds."""
         found: list[list[int]] = []
+        if not any(op[0] in _KSM for op in self._ops[: self._index]):
+            return None
         for process in self._living:
             for slot, page in enumerate(process.pages):
                 word = process.row[slot]
@@ -404,6 +419,16 @@ class Swap(Memory):
         process, slot = self._slot_of(key)
         process.row[slot] &= ~EXCLUSIVE
         process.packed = None
+
+    def _is_unread(self, page: list[int]) -> bool:
+        return any(page is unread for unread in self._unread)
+
+    def _stays_cached(self, page: list[int], own: list[int]) -> None:
+        if self._is_unread(page):
+            self._unread.append(own)
+        for entry in self._swap:
+            if entry.page is page:
+                entry.page = own
 
     def _is_cached(self, page: list[int]) -> bool:
         return any(entry.page is page for entry in self._swap)

@@ -95,7 +95,8 @@ PIN_WAITS: Final = _difference(
     "observed: tree 6.1 (pin_user_pages_unlocked() warns of FOLL_LONGTERM), tree 6.12",
 )
 POPULATE_HOLE: Final = _difference(
-    "populate-hole", (6, 9), "Populating stops at a page that is not mapped, and does not pass over it.",
+    "populate-hole", (6, 9),
+    "Populating stops at a page that is not mapped, and not only where the mapping that it is at is gone meanwhile.",
     "madvise(2), MADV_POPULATE_READ; observed: tree 6.1 (madvise_populate()), tree 6.12",
 )
 RESOLVE_NOTES_WRITES: Final = _difference(
@@ -196,6 +197,10 @@ FILL_BEYOND: Final = _difference(
 CONTINUE_BEYOND: Final = _difference(
     "continue-beyond", (7, 2), "UFFDIO_CONTINUE of a page beyond the end of the file is EFAULT, not EINVAL.",
     _MAN + "UFFDIO_CONTINUE, EFAULT; observed: live kernel 6.18, tree 7.2 (mfill_atomic_pte_continue())",
+)
+CONTINUE_UNREADABLE: Final = _difference(
+    "continue-unreadable", (7, 2), "UFFDIO_CONTINUE of a page that does not come back from swap is EFAULT.",
+    _MAN + "UFFDIO_CONTINUE, EFAULT; observed: tree 6.12, tree 7.2 (mfill_atomic_pte_continue())",
 )
 PROTECT_BATCHES: Final = _difference(
     "protect-batches", (6, 17), "The protection of pages side by side of a large folio is changed at once.",
