@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faultline.program import mutate as module
-from faultline.program.codec import Operation, decode, encode
+from faultline.program.codec import Operation, decode, encode, overlapping
 from faultline.program.generate import programs
 from faultline.program.mutate import mutate
 from faultline.program.ops import NEED_NAMES, OPS_MAX
@@ -88,3 +88,9 @@ def test_one_operation_can_be_mutated(mutation: module._Mutation) -> None:
     for _ in range(200):
         mutant = mutation(rng, BASE[:1], [OTHER], NEED_NAMES)
         assert decode(encode(mutant)) == mutant
+
+
+def test_mutants_of_operations_that_overlap_are_canonical() -> None:
+    ops = [overlapping(op) for op in BASE]
+    for seed in range(300):
+        encode(mutate(random.Random(seed), ops, [ops], NEED_NAMES))

@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from faultline.program.codec import Operation, clipped, process_of, task_byte
+from faultline.program.codec import Operation, clipped, is_monitor, process_of, task_byte
 from faultline.program.generate import LENGTH_MAX, continuation
-from faultline.program.ops import NEED_NAMES, OPS, OPS_MAX, PROCESSES, TASK_MONITOR, TASKS
+from faultline.program.ops import NEED_NAMES, OPS, OPS_MAX, PROCESSES, TASKS
 
 Program = list[Operation]
 
@@ -106,9 +106,9 @@ def _change_task(rng: random.Random, ops: Program, corpus: _Corpus, has: frozens
     """Who runs an operation: another task of its process, or a process of the program."""
     at = _below(rng, len(ops))
     op = ops[at]
-    if op[1] == TASK_MONITOR:
+    if is_monitor(op[1]):
         return ops
-    processes = [process_of(other[1]) for other in ops if other[1] != TASK_MONITOR]
+    processes = [process_of(other[1]) for other in ops if not is_monitor(other[1])]
     if rng.random() < 0.5:
         byte = task_byte(process_of(op[1]), _below(rng, TASKS))
     else:
