@@ -36,6 +36,8 @@ void fl_posix_copy(void *to, const void *from, unsigned long len);
 int fl_posix_is_uniform(const void *page);
 unsigned long fl_posix_library_base(void);
 void fl_posix_set_error(const char *text);
+/* Non-zero if a variable of the library lies there. */
+int fl_posix_is_data(const void *addr);
 /* Non-zero if the address range holds readable memory of the machine: a stack, the library, the arena. */
 int fl_posix_is_stack(const void *addr);
 

@@ -5,9 +5,9 @@
  */
 #include "check/held.h"
 #include <linux/mmap_lock.h>
+#include <linux/ksm.h>
+#include <linux/pgtable.h>
 #include <linux/rmap.h>
-
-#define IP	__builtin_return_address(0)
 
 /* The fault was handled, and the lock it came with is given back. */
 #ifdef FL_HAVE_FAULT_COMPLETED
@@ -81,3 +81,53 @@ vm_fault_t __wrap_handle_mm_fault(struct vm_area_struct *vma, unsigned long addr
 	fl_report(FL_KIND_LOCK_NOT_HELD, fl_held_released(lock),
 		  "the fault gave the %s back, but says neither VM_FAULT_RETRY nor VM_FAULT_COMPLETED", name_of(lock, mm));
 }
+
+/* The first word of a folio, or of the page where the tree has no such thing yet, stands for its lock. */
+static void demand_folio_lock(const void *folio, const char *what)
+{
+	if (unlikely(!fl_held_find(fl.cur, folio)))
+		fl_report(FL_KIND_LOCK_NOT_HELD, fl_held_released(folio), "%s without the folio lock", what);
+}
+
+/* mm/rmap.c and mm/ksm.c: what demands the folio lock of its caller. */
+#ifdef FL_HAVE_FOLIO_MOVE_ANON_RMAP
+void __real_folio_move_anon_rmap(struct folio *folio, struct vm_area_struct *vma);
+void __wrap_folio_move_anon_rmap(struct folio *folio, struct vm_area_struct *vma)
+{
+	demand_folio_lock(folio, "a folio that is reused becomes one process's own");
+	__real_folio_move_anon_rmap(folio, vma);
+}
+#else
+void __real_page_move_anon_rmap(struct page *page, struct vm_area_struct *vma);
+void __wrap_page_move_anon_rmap(struct page *page, struct vm_area_struct *vma)
+{
+	demand_folio_lock(compound_head(page), "a folio that is reused becomes one process's own");
+	__real_page_move_anon_rmap(page, vma);
+}
+#endif
+
+#ifdef FL_HAVE_FOLIO
+void __real_try_to_unmap(struct folio *folio, enum ttu_flags flags);
+void __wrap_try_to_unmap(struct folio *folio, enum ttu_flags flags)
+{
+	demand_folio_lock(folio, "a folio is unmapped");
+	__real_try_to_unmap(folio, flags);
+}
+#else
+bool __real_try_to_unmap(struct page *page, enum ttu_flags flags);
+bool __wrap_try_to_unmap(struct page *page, enum ttu_flags flags)
+{
+	demand_folio_lock(compound_head(page), "a folio is unmapped");
+	return __real_try_to_unmap(page, flags);
+}
+#endif
+
+#ifdef CONFIG_KSM
+/* In mm/ksm.c, where an entry is cleared for its page to be write-protected, or replaced by a shared one. */
+pte_t fl_ksm_clear_flush(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep)
+{
+	if (pte_present(*ptep))
+		demand_folio_lock(compound_head(pte_page(*ptep)), "KSM changes a folio's entry");
+	return ptep_clear_flush(vma, addr, ptep);
+}
+#endif

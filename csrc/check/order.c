@@ -7,12 +7,12 @@
  * A class is where a lock lies: which member of objects of which slab cache, the lock of a page table, that of a folio, a
  * variable.  Locks of the same class have no order here, and one that is only tried comes after none.  A finding rests on
  * its own program alone, so that it is the same after any other program.
- * leaves out: interrupts, and memory of kmalloc() that came after start-up, as its place does not tell what it is.
+ * leaves out: interrupts; what comes before a folio lock, which may only have been tried; memory of kmalloc() that came
+ * after start-up, as its place does not tell what it is.
  */
 #include "check/held.h"
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
-#include <linux/sizes.h>
 
 /*
  * Classes that the documentation puts in an order: mm/rmap.c, at its beginning, and Documentation/mm/process_addrs.rst.
@@ -116,14 +116,6 @@ static unsigned int class_by(const void *key, unsigned long offset, const char *
 	return nclasses++;
 }
 
-/* Of a task, or of the boot task, which has none of ours. */
-static bool is_on_stack(const void *lock)
-{
-	unsigned long here = (unsigned long)__builtin_frame_address(0);
-
-	return fl_posix_is_stack(lock) || (unsigned long)lock - here + SZ_1M < 2 * SZ_1M;
-}
-
 /* A variable: for each CPU and task the same one, on a stack none, and none in a table of many alike. */
 static unsigned int class_of_variable(const void *lock)
 {
@@ -139,7 +131,7 @@ static unsigned int class_of_variable(const void *lock)
 		if (fl_percpu_has(first))
 			return class_by(first, 0, NULL);
 	}
-	return is_on_stack(lock) || fl_filemap_has_queue(lock) ? FL_CLASS_NONE : class_by(lock, 0, NULL);
+	return !fl_posix_is_data(lock) || fl_filemap_has_queue(lock) ? FL_CLASS_NONE : class_by(lock, 0, NULL);
 }
 
 unsigned int fl_class_find(const void *lock)

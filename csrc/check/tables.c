@@ -35,6 +35,20 @@ static bool is_mine(const spinlock_t *lock)
 	return lock->rlock.raw_lock.owner == fl.cur->id + 1;
 }
 
+#ifdef FL_HAVE_ANON_EXCLUSIVE
+/* Who may write to an anonymous page without a fault has it alone: PG_anon_exclusive, include/linux/page-flags.h. */
+static void check_writable(unsigned long val)
+{
+	struct page *page = pfn_to_page((val & FL_PFN_MASK) >> PAGE_SHIFT);
+
+	if (likely(val & _PAGE_SPECIAL || !PageAnon(page) || PageAnonExclusive(page)))
+		return;
+	fl_report(FL_KIND_KERNEL_BUG, NULL, "an anonymous page that is not exclusive is mapped writable");
+}
+#else
+static void check_writable(unsigned long val) { }
+#endif
+
 /* Documentation/mm/split_page_table_lock.rst and process_addrs.rst: an entry changes under its table's lock. */
 void fl_pte_store(pte_t *ptep, unsigned long val)
 {
@@ -45,6 +59,8 @@ void fl_pte_store(pte_t *ptep, unsigned long val)
 	page = virt_to_page(ptep);
 	if (unlikely(!PageTable(page)))
 		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "an entry is written to a page that is no page table");
+	if ((val & (_PAGE_PRESENT | _PAGE_WRITE)) == (_PAGE_PRESENT | _PAGE_WRITE))
+		check_writable(val);
 	if (likely(is_mine(lock_of_table(page))))
 		return;
 	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || is_linked(page))

@@ -64,6 +64,15 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_FAULT_DROPS_LOCK] = "fault-drops-lock",
 	[FL_CANARY_FAULT_WITHOUT_LOCK] = "fault-without-lock",
 	[FL_CANARY_DEADLOCK] = "deadlock",
+	[FL_CANARY_VMA_UNLOCKED] = "vma-unlocked",
+	[FL_CANARY_RCU_EARLY] = "rcu-early",
+	[FL_CANARY_FOLIO_UNLOCKED] = "folio-unlocked",
+#ifdef FL_HAVE_ANON_EXCLUSIVE
+	[FL_CANARY_REUSE_SHARED] = "reuse-shared",
+#endif
+#if defined(FL_VMA_LOCKS) && defined(FL_HAVE_MM_LOCK_SEQCOUNT)
+	[FL_CANARY_VMA_READ_LOCKED] = "vma-read-locked",
+#endif
 #if defined(FL_HAVE_PTE_MAP_RCU) && !defined(CONFIG_HUGETLB_PAGE)
 	[FL_CANARY_PTE_AFTER_UNMAP] = "pte-after-unmap",
 #endif
@@ -275,6 +284,47 @@ static void take_in_wrong_order(struct fl_task *task)
 	unlock_page(page);
 }
 
+/* Flags of a mapping change under mmap_lock held for reading, or without a word to its own lock. */
+static void change_flags(struct mm_struct *mm)
+{
+	vm_flags_t *flags = (vm_flags_t *)&first_vma(mm)->vm_flags;
+
+	if (fl_canary_is(VMA_UNLOCKED)) {
+		mmap_read_lock(mm);
+		*flags |= VM_RAND_READ;
+		mmap_read_unlock(mm);
+	} else {
+		mmap_write_lock(mm);
+		*flags |= VM_RAND_READ;
+		mmap_write_unlock(mm);
+	}
+}
+
+static void unmap_unlocked(struct mm_struct *mm)
+{
+	struct page *page = pfn_to_page((fl_pte_value(mm, FL_REGION) & FL_PFN_MASK) >> PAGE_SHIFT);
+
+#ifdef FL_HAVE_FOLIO
+	try_to_unmap(page_folio(page), 0);
+#else
+	try_to_unmap(page, 0);
+#endif
+}
+
+#ifdef FL_HAVE_ANON_EXCLUSIVE
+static void reuse_shared(struct mm_struct *mm)
+{
+	spinlock_t *ptl;
+	pte_t *pte = get_locked_pte(mm, FL_REGION, &ptl);
+
+	ClearPageAnonExclusive(pte_page(*pte));
+	set_pte(pte, *pte);
+	pte_unmap_unlock(pte, ptl);
+}
+#else
+static void reuse_shared(struct mm_struct *mm) { }
+#endif
+
 static void fault_without_lock(struct mm_struct *mm)
 {
 	handle_mm_fault(first_vma(mm), FL_REGION, FAULT_FLAG_DEFAULT | FAULT_FLAG_USER, NULL);
@@ -354,6 +404,16 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_FAULT_WITHOUT_LOCK:
 		fault_without_lock(mm);
+		break;
+	case FL_CANARY_VMA_UNLOCKED:
+	case FL_CANARY_VMA_READ_LOCKED:
+		change_flags(mm);
+		break;
+	case FL_CANARY_FOLIO_UNLOCKED:
+		unmap_unlocked(mm);
+		break;
+	case FL_CANARY_REUSE_SHARED:
+		reuse_shared(mm);
 		break;
 	case FL_CANARY_LOCK_ORDER:
 	case FL_CANARY_LOCK_ORDER_OWN:

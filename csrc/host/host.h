@@ -234,13 +234,16 @@ void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bo
 void fl_tlb_fill_huge(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_page_freed(unsigned long pfn);
 
-/* check/order.c, check/vmalocks.c */
+/* check/order.c */
 void fl_order_begin(void);
 bool fl_order_again(void);
+
+/* check/vmalocks.c */
+extern bool fl_vmas_watched;
+void fl_vmas_watch(bool on);
 void fl_vmas_locked(const void *lock);
 void fl_vmas_unlock(const void *lock);
-void fl_vmas_check(void);
-void fl_vmas_forget(void);
+void fl_vmas_forget(int process);
 
 /* fail.c */
 extern int fl_fail_left[];			/* by FL_FAULT_: so many requests from now one fails; 0: none */

@@ -224,6 +224,8 @@ static __always_inline int take_rwsem(struct rw_semaphore *sem, int kind, const 
 			return -EINTR;
 	atomic_long_add(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
 	fl_held_take(sem, kind, SLEEP_CLASS(sem), ip);
+	if (unlikely(fl_vmas_watched) && kind == FL_LOCK_RWSEM_WRITE)
+		fl_vmas_locked(sem);
 	return 0;
 }
 
@@ -233,6 +235,8 @@ static __always_inline void release_rwsem(struct rw_semaphore *sem, int kind, co
 		return;
 	if (fl_canary_is(DOUBLE_UNLOCK) && fl.cur->what.code == FL_OP_MUNMAP)
 		fl_held_del(sem, kind, ip);
+	if (unlikely(fl_vmas_watched) && kind == FL_LOCK_RWSEM_WRITE)
+		fl_vmas_unlock(sem);
 	fl_held_del(sem, kind, ip);
 	atomic_long_sub(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
 	wake_waiters(sem);
@@ -289,11 +293,15 @@ int down_write_trylock(struct rw_semaphore *sem)
 		return 0;
 	atomic_long_set(&sem->count, WRITER);
 	fl_held_take(sem, FL_LOCK_RWSEM_WRITE, SLEEP_CLASS(sem), IP);
+	if (unlikely(fl_vmas_watched))
+		fl_vmas_locked(sem);
 	return 1;
 }
 
 void downgrade_write(struct rw_semaphore *sem)
 {
+	if (unlikely(fl_vmas_watched))
+		fl_vmas_unlock(sem);
 	fl_held_del(sem, FL_LOCK_RWSEM_WRITE, IP);
 	atomic_long_add(READER - WRITER, &sem->count);
 	fl_held_take(sem, FL_LOCK_RWSEM_READ, SLEEP_CLASS(sem), IP);
@@ -412,17 +420,12 @@ void fl_refcount_dropped(atomic_t *count, int was)
 #endif
 
 /*
- * The folio lock: taken and released by bit operations (asm/fl_bitlock.h), waited for by the tree's own code.  Whether it
- * was only tried cannot be told from where it lies free; that of a fresh folio is not waited for.
+ * The folio lock: taken and released by bit operations (asm/fl_bitlock.h), waited for by the tree's own code.  Where it lies
+ * free it cannot be told whether it was only tried: it comes before others, but after none.
  */
 void fl_folio_locked(volatile unsigned long *flags, _Bool fresh)
 {
-	const void *lock = (const void *)flags;
-
-	/* where nobody may sleep it was tried */
-	if (!fresh && !fl.cur->spins && !rcu_preempt_depth() && !preempt_count())
-		fl_order_check(lock, FL_LOCK_FOLIO, FL_CLASS_FOLIO, IP);
-	fl_held_add(lock, FL_LOCK_FOLIO, IP);
+	fl_held_add((const void *)flags, FL_LOCK_FOLIO, IP);
 }
 
 void fl_folio_unlocked(volatile unsigned long *flags)

@@ -38,9 +38,17 @@ static void queue(struct rcu_head *head, rcu_callback_t func)
 	last = &head->next;
 }
 
+/* A grace period that does not wait for readers. */
+static void canary(void)
+{
+	if (fl_canary_is(RCU_EARLY) && fl_overlap)
+		fl_rcu_run();
+}
+
 void call_rcu(struct rcu_head *head, rcu_callback_t func)
 {
 	queue(head, func);
+	canary();
 }
 
 static void defer(void *ptr)
@@ -48,6 +56,7 @@ static void defer(void *ptr)
 	if (ndeferred == ARRAY_SIZE(deferred))
 		fl_report(FL_KIND_TOOL_ERROR, NULL, "too many objects wait for RCU");
 	deferred[ndeferred++] = ptr;
+	canary();
 }
 
 /* keeps: the object lives until the operation has ended.  leaves out: batching. */
@@ -109,6 +118,8 @@ void fl_rcu_run(void)
 	while (first || ndeferred) {
 		struct rcu_head *head = first;
 
+		if (unlikely(fl_overlap) && fl_sched_in_rcu())
+			fl_report(FL_KIND_USE_AFTER_FREE, NULL, "what waits for RCU is freed while a task is in a read section");
 		while (ndeferred)
 			kvfree(deferred[--ndeferred]);
 		first = NULL;

@@ -233,6 +233,7 @@ static void after_operation(unsigned int flags)
 	if (flags & FL_PARANOID) {
 		fl_check_mappings();
 		fl_check_vmas();
+		fl_vmas_watch(true);
 		fl_check_migrated();
 		fl_check_pins();
 		fl_check_pagemap();
@@ -428,6 +429,7 @@ static int run_block(int number, int first, const unsigned char *program, int n,
 		block.begun[block.count] = false;
 		block.outcome[block.count] = (struct fl_outcome){ .status = FL_STATUS_SKIPPED, .value = FL_SKIP_BUSY };
 	}
+	fl_vmas_watch(true);
 	fl_sched_begin_block(number, first);
 	run_overlapping();
 	fl_sched_end_block();
@@ -438,6 +440,9 @@ static int run_block(int number, int first, const unsigned char *program, int n,
 	if (unlikely(failing))
 		fl_fail_end();
 	fl.op = first + block.count - 1;
+	fl_vmas_watch(true);
+	if (!(flags & FL_PARANOID))
+		fl_vmas_watch(false);
 	after_operation(flags);
 	put_block(flags);
 	return block.count;
@@ -564,6 +569,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 	fl.task[FL_ID_BOOT].events = 0;
 	fl_fail_reset();
 	fl_order_begin();
+	fl_vmas_watch(false);
 	fl.soft_dirty_used = false;
 	start_first_process();
 	last_first = flags & FL_LAST_FIRST;

@@ -90,6 +90,7 @@ static void end_task(struct fl_task *task)
 		if (!atomic_read(&mm->mm_users))	/* else a task that is at work in it takes it along */
 			fl_tlb_process_gone(mm);
 		process->mm = NULL;
+		fl_vmas_forget(task->process);
 		process->dying = false;
 	}
 	mmdrop(mm);

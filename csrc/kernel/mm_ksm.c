@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KSM: what its kernel thread does, on demand. */
+/* KSM: what its kernel thread does, on demand.  The lock checker looks at what it does to a page's entry. */
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+pte_t fl_ksm_clear_flush(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep);
+#define ptep_clear_flush fl_ksm_clear_flush
 #include FL_SOURCE
+#undef ptep_clear_flush
 #include "host/host.h"
 
 #define VISITS	2	/* the first look at a page only notes its checksum */

@@ -20,7 +20,7 @@ struct range {
 
 static FL_KEEP struct range ranges[RANGES_MAX];
 static FL_KEEP int nranges;
-static FL_KEEP unsigned long library_base;
+static FL_KEEP unsigned long library_base, data_start, data_end;
 
 extern char __start_fl_keep[], __stop_fl_keep[];
 extern char __start___sancov_cntrs[] __attribute__((weak)), __stop___sancov_cntrs[] __attribute__((weak));
@@ -94,8 +94,11 @@ static int find_data(struct dl_phdr_info *info, size_t size, void *data)
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
 		uintptr_t start = info->dlpi_addr + ph->p_vaddr;
 
-		if (ph->p_type == PT_LOAD && (ph->p_flags & PF_W))
-			add_without(start, start + ph->p_memsz, holes, 3);
+		if (ph->p_type != PT_LOAD || !(ph->p_flags & PF_W))
+			continue;
+		add_without(start, start + ph->p_memsz, holes, 3);
+		data_start = data_start ? data_start : start;
+		data_end = start + ph->p_memsz;
 	}
 	return 1;
 }
@@ -106,6 +109,12 @@ unsigned long fl_posix_library_base(void)
 		dl_iterate_phdr(find_data, NULL);
 	}
 	return library_base;
+}
+
+int fl_posix_is_data(const void *addr)
+{
+	fl_posix_library_base();
+	return (uintptr_t)addr >= data_start && (uintptr_t)addr < data_end;
 }
 
 /* By hand: ASan's memcpy() would object to what is poisoned, and the compiler would make one of a plain loop. */

@@ -268,6 +268,7 @@ CANARIES = {
     "retry-keeps-lock": (FAULTS, FindingKind.LOCK_LEAK),
     "fault-drops-lock": (FAULTS, FindingKind.LOCK_NOT_HELD),
     "fault-without-lock": (FAULTS, FindingKind.LOCK_NOT_HELD),
+    "folio-unlocked": (FAULTS, FindingKind.LOCK_NOT_HELD),
     "lock-order": (FAULTS, FindingKind.LOCK_ORDER),
     "lock-order-own": (FAULTS + "p0.1 read a0\n", FindingKind.LOCK_ORDER),
     "spurious-fault": ("p0.0 mmap a0 rw\np0.0 write a0 =7", None),
@@ -280,6 +281,10 @@ VMA_LOCK_CANARIES = {
     "double-vma-unlock": (STANDARD, FindingKind.UNLOCK_NOT_OWNER),
 }
 CANARIES |= VMA_LOCK_CANARIES
+
+#: Where a page says whether it is one process's alone.
+EXCLUSIVE_CANARIES = {"reuse-shared": (FAULTS, FindingKind.KERNEL_BUG)}
+CANARIES |= EXCLUSIVE_CANARIES
 
 #: Where its page tables are kept by RCU while they are mapped.
 MAPPED_TABLE_CANARIES = {"pte-after-unmap": (FAULTS, FindingKind.PTE_UNLOCKED_ACCESS)}
@@ -318,6 +323,8 @@ _SAYS = {
     "retry-keeps-lock": "says VM_FAULT_RETRY",
     "fault-drops-lock": "says neither",
     "fault-without-lock": "handled without",
+    "folio-unlocked": "unmapped without the folio lock",
+    "reuse-shared": "that is not exclusive",
     "pte-after-unmap": "that is not mapped",
     "lock-order": "mmap_lock taken while folio lock is held, but is documented to come before it",
     "lock-order-own": "but was taken before it",
@@ -328,12 +335,12 @@ _SAYS = {
 def test_every_canary_has_a_test(machine: Machine) -> None:
     elsewhere = {"use-after-free", "pagemap-hides"} | set(OVERLAPPING_CANARIES)
     assert set(CANARIES) | elsewhere >= set(machine.canaries()) - {"none"}
-    lacking = VMA_LOCK_CANARIES | MAPPED_TABLE_CANARIES | HUGE_CANARIES | HUGETLB_CANARIES
+    lacking = VMA_LOCK_CANARIES | EXCLUSIVE_CANARIES | MAPPED_TABLE_CANARIES | HUGE_CANARIES | HUGETLB_CANARIES
     assert set(CANARIES) - set(machine.canaries()) <= set(lacking)
 
 
 #: Those that need two tasks at once: tests/kernel/test_locks.py.
-OVERLAPPING_CANARIES = {"deadlock"}
+OVERLAPPING_CANARIES = {"deadlock", "vma-unlocked", "vma-read-locked", "rcu-early"}
 
 
 def check_canary(machine: Machine, canary: str) -> None:

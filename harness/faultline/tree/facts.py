@@ -48,6 +48,8 @@ FACTS: Final = (
     Fact("blk-poll", ("include/linux/blkdev.h",), r"^int blk_poll\(struct request_queue \*q, blk_qc_t cookie, bool"),
     Fact("super-count", ("include/linux/fs.h", "include/linux/fs/super_types.h"), r"^\s+int\s+s_count;"),
     Fact("vma-refcnt", ("include/linux/mm_types.h",), r"^\s+refcount_t vm_refcnt\b"),
+    Fact("folio-move-anon-rmap", ("include/linux/rmap.h",), r"^void folio_move_anon_rmap\("),
+    Fact("mm-lock-seqcount", ("include/linux/mm_types.h",), r"^\s+seqcount_t mm_lock_seq;"),
     Fact("pte-map-rcu", ("include/linux/pgtable.h",), r"^static inline void pte_unmap\(pte_t \*pte\)\n\{\n\trcu_read_"),
     Fact("invalidate-lock", ("include/linux/fs.h",), r"^\s+struct rw_semaphore\s+invalidate_lock;"),
     Fact("softleaf", ("include/linux/leafops.h",)),
