@@ -353,7 +353,10 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
 def _trial(judge: Judge, side: Side, case: _Case) -> Trial:
     """Runs the program first in a child, as it may kill the process."""
     wire, schedule = encode(case.ops), Schedule("replay", decisions=case.decisions)
-    died = death_of(lambda: side.machine.run_overlapping(wire, schedule))
+    if any(map(overlaps, case.ops)):
+        died = death_of(lambda: side.machine.run_overlapping(wire, schedule))
+    else:
+        died = death_of(lambda: side.machine.run(wire))
     if died:
         return Trial(b"", crash_finding(Crash(0, wire, died)))
     return judge.trial(side, case.ops, case.decisions)

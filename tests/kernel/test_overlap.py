@@ -1,4 +1,5 @@
-"""Operations that overlap: what they come to is what some order of their steps gives; the thread's lock defect is found."""
+"""Operations that overlap: what they come to is what some order of their steps gives; the thread's lock defect is
+found."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def library(folder: Path, name: str, patches: tuple[Path, ...] = ()) -> Path:
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
-    return open_judge(lambda _: None, subject=library(tmp_path_factory.mktemp("plain"), "plain.so"), schedules=Schedules())
+    plain = library(tmp_path_factory.mktemp("plain"), "plain.so")
+    return open_judge(lambda _: None, subject=plain, schedules=Schedules())
 
 
 def judge_of(name: str, folder: Path) -> Judge:

@@ -29,7 +29,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         def prepare(kernel: str, patches: list[Path], profile: str, *, check: bool, **_: object) -> SimpleNamespace:
             maker = judge_maker(*plants, base=(base or []) if check else None, lacks=lacks or [])
             return SimpleNamespace(
-                judge_maker=lambda: maker, library=SimpleNamespace(tree=SimpleNamespace(untried=untried))
+                judge_maker=lambda schedules=None: maker, library=SimpleNamespace(tree=SimpleNamespace(untried=untried))
             )
 
         monkeypatch.setattr(cli, "prepare", prepare)

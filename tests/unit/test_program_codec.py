@@ -78,7 +78,7 @@ def test_every_value_of_every_operand_round_trips() -> None:
         (WRITE, 0, ops.SLOTS, 7),
         (WRITE, 0, 0, 300),
         (WRITE, 0, 0, -1),
-        (WRITE, 0x40, 0, 7),
+        (WRITE, 0x20, 0, 7),
         (WRITE, ops.TASK_MONITOR, 0, 7),
         (WRITE, 0, 0),
         (WRITE, 0, 0, 7, 0),

@@ -99,4 +99,5 @@ def test_the_minimiser_keeps_a_block_that_is_needed_and_drops_one_that_is_not() 
         return any(overlaps(op) and op[0] == ops[1][0] for op in fewer)
 
     assert format_program(minimize(ops, needs_first_block)) == "par {\n  p0.0 madvise a0 dontneed\n}\n"
-    assert minimize(ops, lambda fewer: any(op[0] == ops[1][0] for op in fewer)) == [alone((*ops[1][:1], 0, *ops[1][2:]))]
+    smallest = minimize(ops, lambda fewer: any(op[0] == ops[1][0] for op in fewer))
+    assert smallest == [alone((*ops[1][:1], 0, *ops[1][2:]))]

@@ -123,7 +123,8 @@ class Machine:
         return self._view[:length]  # type: ignore[no-any-return]
 
     def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes:
-        """Run a program whose marked operations overlap as the schedule says; its trace.  See :attr:`taken` after it."""
+        """Run a program whose marked operations overlap as the schedule says; its trace.  See :attr:`taken` after
+        it."""
         plan = self._plan
         plan.policy, plan.parameter = _POLICIES.index(schedule.policy), schedule.parameter
         plan.points, plan.seed = schedule.points, schedule.seed

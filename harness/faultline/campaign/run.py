@@ -263,7 +263,8 @@ class _Campaign:
         """Ends the workers, whatever state they are in; deaths that no worker explained any more become findings."""
         for member in self._crew:
             if member.crash is not None:
-                self._take(Record(crash_finding(member.crash), decode(member.crash.wire, with_blocks=True), member.crash.index))
+                ops = decode(member.crash.wire, with_blocks=True)
+                self._take(Record(crash_finding(member.crash), ops, member.crash.index))
         now = time.monotonic()
         self.result.programs = self._progress(now).programs
         self.result.seconds = now - self._begin

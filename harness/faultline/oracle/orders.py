@@ -2,8 +2,8 @@
 
 Operations take effect in atomic steps.  Documentation promises none across pages, so one on a range has a step for each
 page; some are best effort and may do nothing while another task is at work on the page.  What overlapping operations
-return and leave behind must be what some order of these steps gives, each task's operations in their order.  An order is
-written as a program without blocks, so that the oracle judges it like any other.
+return and leave behind must be what some order of these steps gives, each task's operations in their order.  An order
+is written as a program without blocks, so that the oracle judges it like any other.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ FIRST_TELLS: Final = _codes("pagemap-scan")
 BEST_EFFORT: Final = _codes(
     "swap-out", "ksm-merge", "ksm-scan", "khugepaged", "split", "migrate", "drop-swap-cache", "numa-hint"
 )
-#: Reclaim takes pages, wherever they are mapped meanwhile, or leaves them: which are in swap is open.  Source: as above.
+#: Reclaim takes pages, wherever they are mapped meanwhile, or leaves them: which are in swap is open.  Source: as
+#: above.
 RECLAIMS: Final = _codes("swap-out", "drop-swap-cache", "madvise")
 #: Which pages of a range are shared depends on where the operation was when others changed them.  Source: fork(2).
 SHARES: Final = _codes("fork")
 #: What KSM merges of pages that change meanwhile is open.  Source: Documentation/admin-guide/mm/ksm.rst.
 MERGES: Final = _codes("ksm-merge", "ksm-scan")
-#: Of these EAGAIN and ENOENT say the same: the layout of the process was changing.  Source: ioctl_userfaultfd(2), ERRORS.
+#: Of these EAGAIN and ENOENT say the same: the layout of the process was changing.  Source: ioctl_userfaultfd(2),
+#: ERRORS.
 FILLS: Final = _codes(
     "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move", "uffd-wp", "uffd-resolve"
 )
@@ -86,8 +88,9 @@ def _flag(name: str, word: str) -> tuple[int, int]:
     raise AssertionError(f"{name} has no flag {word}")
 
 
-#: Who has found that it must wait, but does not sleep yet, is woken by nobody; its message is there to be read.  Kernels
-#: look again before they sleep, but cannot tell that a page was poisoned, or lost its protection and is still shared.
+#: Who has found that it must wait, but does not sleep yet, is woken by nobody; its message is there to be read.
+#: Kernels look again before they sleep, but cannot tell that a page was poisoned, or lost its protection and is still
+#: shared.
 #: Source: Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, tells of no wake-up but for a fault that
 #: was notified.
 _LATE: Final = _mask("uffd-resolve", "uffd-poison")
@@ -127,8 +130,8 @@ _Step = tuple[Operation, int]
 
 
 def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
-    """The orders of a program's blocks, the coarsest first: of whole operations, with accesses in two steps, page by page,
-    with some that do nothing.
+    """The orders of a program's blocks, the coarsest first: of whole operations, with accesses in two steps, page by
+    page, with some that do nothing.
 
     :param idle: indices of operations that do nothing in any order: they were skipped.
     """

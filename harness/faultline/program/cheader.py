@@ -70,7 +70,8 @@ def _spec_row(op: ops.Op) -> str:
     operands = ", ".join(f"{{ {k.count}, {k.lo}, {_c_name('form', k.form.name)} }}" for k in op.kinds)
     monitor = int(op.actor is ops.Actor.MONITOR)
     needs = sum(1 << i for i, need in enumerate(ops.NEEDS) if need.name in op.needs)
-    head = f'\t[{_c_name("op", op.name)}] = {{ "{op.name}", {monitor}, {int(op.name in ops.BY_KTHREAD)}, {len(op.kinds)}, {needs:#x}'
+    kthread = int(op.name in ops.BY_KTHREAD)
+    head = f'\t[{_c_name("op", op.name)}] = {{ "{op.name}", {monitor}, {kthread}, {len(op.kinds)}, {needs:#x}'
     return f"{head}, {{ {operands} }} }}," if operands else f"{head} }},"
 
 

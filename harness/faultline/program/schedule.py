@@ -1,6 +1,7 @@
 """Who goes on where operations overlap.
 
-A block is a run of operations that overlap (:data:`~faultline.program.ops.TASK_OVERLAPS`): each task does its own in their
+A block is a run of operations that overlap (:data:`~faultline.program.ops.TASK_OVERLAPS`): each task does its own in
+their
 order, and at every scheduling point the schedule says who goes on.  Without decisions nobody is preempted: a task runs
 until it sleeps or is done, then the one with the lowest number follows.
 """
@@ -99,7 +100,8 @@ def _number(word: str, name: str) -> int:
         return int(match[1]) * TASKS + int(match[2])
     if name in _NUMBERS:
         return _NUMBERS[name]
-    raise FaultlineError(f"schedule: {word!r} names no task: p0.0 to p{PROCESSES - 1}.{TASKS - 1}, m, k or d", ExitStatus.USAGE)
+    tasks = f"p0.0 to p{PROCESSES - 1}.{TASKS - 1}, m, k or d"
+    raise FaultlineError(f"schedule: {word!r} names no task: {tasks}", ExitStatus.USAGE)
 
 
 def parse_schedule(text: str, ops: Sequence[Operation]) -> tuple[Decision, ...]:

@@ -230,8 +230,8 @@ class Judge:
     def near(
         self, side: Side, ops: Sequence[Operation], decisions: tuple[Decision, ...], signature: str
     ) -> Trial | None:
-        """A run under a schedule near one that does not show the finding, which does: the kernel changed meanwhile.  None:
-        there is none among those that were tried."""
+        """A run under a schedule near one that does not show the finding, which does: the kernel changed meanwhile.
+        None: there is none among those that were tried."""
         program = self.overlap(side, ops)
         finding = program.near(decisions, signature)
         return Trial(program.trace, finding, tuple(sorted(program.deviations))) if finding is not None else None

@@ -1,8 +1,9 @@
 """Whether what overlapping operations came to is what some order of their steps gives.
 
-The orders are sequential programs (:mod:`faultline.oracle.orders`).  Each runs on the reference machine, the unpatched one
-in a check; the oracle must agree with what it shows there.  Outcomes, events and states of the program with its blocks must
-be those of one of them, to the program's end.
+The orders are sequential programs (:mod:`faultline.oracle.orders`).  Each runs on the reference machine, the
+unpatched one
+in a check; the oracle must agree with what it shows there.  Outcomes, events and states of the program with its
+blocks must be those of one of them, to the program's end.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Linear:
         codes = {ops[index][0] for block in self._last.values() for index in block}
         self._reclaims = bool(codes & RECLAIMS)
         merges = bool(codes & MERGES)
-        self._open = int(Bit.EXCLUSIVE if self._reclaims or merges or codes & SHARES else 0) | int(Bit.SOFT_DIRTY if merges else 0)
+        shares = self._reclaims or merges or bool(codes & SHARES)
+        self._open = int(Bit.EXCLUSIVE if shares else 0) | int(Bit.SOFT_DIRTY if merges else 0)
         """Bits that what was reclaimed or merged meanwhile leaves open."""
         self._allowed: dict[frozenset[int], _Allowed] = {}
 
@@ -80,7 +82,8 @@ class Linear:
         finding = steps_finding(self._ops, list(nearest), list(view), _BECAUSE)
         if finding is None:
             raise ValueError("the trace is what an order gives")
-        told = ", then ".join(format_operation(op) for op, i in zip(order.ops, order.of, strict=True) if self._in_block(i))
+        inside = (op for op, index in zip(order.ops, order.of, strict=True) if self._in_block(index))
+        told = ", then ".join(map(format_operation, inside))
         return finding.with_note(f"No order of the overlapping operations gives this. The nearest is: {told}.")
 
     def _all(self, view: View) -> Iterator[tuple[View, Order]]:
@@ -239,8 +242,8 @@ def _outcome(op: Operation, step: Step) -> tuple[Status, int, int]:
 
 
 def _combined(op: Operation, parts: Sequence[Step | Completion]) -> tuple[Status, int, int]:
-    """The outcome of an operation from those of its steps: the first that is not done, else the last; of an access, what
-    the access itself comes to, unless it stops before."""
+    """The outcome of an operation from those of its steps: the first that is not done, else the last; of an access,
+    what the access itself comes to, unless it stops before."""
     if not parts:
         return Status.DONE, 0, 0
     if op[0] in SUMMED and len(parts) > 1 and all(part.status == Status.DONE for part in parts):

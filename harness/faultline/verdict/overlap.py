@@ -29,8 +29,8 @@ _MIX: Final = (("random", 4), ("pct", 2), ("random", 16), ("pct", 3), ("random",
 class Schedules:
     """Which schedules a program is run under.
 
-    ``policy``: "mix", or one of "random" (``parameter``: one point in that many is a preemption) and "pct" (``parameter``:
-    its depth).
+    ``policy``: "mix", or one of "random" (``parameter``: one point in that many is a preemption) and "pct"
+    (``parameter``: its depth).
     """
 
     policy: str = "mix"
@@ -73,7 +73,8 @@ MachineSaid = Callable[[Sequence[Operation], bytes], "Finding | None"]
 
 
 class Reference:
-    """The orders of overlapping operations, on the machine that they are compared with (:mod:`faultline.verdict.linear`)."""
+    """The orders of overlapping operations, on the machine that they are compared with
+    (:mod:`faultline.verdict.linear`)."""
 
     def __init__(self, machine: Machine, oracle: Oracle) -> None:
         self._machine, self._oracle = machine, oracle
@@ -133,7 +134,8 @@ class Overlap:
         return None
 
     def near(self, decisions: Sequence[Decision], signature: str) -> Finding | None:
-        """The finding under a schedule like this one: each decision earlier or later by some points, then any schedule."""
+        """The finding under a schedule like this one: each decision earlier or later by some points, then any
+        schedule."""
         rng = random.Random(zlib.crc32(self._wire))
         for run in range(RUNS_NEAR):
             reach = 1 + run // 50
@@ -157,7 +159,8 @@ class Overlap:
                     fewer = [*kept[:start], *kept[start + size :]]
                     shown = self.run(Schedule("replay", decisions=tuple(fewer)))
                     if shown is not None and shown.signature == finding.signature:
-                        kept = list(self._machine.taken.decisions) if len(self._machine.taken.decisions) < len(kept) else fewer
+                        taken = list(self._machine.taken.decisions)
+                        kept = taken if len(taken) < len(kept) else fewer
                         best, improved = shown, True
                         break
                 if improved:
