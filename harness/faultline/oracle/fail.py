@@ -239,10 +239,10 @@ class Fail(Mremap):
                     yield (_MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
 
     def _tells_alone(self, op: Operation, seen: Outcome) -> bool:
-        """Whether this may be a mmap that sends the events of what it has not unmapped; they are sent then."""
-        if seen != BLOCKED_EVENT or op[0] not in _MAPS:
+        """Whether this may send the events of what it has not unmapped, where it makes room; they are sent then."""
+        if seen != BLOCKED_EVENT or op[0] not in _UNMAPS_FIRST:
             return False
-        _, task, start, pages = op[:4]
+        task, (start, pages) = op[1], op[4:6] if op[0] == _MREMAP else op[2:4]
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
         return self._after_events(task, self._unmap_events(process, start, start + pages), ENOMEM) == seen

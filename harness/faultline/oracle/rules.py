@@ -1179,8 +1179,8 @@ FAILED_MMAP: Final = _deviation(
     "event-of-failed-mmap",
     "The unmap event tells that memory was unmapped.",
     "userfaultfd(2), UFFD_EVENT_UNMAP; " + _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd",
-    "mmap() over a mapping that it has no memory to split sends the event all the same, waits until it is read, and "
-    "fails then; nothing is unmapped.",
+    "mmap() or mremap() over a mapping that it has no memory to split sends the event all the same, waits until it is "
+    "read, and fails then; nothing is unmapped.",
     "6.12, 7.2 (machine; source: vms_gather_munmap_vmas())",
     """\
 p0.0 mmap a0+3 rw
