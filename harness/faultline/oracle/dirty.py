@@ -490,7 +490,11 @@ class Dirty(Memory):
             held |= _WPALLOWED if allowed else 0
             if self._huge:
                 held, unsure = self._with_huge(process.row[slot], held, unsure, mode)
-            if self._is_wanted(held, unsure, 1 << category, mode, None if claimed is None else claimed >> slot & 1):
+            claim = None if claimed is None else claimed >> slot & 1
+            if claim is None and mode & _SCAN_WP and not process.row[slot] & UFFD_WP:
+                word = self._seen_word(process, slot)  # of a scan that fails further on
+                claim = word & UFFD_WP if word is not None else None
+            if self._is_wanted(held, unsure, 1 << category, mode, claim):
                 found |= 1 << slot
                 if mode & _SCAN_WP:
                     self._scan_protects(process, slot, held, unsure)
