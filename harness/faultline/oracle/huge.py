@@ -308,18 +308,20 @@ class Huge(Memory):
             return []
         pages: dict[int, list[int]] = {}
         filled: list[list[int]] = []
+        stored: list[list[int]] = []
         for key in sorted(keys):
             page = self._shared_by(key)
             visible = [user for user in page if self._processes[user >> SLOT_SHIFT] in self._living]
             if keys.issuperset(visible) and id(page) not in pages:
                 pages[id(page)] = visible
-                if isinstance(page, FilledPage) and not page.stored:
-                    filled.append(visible)
+                if isinstance(page, FilledPage):
+                    (stored if page.stored else filled).append(visible)
         alone = [users for users in pages.values() if all(self._is_exclusive(key) for key in users)]
         near = [[users for users in pages.values() if self._is_near(users[0], homes)] for homes in self._splitting]
         ways: list[list[int]] = []
         # what was stored to may have been copied then, and be no part of the folio
-        near += [[users for users in some if users in filled] for some in near]
+        filled_near = [[users for users in some if users in filled] for some in near]
+        near += [[users for users in some if users not in stored] for some in near] + filled_near
         for some in (alone, list(pages.values()), filled, *near):
             chosen = self._fitting(some, missing)
             if chosen is not None and set(chosen) not in map(set, ways):
