@@ -326,7 +326,19 @@ class Huge(Memory):
             chosen = self._fitting(some, missing)
             if chosen is not None and set(chosen) not in map(set, ways):
                 ways.append(chosen)
-        return ways[self._choose(len(ways))] if ways else self._emptied_apart(keys, missing)
+        if not ways:
+            return self._emptied_apart(keys, missing)
+        ways += [way for way in self._emptied_anyhow(keys, missing) if set(way) not in map(set, ways)]
+        return ways[self._choose(len(ways))]
+
+    @staticmethod
+    def _emptied_anyhow(keys: set[int], missing: dict[int, int]) -> list[list[int]]:
+        """The sets of slots that may be gone if one process misses pages; which it is may show later."""
+        left = [(number, most) for number, most in missing.items() if most > 0]
+        if len(left) != 1:
+            return []
+        mine = sorted(key for key in keys if key >> SLOT_SHIFT == left[0][0])
+        return [list(way) for way in islice(combinations(mine, left[0][1]), _WAYS_MAX)]
 
     def _perhaps_emptied(self, process: Process, seen: tuple[int, ...]) -> set[int]:
         found: set[int] = set()
@@ -384,8 +396,8 @@ class Huge(Memory):
             chosen = next((chosen for chosen in (alone, mine, *near) if len(chosen) == most > 0), None)
             if chosen is None and 0 < most < len(mine):
                 # which of them shows later, as a child that is not born yet has them too
-                ways = list(islice(combinations(mine, most), _WAYS_MAX))
-                chosen, self._tainted = list(ways[self._choose(len(ways))]), True
+                ways = self._emptied_anyhow(set(mine), {number: most})
+                chosen, self._tainted = ways[self._choose(len(ways))], True
             gone += chosen or []
         return gone
 
