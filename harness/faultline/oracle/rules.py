@@ -1210,8 +1210,8 @@ HUGE_BEYOND: Final = _deviation(
     "huge-beyond-end",
     "Access to a page of the mapping that lies beyond the end of the file is SIGBUS.",
     "mmap(2), SIGBUS",
-    "Where a huge page of shared memory is mapped, pages beyond the file's end can be read and written; in the newest "
-    "tree also where a smaller folio is mapped around a read.",
+    "Where a huge page of shared memory is mapped, in newer trees also page by page, pages beyond the file's end can "
+    "be read and written; in the newest tree also where a smaller folio is mapped around a read.",
     "the machine with huge pages (profile thp), and by hand in 6.18",
     """\
 p0.0 file-open f0 memfd @7
