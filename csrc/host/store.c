@@ -224,7 +224,8 @@ static struct inode *store_inode(struct super_block *sb, umode_t mode)
 static int store_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	sb->s_op = &store_super_ops;
-	sb->s_maxbytes = BLOCKS * PAGE_SIZE;
+	/* As for any disk: no limit that what is mapped beyond the end of a file could meet. */
+	sb->s_maxbytes = MAX_NON_LFS;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_bdi = bdi_alloc(NUMA_NO_NODE);

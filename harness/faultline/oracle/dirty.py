@@ -363,6 +363,7 @@ class Dirty(Memory):
     def _follow_mappings(self, process: Process, bits: SoftDirtyBits, op: Operation, maps: bool) -> None:
         """Mappings may have been joined, which spreads the bit of a new one or loses it."""
         row, before, were = process.row, bits.row, bits.shown
+        gone = 0  # of a page or of a mark in its place; the mapping may be new all the same
         for slot in range(SLOTS):
             bit = 1 << slot
             if row[slot] and not before[slot] and op[0] not in _REMAPPERS:
@@ -371,8 +372,9 @@ class Dirty(Memory):
             elif row[slot] and not before[slot]:
                 bits.maybe |= bit
             elif before[slot] & _PAGE and not row[slot] & _PAGE:
-                bits.maybe |= bits.shown & bit
+                gone |= bits.shown & bit
                 bits.shown &= ~bit
+        bits.maybe |= gone
         if self._unmerges(op) and op[1] & PROCESS_MASK == process.number and not self._holds[versions.UNMERGE_READS]:
             bits.maybe |= _slots(before, MERGEABLE) & _slots(row, PRESENT)
         if maps and op[0] in _MAPPERS:
@@ -403,7 +405,7 @@ class Dirty(Memory):
         merged = _slots(row, MERGEABLE) if any(past[0] in _KSM for past in self._ops[: self._index]) else 0
         for run in self._runs(process):
             fresh = run & bits.shown & ~bits.written
-            if run & bits.shown and (run != fresh or run & bits.adopted):
+            if run & (bits.shown | gone) and (run != fresh or run & bits.adopted):
                 bits.maybe |= run
                 lost |= fresh | run & bits.shown & merged
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
@@ -498,7 +500,11 @@ class Dirty(Memory):
             held |= _WPALLOWED if allowed else 0
             if self._huge:
                 held, unsure = self._with_huge(process.row[slot], held, unsure, mode)
-            if self._is_wanted(held, unsure, 1 << category, mode, None if claimed is None else claimed >> slot & 1):
+            claim = None if claimed is None else claimed >> slot & 1
+            if claim is None and mode & _SCAN_WP and not process.row[slot] & UFFD_WP:
+                word = self._seen_word(process, slot)  # of a scan that fails further on
+                claim = word & UFFD_WP if word is not None else None
+            if self._is_wanted(held, unsure, 1 << category, mode, claim):
                 found |= 1 << slot
                 if mode & _SCAN_WP:
                     self._scan_protects(process, slot, held, unsure)

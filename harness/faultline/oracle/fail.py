@@ -15,7 +15,7 @@ from faultline.oracle import rules, versions
 from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, PROCESS_MASK, Outcome
 from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
-from faultline.oracle.state import MERGEABLE, PRESENT, SWAP, EventWaiter, ForkWaiter, Process, Waiter
+from faultline.oracle.state import MERGEABLE, PRESENT, REG_WP, SWAP, Context, EventWaiter, ForkWaiter, Process, Waiter
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOT, SLOTS, TASK_MONITOR, WAKE_MODE
 from faultline.program.trace import Status
@@ -55,6 +55,8 @@ _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
 _UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
 _FORK, _CONTINUE, _GUEST_WRITE = (BY_NAME[name].code for name in ("fork", "uffd-continue", "guest-write"))
+_UNREGISTER, _RESOLVE = (BY_NAME[name].code for name in ("uffd-unregister", "uffd-resolve"))
+_DONTWAKE: Final = 1 << WAKE_MODE.words.index("dontwake")
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
 #: Operations that may read a page of a file: whether it is their own process's, and where they have the first slot.
@@ -68,6 +70,7 @@ _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_
 class Fail(Mremap):
     """Failures on demand."""
 
+    _handles: list[Context | None]
     _failing: int
     """What of the next operation may fail: NOTHING, MEMORY, SWAP_READ."""
 
@@ -128,6 +131,24 @@ class Fail(Mremap):
         if op[0] == _POPULATE and op[4] != _READ:
             for pages in range(op[3]):  # and of the next one there was no memory for a copy
                 yield ((*op[:3], pages, op[4]), (_POPULATE, op[1], op[2] + pages, 1, _READ)), False
+        if op[0] == _UNREGISTER and self._holds[versions.UNREGISTER_CLEARS]:
+            for cleared in self._cleared_before(op):
+                yield (cleared,), False
+                for pages in range(1, cleared[3] + cleared[4] - op[3]):
+                    yield (cleared, (*op[:4], pages)), False
+
+    def _cleared_before(self, op: Operation) -> Iterator[Operation]:
+        """Ways to end the write protection of a part that then could not be unregistered, with its waiters woken or
+        not."""
+        context, first = self._handles[op[2]], op[3]
+        if context is None:
+            return
+        for slot in range(op[3], op[3] + op[4]):
+            if not context.mm.row[slot] & REG_WP:
+                first = slot + 1
+                continue
+            for mode in (_DONTWAKE, 0):
+                yield _RESOLVE, op[1], op[2], first, slot + 1 - first, mode
 
     def _done_by_failed(self, op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
         """What a failed operation may have done: an operation that does the same, None for nothing; and whether the
@@ -218,10 +239,10 @@ class Fail(Mremap):
                     yield (_MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
 
     def _tells_alone(self, op: Operation, seen: Outcome) -> bool:
-        """Whether this may be a mmap that sends the events of what it has not unmapped; they are sent then."""
-        if seen != BLOCKED_EVENT or op[0] not in _MAPS:
+        """Whether this may send the events of what it has not unmapped, where it makes room; they are sent then."""
+        if seen != BLOCKED_EVENT or op[0] not in _UNMAPS_FIRST:
             return False
-        _, task, start, pages = op[:4]
+        task, (start, pages) = op[1], op[4:6] if op[0] == _MREMAP else op[2:4]
         process = self._processes[task & PROCESS_MASK]
         assert process is not None
         return self._after_events(task, self._unmap_events(process, start, start + pages), ENOMEM) == seen

@@ -437,7 +437,7 @@ class Files(Userfault, Memory):
             self._leave_file(process, slot)
         elif not word & PRESENT and seen & _MAPPED_PAGE == _MAPPED_PAGE:
             if number >= file.size:
-                if not self._huge_files or not (seen & HUGE or self._holds[versions.AROUND_WHOLE]):
+                if not self._huge_files or not (seen & HUGE or self._holds[versions.FAULT_WHOLE]):
                     return
                 self._met[rules.HUGE_BEYOND] = None
             if file.shmem and number not in file.pages and number not in file.doubtful:

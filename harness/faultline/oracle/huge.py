@@ -308,23 +308,37 @@ class Huge(Memory):
             return []
         pages: dict[int, list[int]] = {}
         filled: list[list[int]] = []
+        stored: list[list[int]] = []
         for key in sorted(keys):
             page = self._shared_by(key)
             visible = [user for user in page if self._processes[user >> SLOT_SHIFT] in self._living]
             if keys.issuperset(visible) and id(page) not in pages:
                 pages[id(page)] = visible
-                if isinstance(page, FilledPage) and not page.stored:
-                    filled.append(visible)
+                if isinstance(page, FilledPage):
+                    (stored if page.stored else filled).append(visible)
         alone = [users for users in pages.values() if all(self._is_exclusive(key) for key in users)]
         near = [[users for users in pages.values() if self._is_near(users[0], homes)] for homes in self._splitting]
         ways: list[list[int]] = []
         # what was stored to may have been copied then, and be no part of the folio
-        near += [[users for users in some if users in filled] for some in near]
+        filled_near = [[users for users in some if users in filled] for some in near]
+        near += [[users for users in some if users not in stored] for some in near] + filled_near
         for some in (alone, list(pages.values()), filled, *near):
             chosen = self._fitting(some, missing)
             if chosen is not None and set(chosen) not in map(set, ways):
                 ways.append(chosen)
-        return ways[self._choose(len(ways))] if ways else self._emptied_apart(keys, missing)
+        if not ways:
+            return self._emptied_apart(keys, missing)
+        ways += [way for way in self._emptied_anyhow(keys, missing) if set(way) not in map(set, ways)]
+        return ways[self._choose(len(ways))]
+
+    @staticmethod
+    def _emptied_anyhow(keys: set[int], missing: dict[int, int]) -> list[list[int]]:
+        """The sets of slots that may be gone if one process misses pages; which it is may show later."""
+        left = [(number, most) for number, most in missing.items() if most > 0]
+        if len(left) != 1:
+            return []
+        mine = sorted(key for key in keys if key >> SLOT_SHIFT == left[0][0])
+        return [list(way) for way in islice(combinations(mine, left[0][1]), _WAYS_MAX)]
 
     def _perhaps_emptied(self, process: Process, seen: tuple[int, ...]) -> set[int]:
         found: set[int] = set()
@@ -382,8 +396,8 @@ class Huge(Memory):
             chosen = next((chosen for chosen in (alone, mine, *near) if len(chosen) == most > 0), None)
             if chosen is None and 0 < most < len(mine):
                 # which of them shows later, as a child that is not born yet has them too
-                ways = list(islice(combinations(mine, most), _WAYS_MAX))
-                chosen, self._tainted = list(ways[self._choose(len(ways))]), True
+                ways = self._emptied_anyhow(set(mine), {number: most})
+                chosen, self._tainted = ways[self._choose(len(ways))], True
             gone += chosen or []
         return gone
 

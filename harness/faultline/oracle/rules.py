@@ -1183,8 +1183,8 @@ FAILED_MMAP: Final = _deviation(
     "event-of-failed-mmap",
     "The unmap event tells that memory was unmapped.",
     "userfaultfd(2), UFFD_EVENT_UNMAP; " + _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd",
-    "mmap() over a mapping that it has no memory to split sends the event all the same, waits until it is read, and "
-    "fails then; nothing is unmapped.",
+    "mmap() or mremap() over a mapping that it has no memory to split sends the event all the same, waits until it is "
+    "read, and fails then; nothing is unmapped.",
     "6.12, 7.2 (machine; source: vms_gather_munmap_vmas())",
     """\
 p0.0 mmap a0+3 rw
@@ -1214,8 +1214,8 @@ HUGE_BEYOND: Final = _deviation(
     "huge-beyond-end",
     "Access to a page of the mapping that lies beyond the end of the file is SIGBUS.",
     "mmap(2), SIGBUS",
-    "Where a huge page of shared memory is mapped, pages beyond the file's end can be read and written; in the newest "
-    "tree also where a smaller folio is mapped around a read.",
+    "Where a huge page of shared memory is mapped, in newer trees also page by page, pages beyond the file's end can "
+    "be read and written; in the newest tree also where a smaller folio is mapped around a read.",
     "the machine with huge pages (profile thp), and by hand in 6.18",
     """\
 p0.0 file-open f0 memfd @7

@@ -210,6 +210,10 @@ AROUND_WHOLE: Final = _difference(
     "around-whole", (7, 2), "A read maps whole folios of shared memory around it, past the file's end.",
     "observed: tree 6.12, tree 7.2 (filemap_map_folio_range())",
 )
+FAULT_WHOLE: Final = _difference(
+    "fault-whole", (6, 11), "A fault maps a whole folio of shared memory, past the file's end, page by page as well.",
+    "observed: tree 6.1, tree 6.12 (finish_fault())",
+)
 COLLAPSE_SMALLER: Final = _difference(
     "collapse-smaller", (7, 2), "khugepaged makes smaller large folios too.",
     "observed: tree 6.12, tree 7.2 (collapse_max_ptes_none())",
