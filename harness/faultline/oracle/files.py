@@ -256,7 +256,7 @@ class Files(Userfault, Memory):
     def _reaches_beyond(self, process: Process, slot: int, index: int) -> bool:
         """Whether the access maps a huge page, or another folio as a whole, that the file's end lies in."""
         seen, word = self._saw(index), self._seen_word(process, slot)
-        shown = PRESENT if self._holds[versions.AROUND_WHOLE] else HUGE
+        shown = PRESENT if self._holds[versions.FAULT_WHOLE] else HUGE
         return seen is not None and seen[0] == Status.DONE and word is not None and word & shown == shown
 
     def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:

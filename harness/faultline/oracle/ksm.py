@@ -20,6 +20,7 @@ from faultline.oracle.state import (
     SLOT_SHIFT,
     UFFD_WP,
     FilePage,
+    FilledPage,
     ForkWaiter,
     KsmPage,
     OpenBits,
@@ -231,7 +232,11 @@ class Ksm(Memory):
             if merged:
                 self._lose_protection(group)
             made = KsmPage if (merged and page) or isinstance(page, KsmPage) or id(page) in left else list
-            new = made(group + unseen.pop(id(page), []))
+            new: list[int] = made(group + unseen.pop(id(page), []))
+            if made is list and isinstance(page, FilledPage):
+                filled = FilledPage(new)
+                filled.stored = page.stored
+                new = filled
             if any(id(old[key]) in unread for key in group):
                 self._unread.append(new)
             self._install(new, page)

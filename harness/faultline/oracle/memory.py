@@ -680,7 +680,7 @@ class Memory:
         if not process.row[waiter.at]:
             self._rule = rules.REMOVE_GONE
             return ENOMEM
-        end = self._first_part_end(process, waiter.at, waiter.stop)
+        end = self._first_part_end(process, waiter.at, waiter.stop, gives_up=waiter.advice == _FREE)
         slots = [slot for slot in range(waiter.at, waiter.stop) if process.row[slot]]
         if end < waiter.stop:
             self._also(rules.REMOVE_SPLIT)
@@ -700,9 +700,15 @@ class Memory:
         else:
             self._advise_pages(waiter.process, slots, waiter.advice)
 
-    def _first_part_end(self, process: Process, at: int, stop: int) -> int:
-        """Where the mapping of slot ``at`` ends now; if it may end earlier, where the backend shows that pages stay."""
+    def _first_part_end(self, process: Process, at: int, stop: int, *, gives_up: bool) -> int:
+        """Where the mapping of slot ``at`` ends now; if it may end earlier, where the backend shows that pages stay.
+
+        :param gives_up: the pages stay in any case for now; the events tell.
+        """
         end = min(stop, self._mapping_end(process, at))
+        if gives_up:
+            ways = [end, *(slot for slot in range(at + 1, end) if process.edges >> slot & 1)]
+            return ways[self._choose(len(ways))]
         sure = self._extent(process, at)
         for slot in range(at + 1, end):
             word = process.row[slot]

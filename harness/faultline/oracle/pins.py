@@ -257,6 +257,9 @@ class Pins(Memory):
         if flags & _WRITE and flags & _LONGTERM and self._tracks_dirty(process, slot):
             self._also(rules.PIN_DIRTY)
             return _EFAULT
+        copies = flags & _LONGTERM and self._holds[versions.PIN_FILE_COPY] and not self._maps_shared(process, slot)
+        if copies and process.row[slot] & HUGE:
+            self._unmaps_first(op, index, process, slot)
         fault_in = self._fault_in_for_write if flags & _WRITE else self._fault_in
         outcome = fault_in(op, index, process, slot, need)
         if outcome is not None:

@@ -206,10 +206,6 @@ PROTECT_BATCHES: Final = _difference(
     "protect-batches", (6, 17), "The protection of pages side by side of a large folio is changed at once.",
     "observed: tree 6.12, tree 7.2 (change_pte_range())",
 )
-AROUND_WHOLE: Final = _difference(
-    "around-whole", (7, 2), "A read maps whole folios of shared memory around it, past the file's end.",
-    "observed: tree 6.12, tree 7.2 (filemap_map_folio_range())",
-)
 FAULT_WHOLE: Final = _difference(
     "fault-whole", (6, 11), "A fault maps a whole folio of shared memory, past the file's end, page by page as well.",
     "observed: tree 6.1, tree 6.12 (finish_fault())",
