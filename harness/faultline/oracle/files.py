@@ -201,6 +201,9 @@ class Files(Userfault, Memory):
         stopped = self._is_stopped(op, index, slot)
         if stopped and (self._seen_word(process, slot) or 0) & PRESENT:
             stopped = False  # by the write protection, or further on, as the page is there
+        if self._stays_lost(file, number) and self._shows_bad_read(process, slot, index):
+            self._met[rules.TRUNCATE_LOST] = None
+            return _BUS
         claim = stopped if word & REG_MISSING else None if stopped is None else not stopped
         if not word & (REG_MISSING | REG_MINOR) and number in file.pages and file.pages[number].perhaps_lost:
             claim = None  # what the page holds tells
@@ -248,10 +251,18 @@ class Files(Userfault, Memory):
     def _is_bad(self, file: File, start: int, end: int) -> bool:
         """Whether the backend shows that a page of this part of the file could not be read, as may be."""
         bad = any(page.bad for number, page in file.pages.items() if start <= number < end)
-        if not bad or self._saw(self._index) != _EIO:
+        lost = any(self._stays_lost(file, number) for number in range(start, end))
+        if not (bad or lost) or self._saw(self._index) != _EIO:
             return False
         self._rule = rules.SWAP_READ_ERROR
+        if not bad:
+            self._met[rules.TRUNCATE_LOST] = None
         return True
+
+    @staticmethod
+    def _stays_lost(file: File, number: int) -> bool:
+        """Whether the page may be lost although the file was cut before it, and grew: a deviation."""
+        return number in file.lost and number not in file.pages
 
     def _reaches_beyond(self, process: Process, slot: int, index: int) -> bool:
         """Whether the access maps a huge page, or another folio as a whole, that the file's end lies in."""
@@ -504,6 +515,8 @@ class Files(Userfault, Memory):
         if end <= file.size:
             # what a huge page still maps beyond the end goes only if the file shrinks
             for number in [number for number, page in file.pages.items() if number >= end and not page]:
+                if file.pages[number].bad:
+                    file.lost.add(number)
                 del file.pages[number]
             if self._huge_files:
                 self._doubt(file, end, max(file.size, end + 1))

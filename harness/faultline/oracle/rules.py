@@ -1057,6 +1057,25 @@ m swap-out p0 a0
 m swapoff sync
 """,
 )
+TRUNCATE_LOST: Final = _deviation(
+    "truncate-keeps-lost-page",
+    "A file that grows after it was cut reads as zeroes there.",
+    "truncate(2)",
+    "If the only page that shared memory has left could not be read from swap, cutting the file passes over it: when "
+    "the file grows again, accesses to it are SIGBUS.",
+    "6.1, 6.12 (source: shmem_set_folio_swapin_error(), shmem_setattr())",
+    """\
+p0.0 file-open f0 memfd @2
+p0.0 mmap-file a0 rw f0 @0 shared
+p0.0 write a0 =1
+p0.0 madvise a0 pageout
+m fail swap-read n1
+p0.0 write a0 =1
+p0.0 file-truncate f0 @0
+p0.0 file-truncate f0 @3
+p0.0 read a0
+""",
+)
 SWAPOFF_UNREAD: Final = _deviation(
     "swapoff-maps-unread-page",
     "Every page in swap comes back with its contents, or accesses to it are SIGBUS.",

@@ -95,7 +95,7 @@ class SwapEntry:
 class File:
     """A file, or the object behind a shared anonymous mapping.  It lives for as long as something refers to it."""
 
-    __slots__ = ("doubtful", "pages", "shmem", "size")
+    __slots__ = ("doubtful", "lost", "pages", "shmem", "size")
 
     def __init__(self, size: int, *, shmem: bool) -> None:
         self.size = size
@@ -104,6 +104,8 @@ class File:
         """Its page cache is all there is of it, so that a hole can be told from a page of zeroes."""
         self.pages: dict[int, FilePage] = {}
         """Those that are no holes; of a file with a store, those that were looked at."""
+        self.lost: set[int] = set()
+        """Pages that were cut off after a read of them from swap may have failed."""
         self.doubtful: set[int] = set()
         """Holes that may have been filled with zeroes as parts of huge pages."""
 
