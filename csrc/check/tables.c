@@ -36,7 +36,10 @@ static bool is_mine(const spinlock_t *lock)
 }
 
 #ifdef FL_HAVE_ANON_EXCLUSIVE
-/* Who may write to an anonymous page without a fault has it alone: PG_anon_exclusive, include/linux/page-flags.h. */
+/*
+ * Who may write to an anonymous page without a fault has it alone: PG_anon_exclusive, include/linux/page-flags.h.  Not in
+ * plain runs: what a program reads there tells more of such a page than where it was mapped.
+ */
 static void check_writable(unsigned long val)
 {
 	struct page *page = pfn_to_page((val & FL_PFN_MASK) >> PAGE_SHIFT);
@@ -59,7 +62,7 @@ void fl_pte_store(pte_t *ptep, unsigned long val)
 	page = virt_to_page(ptep);
 	if (unlikely(!PageTable(page)))
 		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "an entry is written to a page that is no page table");
-	if ((val & (_PAGE_PRESENT | _PAGE_WRITE)) == (_PAGE_PRESENT | _PAGE_WRITE))
+	if (unlikely(fl_vmas_watched) && (val & (_PAGE_PRESENT | _PAGE_WRITE)) == (_PAGE_PRESENT | _PAGE_WRITE))
 		check_writable(val);
 	if (likely(is_mine(lock_of_table(page))))
 		return;

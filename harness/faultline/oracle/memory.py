@@ -925,7 +925,7 @@ class Memory:
         if not page or len(page) > 1 or isinstance(page, KsmPage) or (self._swap and self._is_cached(page)):
             word &= ~UFFD_WP
             self._copy_page(process, slot, key, page)
-        elif isinstance(page, FilledPage):
+        elif isinstance(page, FilledPage) and value is not None:
             page.stored = True
         row[slot] = word | _FRESH if value is None else word & ~CONTENT | _FRESH | value
         if self._frames:
