@@ -18,6 +18,8 @@
 #include <linux/writeback.h>
 #include "internal.h"
 
+extern int page_cluster;	/* where that is declared differs between trees */
+
 pgd_t swapper_pg_dir[PTRS_PER_PGD];
 #ifdef CONFIG_NUMA
 static struct pglist_data contig_page_data;
@@ -136,6 +138,7 @@ static void init_kernel(void)
 	fl_ksm_boot();
 	fl_filemap_boot();
 	swap_setup();
+	page_cluster = 0;	/* no read-ahead from swap: its window depends on the programs before */
 	fl_swapfile_boot();
 	fl_workingset_boot();
 	fl_memory_boot();
