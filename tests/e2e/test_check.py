@@ -124,7 +124,8 @@ def test_a_full_disk_loses_no_finding(faultline, tmp_path):
     if mounted.returncode:
         pytest.skip("no right to mount")
     try:
-        done = faultline("check", "--patch", THREAD / "t1.cocci", "--programs", PROGRAMS, "--seed", 1, "--out", disk, "-q")
+        patch = THREAD / "t1.cocci"
+        done = faultline("check", "--patch", patch, "--programs", PROGRAMS, "--seed", 1, "--out", disk, "-q")
     finally:
         subprocess.run(["umount", disk], check=True)
     assert done.status == ExitStatus.FINDINGS
