@@ -10,7 +10,7 @@
 #include "fl.h"
 
 #define RANGES_MAX 32
-#define ARENAS_MAX 64	/* machines of one process: a test run has one of each tree and profile */
+#define ARENAS_MAX 192	/* machines of one process: a test run has one of each tree, profile and bug; below VMALLOC_START */
 
 struct range {
 	char *start;

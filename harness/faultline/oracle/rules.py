@@ -1063,7 +1063,7 @@ TRUNCATE_LOST: Final = _deviation(
     "truncate(2)",
     "If the only page that shared memory has left could not be read from swap, cutting the file passes over it: when "
     "the file grows again, accesses to it are SIGBUS.",
-    "6.1, 6.12 (source: shmem_set_folio_swapin_error(), shmem_setattr())",
+    "6.1, 6.12, 7.2 (source: shmem_set_folio_swapin_error(), shmem_setattr())",
     """\
 p0.0 file-open f0 memfd @2
 p0.0 mmap-file a0 rw f0 @0 shared
