@@ -110,17 +110,11 @@ class Machine:
         flags = snapshots and self._flags[0]
         if internals or paranoid:
             flags |= (internals and self._flags[1]) | (paranoid and self._flags[2])
-        length = self._run(wire, len(wire), flags, self._buffer, self._room)
-        if length < 0:
-            raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
-        return self._view[:length]  # type: ignore[no-any-return]
+        return self._traced(wire, flags)
 
     def run_last_first(self, wire: bytes) -> bytes:
         """As :meth:`run` with snapshots, but of the tasks that an operation wakes the last one goes on first."""
-        length = self._run(wire, len(wire), self._flags[0] | self._lib.FL_LAST_FIRST, self._buffer, self._room)
-        if length < 0:
-            raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
-        return self._view[:length]  # type: ignore[no-any-return]
+        return self._traced(wire, self._flags[0] | self._lib.FL_LAST_FIRST)
 
     def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes:
         """Run a program whose marked operations overlap as the schedule says; its trace.  See :attr:`taken` after
@@ -133,7 +127,9 @@ class Machine:
         for place, decision in zip(plan.decision, schedule.decisions, strict=False):
             place.block, place.task, place.next, place.passed = decision
         self._lib.fl_schedule(plan)
-        flags = self._overlaps | (paranoid and self._flags[2])
+        return self._traced(wire, self._overlaps | (paranoid and self._flags[2]))
+
+    def _traced(self, wire: bytes, flags: int) -> bytes:
         length = self._run(wire, len(wire), flags, self._buffer, self._room)
         if length < 0:
             raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")

@@ -1,9 +1,8 @@
 """Who goes on where operations overlap.
 
 A block is a run of operations that overlap (:data:`~faultline.program.ops.TASK_OVERLAPS`): each task does its own in
-their
-order, and at every scheduling point the schedule says who goes on.  Without decisions nobody is preempted: a task runs
-until it sleeps or is done, then the one with the lowest number follows.
+their order, and at every scheduling point the schedule says who goes on.  Without decisions nobody is preempted: a task
+runs until it sleeps or is done, then the one with the lowest number follows.
 """
 
 from __future__ import annotations

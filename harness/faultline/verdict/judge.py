@@ -17,8 +17,9 @@ from faultline.kinds import FindingKind
 from faultline.oracle.model import Oracle
 from faultline.program.codec import Operation, encode, overlaps
 from faultline.program.ops import OPS
-from faultline.program.schedule import Decision, Schedule, Taken, parse_schedule
+from faultline.program.schedule import Decision, Schedule, parse_schedule
 from faultline.program.text import format_actor
+from faultline.verdict import overlap
 from faultline.verdict.compare import compare, difference, states_before
 from faultline.verdict.contracts import CONTRACTS
 from faultline.verdict.finding import END, Finding, Place, TakenLock, Task
@@ -69,7 +70,7 @@ class MachineFinding(Protocol):
     def chains(self) -> Sequence[TaskSeen]: ...
 
 
-class Machine(Protocol):
+class Machine(overlap.Machine, Protocol):
     """Where programs run: :class:`faultline.backend.machine.Machine`."""
 
     @property
@@ -78,11 +79,6 @@ class Machine(Protocol):
     def has(self) -> frozenset[str]: ...
     @property
     def finding(self) -> MachineFinding | None: ...
-    def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes: ...
-    def run_last_first(self, wire: bytes) -> bytes: ...
-    def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes: ...
-    @property
-    def taken(self) -> Taken: ...
     def close(self) -> None: ...
 
 
@@ -155,7 +151,7 @@ class Judge:
         try:
             wire = encode(ops) if wire is None else wire
             if any(map(overlaps, ops)):
-                return self._overlapping(ops, wire)
+                return self._overlapping(ops)
             return self._test(ops, wire) if self.base is None else self._check(self.base, ops, wire)
         except Exception as error:
             return Verdict(_tool_error(error))
@@ -224,8 +220,8 @@ class Judge:
             seen = side.machine.finding
             return machine_finding(seen, ops, side.locate, trace) if seen is not None else None
 
-        reference = Reference((self.base or self.subject).machine, self._oracle)
-        return Overlap(ops, side.machine, said, reference)
+        reference = Reference((self.base or self.subject).machine, self._oracle, self._before_run)
+        return Overlap(ops, side.machine, said, reference, self._before_run)
 
     def near(
         self, side: Side, ops: Sequence[Operation], decisions: tuple[Decision, ...], signature: str
@@ -241,9 +237,8 @@ class Judge:
         decisions = parse_schedule(finding.schedule, ops)
         return self.overlap(self.subject, ops).simplest(finding, decisions)
 
-    def _overlapping(self, ops: Sequence[Operation], wire: bytes) -> Verdict:
+    def _overlapping(self, ops: Sequence[Operation]) -> Verdict:
         """The first finding that is the tested tree's own, else the first that is not."""
-        self._before_run(wire)
         tested = self.overlap(self.subject, ops)
         other: Verdict | None = None
         on_base: set[str] | None = None

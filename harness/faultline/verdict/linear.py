@@ -1,8 +1,7 @@
 """Whether what overlapping operations came to is what some order of their steps gives.
 
-The orders are sequential programs (:mod:`faultline.oracle.orders`).  Each runs on the reference machine, the
-unpatched one
-in a check; the oracle must agree with what it shows there.  Outcomes, events and states of the program with its
+The orders are sequential programs (:mod:`faultline.oracle.orders`).  Each runs on the reference machine, the unpatched
+one in a check; the oracle must agree with what it shows there.  Outcomes, events and states of the program with its
 blocks must be those of one of them, to the program's end.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from faultline.kinds import ExitStatus, FaultlineError
@@ -48,12 +48,12 @@ class Schedules:
             raise FaultlineError(f"schedules {text!r}: one of mix, random[:N], pct[:DEPTH]", ExitStatus.USAGE)
         return cls(policy, int(number or 0))
 
-    def of(self, seed: int, points: int) -> Iterator[Schedule]:
-        """The schedules for one program: without preemptions first."""
+    def of(self, seed: int) -> Iterator[Schedule]:
+        """The schedules for one program: without preemptions first.  How many points to expect is for the caller."""
         yield Schedule()
         for run in range(1, self.runs):
             policy, parameter = (self.policy, self.parameter) if self.policy != "mix" else _MIX[run % len(_MIX)]
-            yield Schedule(policy, seed << 16 | run, parameter, points)
+            yield Schedule(policy, seed << 16 | run, parameter)
 
 
 class Machine(Protocol):
@@ -76,27 +76,38 @@ class Reference:
     """The orders of overlapping operations, on the machine that they are compared with
     (:mod:`faultline.verdict.linear`)."""
 
-    def __init__(self, machine: Machine, oracle: Oracle) -> None:
-        self._machine, self._oracle = machine, oracle
+    def __init__(self, machine: Machine, oracle: Oracle, before_run: Callable[[bytes], None]) -> None:
+        self._machine, self._oracle, self._before_run = machine, oracle, before_run
 
     def sequential(self, order: Order) -> bytes | None:
         wire = encode(order.ops)
+        self._before_run(wire)
         trace = self._machine.run_last_first(wire) if order.last_first else self._machine.run(wire)
         if self._machine.finding is not None:
             return None
         return trace if self._oracle.expect(order.ops, trace).trace == trace else None
 
     def coarse(self, order: Order, seed: int) -> bytes | None:
-        schedule = Schedule("coarse", seed, late=order.late, late_ops=order.late_ops)
-        trace = self._machine.run_overlapping(encode(order.ops), schedule)
+        wire = encode(order.ops)
+        self._before_run(wire)
+        trace = self._machine.run_overlapping(
+            wire, Schedule("coarse", seed, late=order.late, late_ops=order.late_ops)
+        )
         return trace if self._machine.finding is None else None
 
 
 class Overlap:
-    """One program, as far as it was run."""
+    """One program, as far as it was run.  ``before_run`` is given its wire form before each run."""
 
-    def __init__(self, ops: Sequence[Operation], machine: Machine, said: MachineSaid, reference: Reference) -> None:
-        self._ops, self._machine, self._said = ops, machine, said
+    def __init__(
+        self,
+        ops: Sequence[Operation],
+        machine: Machine,
+        said: MachineSaid,
+        reference: Reference,
+        before_run: Callable[[bytes], None],
+    ) -> None:
+        self._ops, self._machine, self._said, self._before_run = ops, machine, said, before_run
         self._wire = encode(ops)
         self._linear = Linear(ops, reference)
         self.deviations: set[str] = set()
@@ -108,14 +119,15 @@ class Overlap:
     def findings(self, schedules: Schedules) -> Iterator[Finding]:
         """What the runs show, each with its schedule; the same again and again if it shows often."""
         seed, points = zlib.crc32(self._wire), 0
-        for schedule in schedules.of(seed, 1):
-            finding = self.run(schedule if schedule.policy != "pct" else _expecting(schedule, points))
+        for schedule in schedules.of(seed):
+            finding = self.run(replace(schedule, points=points))
             points = points or self._machine.taken.points
             if finding is not None:
                 yield finding
 
     def run(self, schedule: Schedule) -> Finding | None:
         """What one run shows, with its schedule."""
+        self._before_run(self._wire)
         trace = self._machine.run_overlapping(self._wire, schedule)
         self.trace, decisions = trace, self._machine.taken.decisions
         finding = self._said(self._ops, trace)
@@ -166,7 +178,3 @@ class Overlap:
                 if improved:
                     break
         return best
-
-
-def _expecting(schedule: Schedule, points: int) -> Schedule:
-    return Schedule(schedule.policy, schedule.seed, schedule.parameter, points)
