@@ -28,6 +28,7 @@ from faultline.oracle.state import (
     WRITE,
     ZERO,
     Context,
+    EventWaiter,
     FilePage,
     Process,
     Waiter,
@@ -187,6 +188,13 @@ class Dirty(Memory):
 
     # --- what an operation does to soft-dirty bits ---
 
+    def _does(self, op: Operation, outcome: Outcome) -> bool:
+        """Whether the operation has done its work, be it that it waits for an event; some fail after the event."""
+        waiter = self._blocked.get(op[1])
+        if isinstance(waiter, EventWaiter) and waiter.index == self._index:
+            return waiter.outcome[0] in _DOES
+        return outcome[0] in _DOES
+
     def _follow_soft_dirty(self, soft: SoftDirty, op: Operation, outcome: Outcome) -> None:
         self._meet_children(soft, op, outcome)
         acting = -1 if op[1] == TASK_MONITOR else op[1] & PROCESS_MASK
@@ -203,7 +211,7 @@ class Dirty(Memory):
             if codes <= _PAGE_OPS:
                 self._follow_pages(process, bits, op, outcome[2])
             else:
-                self._follow_mappings(process, bits, op, acting == number and outcome[0] in _DOES)
+                self._follow_mappings(process, bits, op, acting == number and self._does(op, outcome))
             mapped = _slots(process.row, MAPPED)
             if not codes <= _KNOWN:
                 bits.maybe = -1

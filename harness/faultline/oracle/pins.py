@@ -445,8 +445,12 @@ class Pins(Memory):
         reads = op[4] == _POPULATE_READ
         need = READ if reads else WRITE
         fault_in = self._fault_in if reads else self._fault_in_for_write
+        ends_at = self._lacks_pages(op, index, process, start)
         for slot in range(start, op[2] + op[3]):
             word = process.row[slot]
+            if slot == ends_at:
+                self._rule = rules.FAIL_NO_MEMORY
+                return _ENOMEM
             if not word and not self._holds[versions.POPULATE_HOLE] and slot >= until:
                 hole = True
                 continue
@@ -471,6 +475,23 @@ class Pins(Memory):
             self._rule = rules.POPULATE_ERROR
             return _ENOMEM
         return DONE
+
+    def _lacks_pages(self, op: Operation, index: int, process: Process, start: int) -> int:
+        """The slot that there is no memory to populate, if the request that fails in the present operation is one of
+        a task that was woken, and that is shown to have failed; -1: none."""
+        if not self._may_fail or index == self._index or self._saw(index) != _ENOMEM:
+            return -1
+        slots = range(start, op[2] + op[3])
+        ways = [(slot, back) for slot in slots for back in sorted({False, slot in process.swapped})]
+        choice = self._choose(len(ways) + 1)
+        if not choice:
+            return -1
+        slot, back = ways[choice - 1]
+        if back and slot in process.swapped:
+            self._swap_in(process, slot)  # there was no memory for a copy of it
+        if process.backing is not None and process.backing[slot] is not None:
+            self._map_around(process, slot)
+        return slot
 
     # --- migration ---
 
