@@ -161,6 +161,8 @@ class Dirty(Memory):
     _soft: SoftDirty | None
     """None: no soft-dirty bits were cleared yet."""
     _closely: bool
+    _drops: list[tuple[int, int, int]]
+    """What tasks woken by the present operation dropped: after how many had ended, of which process, which slots."""
     _told: bytes | None
     """The backend's trace with its soft-dirty bits, if the program clears any."""
     _ops: Sequence[Operation]
@@ -199,6 +201,7 @@ class Dirty(Memory):
         self._meet_children(soft, op, outcome)
         acting = -1 if op[1] == TASK_MONITOR else op[1] & PROCESS_MASK
         written, tried = self._written(op, outcome), self._tried(op, outcome)
+        dropped = self._dropped_since()
         codes = {self._ops[end[1]][0] for end in self._ended}
         codes |= {waiter.op[0] for waiter in self._blocked.values() if isinstance(waiter, Waiter)}
         if outcome[0] != Status.SKIPPED:
@@ -234,7 +237,7 @@ class Dirty(Memory):
             bits.poisoned = process.poisoned
             wrote, may_have = written.get(number, 0), tried.get(number, 0)
             # what another woken task dropped after the write may have lost its bit again
-            gone = wrote & ~_holding(process) if wrote else 0
+            gone = wrote & (~_holding(process) | dropped.get(number, 0)) if wrote else 0
             bits.shown = (bits.shown | wrote & ~gone) & mapped
             bits.written = (bits.written | wrote & ~gone) & bits.shown
             bits.maybe = (bits.maybe | may_have | gone) & mapped & ~bits.shown
@@ -312,6 +315,16 @@ class Dirty(Memory):
             if ended[0] in _WRITES:
                 number = ended[1] & PROCESS_MASK
                 masks[number] = masks.get(number, 0) | 1 << ended[2]
+        return masks
+
+    def _dropped_since(self) -> dict[int, int]:
+        """By process the slots that one woken task has written, and another dropped after that."""
+        masks: dict[int, int] = {}
+        for place, number, dropped in self._drops:
+            written = [self._ops[end[1]] for end in self._ended[:place] if end[2] == Status.DONE]
+            slots = sum({1 << op[2] for op in written if op[0] in _WRITES and op[1] & PROCESS_MASK == number})
+            masks[number] = masks.get(number, 0) | slots & dropped
+        self._drops.clear()
         return masks
 
     def _tried(self, op: Operation, outcome: Outcome) -> dict[int, int]:

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Final
 
 from faultline.oracle import rules, versions
-from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, PROCESS_MASK, Outcome
+from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, FEATURE_EVENT_UNMAP, PROCESS_MASK, Outcome
 from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import MERGEABLE, PRESENT, REG_WP, SWAP, Context, EventWaiter, ForkWaiter, Process, Waiter
@@ -64,6 +64,11 @@ _READS_AT: Final = {
     BY_NAME[name].code: (name not in ("mem-read", "process-read"), BY_NAME[name].kinds.index(SLOT) + 2)
     for name in ("mem-read", "process-read", "guest-read", "pin", "ref", "populate")
 }
+#: Operations that may write to pages: the same.
+_WRITES_AT: Final = {
+    BY_NAME[name].code: (name not in ("mem-write", "process-write"), BY_NAME[name].kinds.index(SLOT) + 2)
+    for name in ("mem-write", "process-write", "guest-write", "pin", "populate")
+}
 _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
 
 
@@ -104,6 +109,7 @@ class Fail(Mremap):
         process, slot = waiter.context.mm, waiter.slot
         if slot in process.swapped and (self._seen_word(process, slot) or 0) & PRESENT:
             self._swap_in(process, slot)  # there was no memory for a copy of it
+        self._may_be_unprotected(process, slot)
         self._rule = rules.FAIL_NO_MEMORY
         return seen
 
@@ -247,6 +253,28 @@ class Fail(Mremap):
         assert process is not None
         return self._after_events(task, self._unmap_events(process, start, start + pages), ENOMEM) == seen
 
+    def _may_tell_of_target(self, op: Operation, seen: Outcome) -> bool:
+        """Whether this may be a move that there was no memory for, and that tells of the new mapping it gave up."""
+        process = self._processes[op[1] & PROCESS_MASK]
+        if seen != BLOCKED_EVENT or op[0] != _MREMAP or process is None:
+            return False
+        context = process.contexts[op[2]]
+        return context is not None and bool(context.features & FEATURE_EVENT_UNMAP)
+
+    def _tell_of_target(self, op: Operation) -> None:
+        """Sends the event of the new mapping, after those that the operation waits for."""
+        _, task, start, _, target, new, _ = op
+        process, waiter = self._processes[task & PROCESS_MASK], self._blocked.get(task)
+        context = process.contexts[start] if process is not None else None
+        if context is None:
+            return  # what was cut off or cleared was all
+        queue: list[tuple[Context, Context | Outcome]] = [(context, self._unmap_message(target, target + new))]
+        if isinstance(waiter, EventWaiter):
+            waiter.queue += queue
+            context.changing += 1
+        else:
+            self._after_events(task, queue, ENOMEM)
+
     def _mapped_around(self, op: Operation) -> None:
         """What the page cache holds beside a page of a file that there was no memory for may be mapped all the same."""
         if op[0] not in _READS_AT:
@@ -258,6 +286,16 @@ class Fail(Mremap):
         for slot in range(op[at], op[at] + op[_PAGES_AT[op[0]]] if op[0] in _PAGES_AT else op[at] + 1):
             if process.backing[slot] is not None:
                 self._map_around(process, slot)
+
+    def _unprotected_before(self, op: Operation) -> None:
+        """The write that there was no memory for may have ended the protection of its page."""
+        if op[0] not in _WRITES_AT:
+            return
+        own, at = _WRITES_AT[op[0]]
+        process = self._processes[op[1] & PROCESS_MASK if own else op[2]]
+        if process is not None:
+            for slot in range(op[at], op[at] + op[_PAGES_AT[op[0]]] if op[0] in _PAGES_AT else op[at] + 1):
+                self._may_be_unprotected(process, slot)
 
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""

@@ -463,8 +463,11 @@ class Memory:
         if not self._events_asked & FEATURE_EVENT_UNMAP:
             return []
         asked = {c: None for c in process.contexts[start:end] if c is not None and c.features & FEATURE_EVENT_UNMAP}
-        message = (_DONE, _EVENT_UNMAP | start << 16, end - start)
-        return [(context, message) for context in asked]
+        return [(context, self._unmap_message(start, end)) for context in asked]
+
+    @staticmethod
+    def _unmap_message(start: int, end: int) -> Outcome:
+        return (_DONE, _EVENT_UNMAP | start << 16, end - start)
 
     def _after_events(
         self, task: int, queue: list[tuple[Context, Context | Outcome]], outcome: Outcome = DONE, doubt: int = -1
@@ -988,6 +991,12 @@ class Memory:
                 return None
         self._rule = rules.FAULT_WP
         return self._fault(op, index, process, slot, MESSAGE_WRITE | MESSAGE_WP)
+
+    def _may_be_unprotected(self, process: Process, slot: int) -> None:
+        """A write to the slot that failed may have ended its protection, in async mode."""
+        word, context = process.row[slot], process.contexts[slot]
+        if context is not None and context.features & FEATURE_WP_ASYNC and word & _PROTECTED == _PROTECTED:
+            self._once.append((process.number << SLOT_SHIFT | slot, UFFD_WP, -1, rules.WP_ASYNC))
 
     def _copy_page(self, process: Process, slot: int, key: int, page: Page) -> None:
         process.pages[slot] = [key]

@@ -218,6 +218,8 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             return self._record_of(op, self._outcome(op), snapshots)
         observed = self._told if self._told is not None else self._observed
         assert observed is not None
+        if self._may_tell_of_target(op, seen) and self._choose(2):
+            return self._record_of_told_move(op, seen, snapshots)
         saved, mergeable, ways = self._save(), self._mergeable(), tuple(self._ways_to_fail(op, seen))
         record = self._record_of(op, self._outcome(op), snapshots)
         if observed.startswith(record, len(self._out)):
@@ -232,6 +234,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 self._set_mergeable(mergeable)
             self._cut_anywhere(op)
             self._mapped_around(op)
+            self._unprotected_before(op)
             record = self._record_of(op, seen, snapshots)
             if observed.startswith(record, len(self._out)):
                 self._rule = rules.FAIL_NO_MEMORY
@@ -239,7 +242,6 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         moved = self._record_of_failing_move(op, seen, saved, mergeable, snapshots)
         if moved is not None:
             return moved
-        self._restore(saved)
         if self._tells_alone(op, seen):
             record = self._record_of(op, seen, snapshots)
             if observed.startswith(record, len(self._out)):
@@ -270,6 +272,24 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                     self._rule = rules.FAIL_NO_MEMORY
                     return record
         return None
+
+    def _record_of_told_move(self, op: Operation, seen: Outcome, snapshots: bool) -> bytes:
+        """The record of a move that failed and tells of the new mapping that it gave up; which shows later."""
+        observed = self._told if self._told is not None else self._observed
+        assert observed is not None
+        saved, record = self._save(), b""
+        for steps in self._done_before(op, seen):
+            self._restore(saved)
+            for step in steps:
+                self._outcome(step)
+            self._tell_of_target(op)
+            ends = self._ends_in_failure(op, seen)
+            self._met[rules.FAILED_MMAP] = None
+            record = self._record_of(op, seen, snapshots)
+            self._rule = rules.FAIL_NO_MEMORY
+            if ends and observed.startswith(record, len(self._out)):
+                break
+        return record
 
     def _record_of_failing_fork(self, op: Operation, snapshots: bool) -> bytes:
         """The record of a fork that waits for its event, and may have failed when a part of the memory was copied."""
@@ -305,6 +325,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._blocked = {}
         self._woken = []
         self._ended = []
+        self._drops = []
         self._once = []
         self._stale = {}
         self._met = {}
@@ -392,7 +413,10 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._also(rules.RETRY)
         self._retried = {w.context.mm.number << SLOT_SHIFT | w.slot for w in woken if isinstance(w, Waiter)}
         for waiter in woken:
+            first = waiter.at if isinstance(waiter, RemoveWaiter) else 0
             status, value, aux = self._retry(waiter)
+            if isinstance(waiter, RemoveWaiter) and self._soft is not None:
+                self._drops.append((len(self._ended), waiter.process.number, self._mask(first, waiter.at)))
             self._also(self._rule)
             if status != _BLOCKED:
                 self._ended.append((waiter.task, waiter.index, status, value, aux))

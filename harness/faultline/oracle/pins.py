@@ -489,6 +489,7 @@ class Pins(Memory):
         slot, back = ways[choice - 1]
         if back and slot in process.swapped:
             self._swap_in(process, slot)  # there was no memory for a copy of it
+        self._may_be_unprotected(process, slot)
         if process.backing is not None and process.backing[slot] is not None:
             self._map_around(process, slot)
         return slot

@@ -11,6 +11,7 @@ from typing import Final
 
 from faultline.oracle import rules, versions
 from faultline.oracle.memory import DONE, Memory, Outcome
+from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import (
     ALONE,
     ANON,
@@ -316,6 +317,9 @@ class Swap(Memory):
         word, seen = self._seen_word(process, slot), self._saw(index)
         if seen is None or seen[0] == _BLOCKED or (word is None and seen[0] == _DONE):
             return False
+        op = self._ops[index]
+        if seen[0] == _DONE and (op[0] not in HOLDING or seen[2] > slot - op[3]):
+            return False  # it was there, whatever became of it since
         if word is not None and word & PRESENT and (index == self._index or seen[0] == _DONE):
             return False  # else another task that was woken has brought the page back since
         self._rule = rules.SWAP_READ_ERROR
