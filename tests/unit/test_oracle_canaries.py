@@ -208,7 +208,7 @@ def test_every_rule_decides_some_script() -> None:
         rules.RULES[i].id
         for i in (
             rules.HUGE_FILLS, rules.HUGE_PINNED, rules.COLLAPSE_COPIES, rules.COLLAPSE_REFUSED, rules.SPLIT_ZERO,
-            rules.SOFT_DIRTY_TABLE,
+            rules.SOFT_DIRTY_TABLE, rules.HUGE_HELD,
         )
     }  # fmt: skip
     assert {rule.id for rule in rules.RULES} - used == chosen | versions | huge

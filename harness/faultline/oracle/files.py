@@ -517,12 +517,19 @@ class Files(Userfault, Memory):
             for number in [number for number, page in file.pages.items() if number >= end and not page]:
                 if file.pages[number].bad:
                     file.lost.add(number)
-                del file.pages[number]
+                self._take_away(file, number)
             if self._huge_files:
+                self._zero_beyond(file, end)
                 self._doubt(file, end, max(file.size, end + 1))
         self._grow(file, end)
         file.size = end
         return DONE
+
+    def _zero_beyond(self, file: File, end: int) -> None:
+        """What processes stored beyond the end, where a huge page let them, is lost, although they map it still."""
+        for number, page in file.pages.items():
+            if number >= end:
+                self._set(page, 0)
 
     def _op_file_allocate(self, op: Operation) -> Outcome:
         file = self._files[op[2]]
@@ -561,9 +568,14 @@ class Files(Userfault, Memory):
     def _punch(self, file: File, start: int, end: int) -> None:
         self._unmap_file(file, start, end)
         for number in range(start, end):
-            file.pages.pop(number, None)
+            self._take_away(file, number)
         if self._huge_files:
             self._doubt(file, start, end)
+
+    def _take_away(self, file: File, number: int) -> None:
+        page = file.pages.pop(number, None)
+        if self._huge_files and file.shmem and page is not None and page.frame is not None:
+            page.frame.cut = file, number
 
     def _unmap_file(self, file: File, start: int, end: int | None) -> None:
         """No process maps the file's pages from ``start`` on; with no ``end`` private copies go too."""

@@ -97,7 +97,8 @@ class Huge(Memory):
             return self._collapse(process, mask, whole)
         self._rule = rules.HUGEPAGE if advice == _HUGEPAGE else rules.NOHUGEPAGE
         self._cut(process, start, start + pages)
-        process.nohuge = process.nohuge | mask if advice == _NOHUGEPAGE else process.nohuge & ~mask
+        mapped = sum(1 << slot for slot in range(start, start + pages) if process.row[slot])
+        process.nohuge = process.nohuge | mapped if advice == _NOHUGEPAGE else process.nohuge & ~mapped
         if whole:
             return DONE
         self._also(rules.MADVISE_HOLE)

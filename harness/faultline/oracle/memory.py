@@ -334,6 +334,11 @@ class Memory:
 
     # --- pages ---
 
+    def _slot_of(self, key: int) -> tuple[Process, int]:
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        return process, key & SLOT_MASK
+
     def _drop_page(self, process: Process, slot: int, page: Page) -> None:
         """The slot maps the page no longer; its word is the caller's."""
         if self._frames:

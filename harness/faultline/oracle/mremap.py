@@ -268,6 +268,8 @@ class Mremap(Memory):
             row[slot] = row[slot] or vma
             contexts[slot] = context if follows else None
         process.touched |= held << target
+        if process.nohuge:
+            self._carry_nohuge(process, start, target, kept, new)
         process.edges &= ~self._mask(target + 1, target + new)
         self._leave_source(move, start, start + kept)
         if context is not None and not follows:
@@ -283,6 +285,13 @@ class Mremap(Memory):
         if backing is not None and process.backing is not None:
             file, first, shared = backing
             process.backing[target : target + pages] = [(file, first + i, shared) for i in range(pages)]
+
+    def _carry_nohuge(self, process: Process, start: int, target: int, kept: int, new: int) -> None:
+        """Huge pages stay forbidden where the mapping goes, and are where it grows."""
+        forbidden = process.nohuge & self._mask(start, start + kept)
+        if process.nohuge >> start & 1:
+            forbidden |= self._mask(start + kept, start + new)
+        process.nohuge |= self._shifted(forbidden, target - start)
 
     def _is_beside(self, process: Process, start: int, target: int, end: int) -> bool:
         """Whether the target touches the mapping that moves, or equal ones beside that."""
@@ -389,6 +398,8 @@ class Mremap(Memory):
             self._rule = rules.MREMAP_NO_ROOM
             return ENOMEM
         self._carry_backing(process, start, start, new_end - start)
+        if process.nohuge >> start & 1:
+            process.nohuge |= self._mask(end, new_end)
         for slot in range(end, new_end):
             row[slot] = row[start] & VMA_BITS
             contexts[slot] = contexts[start]

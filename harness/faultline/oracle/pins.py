@@ -24,6 +24,7 @@ from faultline.oracle.state import (
     SLOT_SHIFT,
     UFFD_WP,
     WRITE,
+    File,
     FilePage,
     Frame,
     Hold,
@@ -292,11 +293,32 @@ class Pins(Memory):
             self._rule = rules.SKIP_NO_HANDLE
             return _NO_HANDLE
         content = self._frame_content(hold.frame)
+        if hold.frame.cut is not None:
+            content = self._cut_content(hold, content, *hold.frame.cut)
         if hold.strict:
             self._rule = rules.PIN_READ
             return (_DONE, content, 0)
         self._rule = rules.REF_READ
         return (_DONE, self._shown(hold, content), 0)
+
+    def _cut_content(self, hold: Hold, content: int, file: File, number: int) -> int:
+        """What a held page that was taken from its file shows: as part of a huge page it may be cleared, and stay."""
+        page, seen = file.pages.get(number), self._seen_record()
+        shown = {0, page.content} if page is not None else {0}
+        hold.allowed |= shown
+        if hold.strict and seen is not None and seen[1] == _DONE and seen[3] in shown - {content}:
+            self._also(rules.HUGE_HELD)
+            hold.frame.content = content = seen[3]
+        return content
+
+    def _write_cut(self, file: File, number: int, value: int) -> None:
+        """A device has written to a page that was taken from its file, and may be the file's still."""
+        page = file.pages.get(number)
+        if page is None:
+            page = file.pages[number] = FilePage(value)
+            page.perhaps_lost = page.perhaps_hole = True
+        elif any((self._seen_word(*self._slot_of(key)) or 0) & (PRESENT | CONTENT) == PRESENT | value for key in page):
+            self._set(page, value)
 
     def _shown(self, hold: Hold, content: int) -> int:
         """What a loose hold shows; once that is not what the page holds, the hold is no longer at the page."""
@@ -332,6 +354,8 @@ class Pins(Memory):
             process.packed = None
         if frame.page is not None:
             self._set(frame.page, value)
+        if frame.cut is not None:
+            self._write_cut(*frame.cut, value)
         for other in frame.holds:
             other.allowed.add(value)
         return DONE

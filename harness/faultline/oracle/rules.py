@@ -158,6 +158,10 @@ SPLIT: Final = _rule("split", "Splitting a huge page changes no content.", "Docu
 SPLIT_ZERO: Final = _rule(
     "split-zero", "Splitting may give back pages of zeroes.", _ADMIN + "transhuge.rst, shrink_underused"
 )
+HUGE_HELD: Final = _rule(
+    "huge-held", "A held page that is cut from its file may be cleared with its huge page, and stay the file's.",
+    "truncate(2), fallocate(2) (say nothing of it)",
+)
 HUGE_FILLS: Final = _rule(
     "huge-fills", "A huge page makes the missing pages around resident, with zeroes.",
     _ADMIN + "transhuge.rst, Need of application restart",

@@ -278,7 +278,7 @@ class RemoveWaiter(EventWaiter):
 class Frame:
     """A page that somebody holds: a device by a pin, or another by a plain reference."""
 
-    __slots__ = ("content", "holds", "key", "left", "page", "reused")
+    __slots__ = ("content", "cut", "holds", "key", "left", "page", "reused")
 
     def __init__(self, key: int) -> None:
         self.key = key
@@ -287,6 +287,8 @@ class Frame:
         """Its byte, if no slot maps it."""
         self.page: FilePage | None = None
         """If it is the page of a file; then ``key`` is -1."""
+        self.cut: tuple[File, int] | None = None
+        """The place in a file that it was taken from, which it may hold still as part of a huge page."""
         self.holds: list[Hold] = []
         self.left: list[list[int]] = []
         """For each page that it was, the slots of others that mapped it when its own let it go."""

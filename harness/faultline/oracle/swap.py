@@ -130,11 +130,6 @@ class Swap(Memory):
 
     # --- out ---
 
-    def _slot_of(self, key: int) -> tuple[Process, int]:
-        process = self._processes[key >> SLOT_SHIFT]
-        assert process is not None
-        return process, key & SLOT_MASK
-
     def _reclaim(self, process: Process, slots: range | list[int]) -> None:
         """Of the pages of these slots, some mappings of each may have gone to swap."""
         pages = {id(page): page for slot in slots if (page := process.pages[slot])}
