@@ -17,7 +17,7 @@ from faultline.oracle.guest import Guest
 from faultline.oracle.huge import Huge
 from faultline.oracle.hugetlb import Hugetlb
 from faultline.oracle.ksm import Ksm
-from faultline.oracle.memory import PROCESS_MASK, unknown_advice
+from faultline.oracle.memory import BLOCKED_EVENT, PROCESS_MASK, unknown_advice
 from faultline.oracle.pins import HOLDING, PIN_STATE, REMOTE, Pins
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
 from faultline.oracle.state import (
@@ -29,6 +29,7 @@ from faultline.oracle.state import (
     SWAP,
     UFFD_WP,
     Context,
+    EventWaiter,
     OpenBits,
     Outcome,
     Process,
@@ -216,14 +217,56 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         seen = self._failed(op)
         if seen is None:
             return self._record_of(op, self._outcome(op), snapshots)
+        waits = seen == BLOCKED_EVENT
+        passed_by = self._choose(_RUNS_MAX) if waits else 0
+        saved = self._save()
+        told: set[tuple[tuple[int, Outcome], ...]] = set()
+        record = self._record_of(op, self._outcome(op), snapshots)
+        if self._fits(record):
+            if not passed_by:
+                return record
+            passed_by -= 1
+            told.add(self._owed(op))
+        for deviation in self._failures(op, seen, saved):
+            owed = self._owed(op)
+            if owed in told:
+                continue
+            record = self._record_of(op, seen, snapshots)
+            if self._fits(record) and not passed_by:
+                if deviation >= 0:
+                    self._met[deviation] = None
+                self._rule = rules.FAIL_NO_MEMORY
+                return record
+            if self._fits(record) and waits:
+                passed_by -= 1
+                told.add(owed)
+        self._restore(saved)
+        if waits:
+            self._no_more_choices()
+        return self._record_of(op, self._outcome(op), snapshots)
+
+    def _fits(self, record: bytes) -> bool:
+        """Whether the backend shows this record."""
         observed = self._told if self._told is not None else self._observed
         assert observed is not None
-        if self._may_tell_of_target(op, seen) and self._choose(2):
-            return self._record_of_told_move(op, seen, snapshots)
-        saved, mergeable, ways = self._save(), self._mergeable(), tuple(self._ways_to_fail(op, seen))
-        record = self._record_of(op, self._outcome(op), snapshots)
-        if observed.startswith(record, len(self._out)):
-            return record
+        return observed.startswith(record, len(self._out))
+
+    def _owed(self, op: Operation) -> tuple[tuple[int, Outcome], ...]:
+        """The events that the operation waits for, and what it ends with then: that shows later than its record."""
+        waiter = self._blocked.get(op[1])
+        if not isinstance(waiter, EventWaiter):
+            return ()
+        places = {id(context): place for place, context in enumerate(self._handles) if context is not None}
+        events = [
+            (places.get(id(context), -1), event) for context, event in waiter.queue if not isinstance(event, Context)
+        ]
+        return (*events, (-1, waiter.outcome))
+
+    def _failures(self, op: Operation, seen: Outcome, saved: dict[str, object]) -> Iterator[int]:
+        """Puts the state as an operation that failed may have left it, in each way; which is a deviation, or -1."""
+        self._restore(saved)
+        mergeable, ways = self._mergeable(), tuple(self._ways_to_fail(op, seen))
+        stops = tuple(self._moved_in_part(op))
         for steps, keep in ways:
             self._restore(saved)
             for step in steps:
@@ -235,61 +278,28 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             self._cut_anywhere(op)
             self._mapped_around(op)
             self._unprotected_before(op)
-            record = self._record_of(op, seen, snapshots)
-            if observed.startswith(record, len(self._out)):
-                self._rule = rules.FAIL_NO_MEMORY
-                return record
-        moved = self._record_of_failing_move(op, seen, saved, mergeable, snapshots)
-        if moved is not None:
-            return moved
-        if self._tells_alone(op, seen):
-            record = self._record_of(op, seen, snapshots)
-            if observed.startswith(record, len(self._out)):
-                self._met[rules.FAILED_MMAP] = None
-                self._rule = rules.FAIL_NO_MEMORY
-                return record
-        self._restore(saved)
-        return self._record_of(op, self._outcome(op), snapshots)
-
-    def _record_of_failing_move(
-        self, op: Operation, seen: Outcome, saved: dict[str, object], mergeable: list[list[int]], snapshots: bool
-    ) -> bytes | None:
-        """The record of a move that stopped on its way, if the backend shows that."""
-        observed = self._told if self._told is not None else self._observed
-        assert observed is not None
-        for unmerges, stops in self._moved_in_part(op):
+            yield -1
+        for unmerges, place in stops:
             self._restore(saved)
             if unmerges is not None:
                 self._outcome(unmerges)
                 self._set_mergeable(mergeable)
-            self._stops = stops
+            self._stops = place
             outcome = self._outcome(op)
             self._stops = None
             if outcome == seen:
                 self._cut_anywhere(op)
-                record = self._record_of(op, seen, snapshots)
-                if observed.startswith(record, len(self._out)):
-                    self._rule = rules.FAIL_NO_MEMORY
-                    return record
-        return None
-
-    def _record_of_told_move(self, op: Operation, seen: Outcome, snapshots: bool) -> bytes:
-        """The record of a move that failed and tells of the new mapping that it gave up; which shows later."""
-        observed = self._told if self._told is not None else self._observed
-        assert observed is not None
-        saved, record = self._save(), b""
-        for steps in self._done_before(op, seen):
+                yield -1
+        for steps in self._done_before(op, seen) if self._may_tell_of_target(op, seen) else ():
             self._restore(saved)
             for step in steps:
                 self._outcome(step)
             self._tell_of_target(op)
-            ends = self._ends_in_failure(op, seen)
-            self._met[rules.FAILED_MMAP] = None
-            record = self._record_of(op, seen, snapshots)
-            self._rule = rules.FAIL_NO_MEMORY
-            if ends and observed.startswith(record, len(self._out)):
-                break
-        return record
+            if self._ends_in_failure(op, seen):
+                yield rules.FAILED_MMAP
+        self._restore(saved)
+        if self._tells_alone(op, seen):
+            yield rules.FAILED_MMAP
 
     def _record_of_failing_fork(self, op: Operation, snapshots: bool) -> bytes:
         """The record of a fork that waits for its event, and may have failed when a part of the memory was copied."""
