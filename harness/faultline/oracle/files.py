@@ -419,15 +419,16 @@ class Files(Userfault, Memory):
         return None
 
     def _adopt_unborn(self, child: Process, slot: int, at: int) -> None:
-        """Whether the child of a fork under way maps the page shows in the one other mapping being exclusive."""
+        """Whether the child of a fork under way maps the page shows in the one mapping that is seen being exclusive."""
         backing = child.backing[slot] if child.backing is not None else None
         page = backing[0].pages.get(backing[1]) if backing is not None else None
         if page is None:
             return
         key = child.number << SLOT_SHIFT | slot
         others = [other for other in page if other != key]
-        seen = self._seen_at(at, others[0]) if len(others) == 1 else None
-        if seen is None or seen & _MAPPED_PAGE != _MAPPED_PAGE:
+        living = [other for other in others if self._live >> (other >> SLOT_SHIFT) & 1]
+        seen = self._seen_at(at, living[0]) if len(living) == 1 else None
+        if seen is None or seen & _MAPPED_PAGE != _MAPPED_PAGE or (others != living and not seen & EXCLUSIVE):
             return
         if not child.row[slot] & UFFD_WP:
             self._adopt_mapped(child, slot, 0 if seen & EXCLUSIVE else _MAPPED_PAGE)
@@ -446,6 +447,9 @@ class Files(Userfault, Memory):
         file, number, _ = backing
         if word & _MAPPED_PAGE == _MAPPED_PAGE and not seen & PRESENT:
             self._leave_file(process, slot)
+            stale = self._stale.get(process.number << SLOT_SHIFT | slot)
+            if stale is not None and seen & UFFD_WP:  # the bit was left before the page went
+                self._stale[stale[0]] = stale[0], stale[1] | SWAP, *stale[2:]
         elif not word & PRESENT and seen & _MAPPED_PAGE == _MAPPED_PAGE:
             if number >= file.size:
                 if not self._huge_files or not (seen & HUGE or self._holds[versions.FAULT_WHOLE]):
