@@ -144,6 +144,15 @@ class Huge(Memory):
             self._splitting.append(sum(self._mask(block, block + size) for block in blocks))
             self._splitting += [self._mask(block, block + size) for block in sorted(blocks)]
 
+    def _may_be_large(self, process: Process, slot: int) -> bool:
+        start = slot // _FOLIO_SIZES[-1] * _FOLIO_SIZES[-1]
+        beside = range(start, start + _FOLIO_SIZES[-1])
+        if process.nohuge >> slot & 1 or process.hugetlb >> slot & 1:
+            return False
+        shown = process.backing
+        anonymous = shown is None or not any(shown[other] for other in beside)
+        return anonymous and all(self._one_mapping(process, slot, other) for other in beside)
+
     def _is_near(self, key: int, homes: int) -> bool:
         """Whether the page of a slot of all processes was made in one of these slots, wherever it was moved since."""
         process = self._processes[key >> SLOT_SHIFT]
@@ -171,6 +180,8 @@ class Huge(Memory):
                 self._look_at_files(process, process.backing, seen)
         if self._collapsing is not None:
             self._adopt_unshared(*self._collapsing)
+            target, mask = self._collapsing
+            target.homes = {at: home for at, home in target.homes.items() if home != ALONE or not mask >> at & 1}
         if op[0] == _FORK and any(self._pins):
             parent, child = self._processes[op[1] & PROCESS_MASK], self._processes[op[2]]
             if parent is not None and child is not None and child.number not in self._rows_before:
@@ -332,14 +343,17 @@ class Huge(Memory):
         ways += [way for way in self._emptied_anyhow(keys, missing) if set(way) not in map(set, ways)]
         return ways[self._choose(len(ways))]
 
-    @staticmethod
-    def _emptied_anyhow(keys: set[int], missing: dict[int, int]) -> list[list[int]]:
+    def _emptied_anyhow(self, keys: set[int], missing: dict[int, int]) -> list[list[int]]:
         """The sets of slots that may be gone if one process misses pages; which it is may show later."""
         left = [(number, most) for number, most in missing.items() if most > 0]
         if len(left) != 1:
             return []
         mine = sorted(key for key in keys if key >> SLOT_SHIFT == left[0][0])
-        return [list(way) for way in islice(combinations(mine, left[0][1]), _WAYS_MAX)]
+        near = [[key for key in mine if self._is_near(key, homes)] for homes in self._splitting]
+        ways: dict[tuple[int, ...], None] = {}
+        for some in (*sorted(near, key=len), mine):
+            ways.update(dict.fromkeys(islice(combinations(some, left[0][1]), _WAYS_MAX)))
+        return [list(way) for way in islice(ways, _WAYS_MAX)]
 
     def _perhaps_emptied(self, process: Process, seen: tuple[int, ...]) -> set[int]:
         found: set[int] = set()

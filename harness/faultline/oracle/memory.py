@@ -325,6 +325,10 @@ class Memory:
         """The present operation may split the folios of these slots."""
         raise NotImplementedError
 
+    def _may_be_large(self, process: Process, slot: int) -> bool:
+        """Whether a fresh page for the slot may be part of a large folio, which lies in one mapping."""
+        raise NotImplementedError
+
     def _target(self, op: Operation) -> Process | None:
         """The process that an operation of the monitor names first; None: it does not live, which is the rule then."""
         if self._live >> op[2] & 1:
@@ -961,6 +965,8 @@ class Memory:
             return self._fault(op, index, process, slot, MESSAGE_WRITE)
         process.row[slot] = self._populated(word, _FRESH)
         process.pages[slot] = [key]
+        if self._huge and not self._may_be_large(process, slot):
+            process.homes[slot] = ALONE
         process.row[ANON] += 1
         self._rule = rules.WRITE_FRESH
         return None

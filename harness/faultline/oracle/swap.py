@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from faultline.oracle import rules, versions
-from faultline.oracle.memory import DONE, Memory, Outcome
+from faultline.oracle.memory import DONE, PROCESS_MASK, Memory, Outcome
 from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import (
     ALONE,
@@ -175,17 +175,18 @@ class Swap(Memory):
 
     def _reclaim_page(self, page: list[int]) -> None:
         entry: SwapEntry | None = None
-        before: int | None = None
-        for key in sorted(page, key=lambda key: not self._live >> (key >> SLOT_SHIFT) & 1):
+        words = {key: self._seen_word(*self._slot_of(key)) for key in page if self._live >> (key >> SLOT_SHIFT) & 1}
+        stay = [word for word in words.values() if word is not None and word & PRESENT]
+        for key in [*sorted(words), *sorted(set(page) - words.keys())]:
             process, slot = self._slot_of(key)
             if self._frames and self._pinned(process, slot):
                 continue
-            # a child that is not born yet cannot be seen: its mappings go where the last one went
-            if process in self._living:
-                before = self._seen_word(process, slot)
-            else:
+            seen = words.get(key)
+            if key not in words:
                 process.unseen = True
-            seen = before
+                seen = self._seen_of_parent(process, slot, words)
+                if seen is not None and seen & PRESENT and len(stay) == 1 and stay[0] & EXCLUSIVE:
+                    seen = SWAP
             if seen is not None and seen & PRESENT:
                 continue
             if seen is not None and not seen & SWAP and process.unseen and process not in self._living:
@@ -195,6 +196,16 @@ class Swap(Memory):
                 continue
             entry = entry or self._entry(page, process.row[slot] & CONTENT)
             self._swap_out(process, slot, page, entry)
+
+    def _seen_of_parent(self, child: Process, slot: int, words: dict[int, int | None]) -> int | None:
+        """The word to go by for a slot of a child that is not born yet and cannot be seen: that of its parent, or of
+        the last of those that map the page."""
+        for waiter in self._blocked.values():
+            if isinstance(waiter, ForkWaiter) and waiter.child is child:
+                key = (waiter.task & PROCESS_MASK) << SLOT_SHIFT | slot
+                if key in words:
+                    return words[key]
+        return words[max(words)] if words else None
 
     def _given_up(self, process: Process, slot: int) -> bool:
         """Whether reclaim may discard the page; also because kernels do, against their documentation."""
