@@ -358,6 +358,9 @@ class Dirty(Memory):
                     self._also(rules.SOFT_DIRTY_FILL)
                     bits.shown |= 1 << slot
                     bits.written |= 1 << slot
+                elif bits.shown >> slot & 1:  # of the page that was there before it moved itself
+                    bits.shown ^= 1 << slot
+                    bits.maybe |= 1 << slot
             bits.lost[rules.FILL_SOFT_DIRTY] = self._filled_clean(process, range(op[3], op[3] + moved))
 
     def _filled_clean(self, process: Process, slots: range) -> int:

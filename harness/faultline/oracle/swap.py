@@ -7,6 +7,7 @@ it is not missing.  Who comes back from swap may share the page with others who 
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from faultline.oracle import rules, versions
@@ -42,6 +43,9 @@ _FREE, _COLD, _PAGEOUT = (ADVICE.words.index(word) for word in ("free", "cold", 
 _KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 _DONE: Final = int(Status.DONE)
 _BLOCKED: Final = int(Status.BLOCKED)
+_ERROR: Final = int(Status.ERROR)
+#: What a call says that cannot read a page; populating says EHWPOISON of one that is lost, which errno does not know.
+_UNREADABLE: Final = (errno.EFAULT, errno.EIO, 133)
 
 
 class Swap(Memory):
@@ -326,6 +330,8 @@ class Swap(Memory):
         op = self._ops[index]
         if seen[0] == _DONE and (op[0] not in HOLDING or seen[2] > slot - op[3]):
             return False  # it was there, whatever became of it since
+        if seen[0] == _ERROR and seen[1] not in _UNREADABLE:
+            return False
         if word is not None and word & PRESENT and (index == self._index or seen[0] == _DONE):
             return False  # else another task that was woken has brought the page back since
         self._rule = rules.SWAP_READ_ERROR
