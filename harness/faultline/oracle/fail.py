@@ -51,8 +51,11 @@ _READ_FAULT, _WRITE = (FAULT.lo + FAULT.words.index(word) for word in ("swap-rea
 _READ: Final = POPULATE.lo + POPULATE.words.index("read")
 _MUNMAP, _MREMAP, _MADVISE, _SWAPOFF = (BY_NAME[name].code for name in ("munmap", "mremap", "madvise", "swapoff"))
 _UNMERGEABLE: Final = ADVICE.words.index("unmergeable")
-#: Operations that make room first, whose events are waited for also if nothing is mapped then.
-_UNMAPS_FIRST: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap"))
+#: Operations that unmap, or make room first, whose events are waited for also if they fail then.
+_UNMAPS: Final = frozenset(
+    BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file", "mremap", "mremap-resize", "munmap")
+)
+_RESIZE: Final = BY_NAME["mremap-resize"].code
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
 _FORK, _CONTINUE, _GUEST_WRITE = (BY_NAME[name].code for name in ("fork", "uffd-continue", "guest-write"))
 _UNREGISTER, _RESOLVE = (BY_NAME[name].code for name in ("uffd-unregister", "uffd-resolve"))
@@ -92,7 +95,7 @@ class Fail(Mremap):
             return None
         if op[0] in HOLDING and seen[0] == _DONE[0] and 0 < seen[2] < op[4]:
             return seen
-        if seen == BLOCKED_EVENT and op[0] in _UNMAPS_FIRST:
+        if seen == BLOCKED_EVENT and op[0] in _UNMAPS:
             return seen
         says = _SAYS.get(op[0], (errno.ENOMEM, errno.EAGAIN))
         if op[0] == _CONTINUE and self._holds[versions.CONTINUE_UNREADABLE]:
@@ -244,14 +247,39 @@ class Fail(Mremap):
                 for unmerged in range(stop + 1, start + pages + 1):
                     yield (_MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
 
-    def _tells_alone(self, op: Operation, seen: Outcome) -> bool:
-        """Whether this may send the events of what it has not unmapped, where it makes room; they are sent then."""
-        if seen != BLOCKED_EVENT or op[0] not in _UNMAPS_FIRST:
-            return False
-        task, (start, pages) = op[1], op[4:6] if op[0] == _MREMAP else op[2:4]
-        process = self._processes[task & PROCESS_MASK]
+    def _told_alone(self, op: Operation, seen: Outcome) -> Iterator[tuple[tuple[Operation, ...], int, int, int]]:
+        """Ways to send events of what then is not unmapped: what was done before; the range; how many events."""
+        process = self._processes[op[1] & PROCESS_MASK]
+        if seen != BLOCKED_EVENT or op[0] not in _UNMAPS or process is None:
+            return
+        first: tuple[tuple[Operation, ...], ...] = ((),)
+        if op[0] == _MREMAP:
+            _, task, start, pages, target, new, _ = op
+            ranges = [(target, target + new), (start + new, start + pages)]
+            first = ((), ((_MUNMAP, task, target, new),))
+        elif op[0] == _RESIZE:
+            ranges = [(op[2] + op[4], op[2] + op[3])]
+        else:
+            ranges = [(op[2], op[2] + op[3])]
+        for steps, (start, end) in product(first, ranges):
+            for count in range(1, 1 + len(self._unmap_events(process, start, end))):
+                yield steps, start, end, count
+
+    def _tell_alone(self, op: Operation, start: int, end: int, count: int) -> None:
+        """Sends the first of the events of unmapping the range, after those that the operation waits for."""
+        process = self._processes[op[1] & PROCESS_MASK]
         assert process is not None
-        return self._after_events(task, self._unmap_events(process, start, start + pages), ENOMEM) == seen
+        self._also_tell(op, self._unmap_events(process, start, end)[:count])
+
+    def _also_tell(self, op: Operation, queue: list[tuple[Context, Context | Outcome]]) -> None:
+        """The operation fails after these events, and after those that it waits for already."""
+        waiter = self._blocked.get(op[1])
+        if isinstance(waiter, EventWaiter):
+            waiter.queue += queue
+            for context, _ in queue:
+                context.changing += 1
+        else:
+            self._after_events(op[1], queue, ENOMEM)
 
     def _may_tell_of_target(self, op: Operation, seen: Outcome) -> bool:
         """Whether this may be a move that there was no memory for, and that tells of the new mapping it gave up."""
@@ -264,16 +292,10 @@ class Fail(Mremap):
     def _tell_of_target(self, op: Operation) -> None:
         """Sends the event of the new mapping, after those that the operation waits for."""
         _, task, start, _, target, new, _ = op
-        process, waiter = self._processes[task & PROCESS_MASK], self._blocked.get(task)
+        process = self._processes[task & PROCESS_MASK]
         context = process.contexts[start] if process is not None else None
-        if context is None:
-            return  # what was cut off or cleared was all
-        queue: list[tuple[Context, Context | Outcome]] = [(context, self._unmap_message(target, target + new))]
-        if isinstance(waiter, EventWaiter):
-            waiter.queue += queue
-            context.changing += 1
-        else:
-            self._after_events(task, queue, ENOMEM)
+        if context is not None:  # else it was cleared or cut off
+            self._also_tell(op, [(context, self._unmap_message(target, target + new))])
 
     def _mapped_around(self, op: Operation) -> None:
         """What the page cache holds beside a page of a file that there was no memory for may be mapped all the same."""

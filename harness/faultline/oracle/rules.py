@@ -1206,9 +1206,9 @@ FAILED_MMAP: Final = _deviation(
     "event-of-failed-mmap",
     "The unmap event tells that memory was unmapped.",
     "userfaultfd(2), UFFD_EVENT_UNMAP; " + _ADMIN + "userfaultfd.rst, Non-cooperative userfaultfd",
-    "mmap() or mremap() over a mapping that it has no memory to split sends the event all the same, waits until it is "
-    "read, and fails then; nothing is unmapped.  So does mremap() that has no memory to move the pages, of the new "
-    "place.",
+    "munmap(), or mmap() or mremap() over a mapping, that has no memory to split it sends the event all the same, "
+    "waits until it is read, and fails then; nothing is unmapped.  So does mremap() that has no memory to move the "
+    "pages, of the new place.",
     "6.12, 7.2 (machine; source: vms_gather_munmap_vmas(), move_vma(), unmap_source_vma())",
     """\
 p0.0 mmap a0+3 rw
