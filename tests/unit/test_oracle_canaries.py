@@ -196,7 +196,7 @@ def test_every_rule_decides_some_script() -> None:
     by_choice = (rules.FORK_ZERO_PAGE, rules.KSM_UNBORN, rules.RETRY_ORDER, rules.MREMAP_KSM, rules.MAP_AROUND)
     chosen = {rules.RULES[i].id for i in by_choice}
     chosen |= {rules.RULES[i].id for i in (rules.SOFT_DIRTY_MERGE, rules.POISON_WP, rules.GUARD_WP, rules.MOVE_SWAPPED)}
-    chosen |= {rules.RULES[i].id for i in (rules.SWAP_READ_ERROR, rules.SWAPOFF_ERROR)}
+    chosen |= {rules.RULES[i].id for i in (rules.SWAP_READ_ERROR, rules.SWAPOFF_ERROR, rules.RECLAIM_UNBORN)}
     versions = {
         rules.RULES[i].id
         for i in (

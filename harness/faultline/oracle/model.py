@@ -30,6 +30,8 @@ from faultline.oracle.state import (
     UFFD_WP,
     Context,
     EventWaiter,
+    FilePage,
+    ForkWaiter,
     OpenBits,
     Outcome,
     Process,
@@ -55,7 +57,7 @@ _ORDERS_MAX: Final = 120
 _STATE: Final = (
     "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted",
     *PIN_STATE,
-    "_swap", "_unread",
+    "_swap", "_unborn", "_unread",
     "_files", "_perhaps",
     "_rows_before", "_collapsing", "_splitting", "_retried", "_observed_rows",
     "_soft", "_marks", "_closely", "_huge_files",
@@ -351,6 +353,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._may_fail = False
         self._stops = None
         self._swap = []
+        self._unborn = False
         self._unread = []
         self._files = [None] * FILES
         self._perhaps = []
@@ -398,7 +401,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             self._adopt_files(at + (len(self._living) * SLOTS if op[0] in SHARING else 0))
         if op[0] in SHARING:
             record += self._map(at, op, outcome)
-        if self._once or self._stale or self._tainted or self._marks:
+        if self._once or self._stale or self._tainted or self._marks or self._unborn:
             self._adopt_bits(len(self._out) + len(record))
         if self._huge:
             self._show_huge()
@@ -573,6 +576,8 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         open_bits: dict[int, list[OpenBits]] = {}
         for bits in (*self._once, *self._stale.values(), *self._tainted_bits(), *self._marked_bits()):
             open_bits.setdefault(bits[0], []).append(bits)
+        for bits in self._unborn_bits() if self._unborn else ():
+            open_bits.setdefault(bits[0], []).append(bits)
         self._once.clear()
         observed = self._observed
         if observed is None:
@@ -632,6 +637,15 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 for slot, page in enumerate(process.pages):
                     if page:
                         yield process.number << SLOT_SHIFT | slot, EXCLUSIVE, -1, rules.KSM_UNBORN
+
+    def _unborn_bits(self) -> Iterator[OpenBits]:
+        for waiter in self._blocked.values():
+            if not isinstance(waiter, ForkWaiter) or not waiter.child.unseen:
+                continue
+            for page in waiter.child.pages:
+                shown = [key for key in page or () if self._live >> (key >> SLOT_SHIFT) & 1]
+                if len(shown) == 1 and not isinstance(page, FilePage):
+                    yield shown[0], EXCLUSIVE, -1, rules.RECLAIM_UNBORN
 
 
 assert PROCESSES * SLOTS == (PROCESSES - 1 << SLOT_SHIFT) + SLOT_MASK + 1

@@ -317,8 +317,15 @@ class Pins(Memory):
         if page is None:
             page = file.pages[number] = FilePage(value)
             page.perhaps_lost = page.perhaps_hole = True
-        elif any((self._seen_word(*self._slot_of(key)) or 0) & (PRESENT | CONTENT) == PRESENT | value for key in page):
+        elif page.perhaps_lost:
+            page.content = value
+        elif page and not any(self._shows(key, value) for key in page):
+            return
+        elif page or self._choose(2):
             self._set(page, value)
+
+    def _shows(self, key: int, value: int) -> bool:
+        return (self._seen_word(*self._slot_of(key)) or 0) & (PRESENT | CONTENT) == PRESENT | value
 
     def _shown(self, hold: Hold, content: int) -> int:
         """What a loose hold shows; once that is not what the page holds, the hold is no longer at the page."""

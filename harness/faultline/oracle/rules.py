@@ -688,6 +688,12 @@ FORK_ZERO_PAGE: Final = _rule(
     "fork-zero-page", "Whether a zero page of the parent is mapped in the child is the kernel's choice.",
     "fork(2), " + _ADMIN + "pagemap.rst (say nothing of it)",
 )
+RECLAIM_UNBORN: Final = _rule(
+    "reclaim-unborn",
+    "After reclaim worked on pages of a fork under way, whether the one process that is seen to map such a page maps "
+    "it exclusively is not known until the child is born.",
+    _ADMIN + "concepts.rst, Reclaim; " + _ADMIN + "pagemap.rst, bit 56 (the child cannot be looked at)",
+)
 KSM_UNBORN: Final = _rule(
     "ksm-unborn",
     "After KSM worked beside a fork under way, or may have merged pages with one in the swap cache, whether "

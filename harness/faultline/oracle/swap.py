@@ -55,6 +55,8 @@ class Swap(Memory):
     _marks: bool
     _closely: bool
     _tainted: bool
+    _unborn: bool
+    """Reclaim has worked on pages of a child that was not born yet."""
     _unread: list[list[int]]
     """Pages that came back from swap, and may have been mapped although they could not be read."""
     _snapshots: bool
@@ -141,7 +143,7 @@ class Swap(Memory):
             pages.update(self._reclaimed_too())
             for waiter in self._blocked.values():
                 if isinstance(waiter, ForkWaiter):
-                    waiter.child.unseen = True
+                    waiter.child.unseen = self._unborn = self._closely = True
         if self._huge:
             self._may_split(process, slots)
             pages.update(self._reclaimed_too())
@@ -187,7 +189,7 @@ class Swap(Memory):
                 continue
             seen = words.get(key)
             if key not in words:
-                process.unseen = True
+                process.unseen = self._unborn = self._closely = True
                 seen = self._seen_of_parent(process, slot, words)
                 if seen is not None and seen & PRESENT and len(stay) == 1 and stay[0] & EXCLUSIVE:
                     seen = SWAP
