@@ -325,6 +325,11 @@ class Fail(Mremap):
         if at is not None:
             for process in self._living:
                 self._cut(process, op[at - 1], op[at - 1] + op[at])
+                if op[0] == _RESIZE:
+                    self._cut(process, op[2], min(op[2] + op[4], SLOTS))
+                elif op[0] == _MREMAP:
+                    self._cut(process, op[2], min(op[2] + op[5], SLOTS))
+                    self._cut(process, op[4], op[4] + op[5])
 
     def _mergeable(self) -> list[list[int]]:
         return [[word & MERGEABLE for word in process.row[: len(process.pages)]] for process in self._living]

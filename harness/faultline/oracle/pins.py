@@ -317,6 +317,7 @@ class Pins(Memory):
         if page is None:
             page = file.pages[number] = FilePage(value)
             page.perhaps_lost = page.perhaps_hole = True
+            file.doubtful.discard(number)
         elif page.perhaps_lost:
             page.content = value
         elif page and not any(self._shows(key, value) for key in page):
