@@ -35,6 +35,7 @@ from faultline.oracle.state import (
     REG_MISSING,
     REG_WP,
     SLOT_SHIFT,
+    SWAP,
     UFFD_WP,
     VMA_BITS,
     ZERO,
@@ -151,7 +152,12 @@ class Huge(Memory):
             return False
         shown = process.backing
         anonymous = shown is None or not any(shown[other] for other in beside)
-        return anonymous and all(self._one_mapping(process, slot, other) for other in beside)
+        if not anonymous or not all(self._one_mapping(process, slot, other) for other in beside):
+            return False
+        before = self._rows_before.get(process.number)
+        if before is None or self._retried:  # what was there may have been dropped by another task that was woken
+            return True
+        return not any(word & (PRESENT | SWAP) for word in _ROW.unpack(before)[beside.start : beside.stop])
 
     def _is_near(self, key: int, homes: int) -> bool:
         """Whether the page of a slot of all processes was made in one of these slots, wherever it was moved since."""

@@ -326,7 +326,7 @@ class Memory:
         raise NotImplementedError
 
     def _may_be_large(self, process: Process, slot: int) -> bool:
-        """Whether a fresh page for the slot may be part of a large folio, which lies in one mapping."""
+        """Whether a fresh page for the slot may be part of a large folio, which needs room in one mapping."""
         raise NotImplementedError
 
     def _target(self, op: Operation) -> Process | None:
