@@ -21,6 +21,7 @@
 #define FL_PLAN_PCT	2	/* parameter: the depth; points: how many to expect */
 #define FL_PLAN_REPLAY	3	/* decisions */
 #define FL_PLAN_COARSE	4	/* whole operations in a random order: nobody is preempted */
+#define FL_PLAN_STEPS	5	/* where nothing is locked, 1: but for reading, 2: that spins; at the decisions or at random */
 
 #define FL_FRAMES_MAX	24
 #define FL_TEXT_MAX	240

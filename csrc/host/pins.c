@@ -30,12 +30,14 @@ char *fl_local_at(unsigned long addr)
 
 void fl_pin_release(struct fl_pin *pin, bool dirty)
 {
-	pin->used = false;
-	if (!pin->ref)
-		unpin_user_pages_dirty_lock(pin->page, pin->n, dirty && pin->write);
+	struct fl_pin held = *pin;
+
+	pin->used = false;	/* another task may take the handle while this one is at it */
+	if (!held.ref)
+		unpin_user_pages_dirty_lock(held.page, held.n, dirty && held.write);
 	else
-		for (int i = 0; i < pin->n; i++)
-			put_page(pin->page[i]);
+		for (int i = 0; i < held.n; i++)
+			put_page(held.page[i]);
 }
 
 static u64 content(const struct page *page)

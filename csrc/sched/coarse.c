@@ -5,11 +5,16 @@
  */
 #include "sched/sched.h"
 
-static void begin(const struct fl_plan *plan) { }
+static unsigned int one_in;	/* of the places at which such a one may be interrupted */
+
+static void begin(const struct fl_plan *plan)
+{
+	one_in = plan->seed % 3 == 0 ? 4 : plan->seed % 3 == 1 ? 16 : UINT_MAX;
+}
 
 static int choose(const struct fl_choice *choice)
 {
-	if (choice->runs_on && (fl.task[choice->task].op >= fl_sched_block_begins || fl_sched_random() % 4))
+	if (choice->runs_on && (fl.task[choice->task].op >= fl_sched_block_begins || fl_sched_random() % one_in))
 		return choice->task;
 	return fl_sched_any(choice->mask);
 }

@@ -19,6 +19,7 @@ static FL_KEEP struct fl_taken taken;
 static const struct fl_policy *const policies[] = {
 	[FL_PLAN_FIRST] = &fl_policy_first, [FL_PLAN_RANDOM] = &fl_policy_random, [FL_PLAN_PCT] = &fl_policy_pct,
 	[FL_PLAN_REPLAY] = &fl_policy_replay, [FL_PLAN_COARSE] = &fl_policy_coarse,
+	[FL_PLAN_STEPS] = &fl_policy_steps,
 };
 static const struct fl_policy *policy = &fl_policy_first;
 static unsigned int passed[FL_NTASKS + 1];	/* in this block, by task; the last one: while nobody ran */

@@ -25,7 +25,8 @@ struct fl_policy {
 
 extern int fl_sched_block;		/* number of the block under way */
 extern int fl_sched_block_begins;	/* index of its first operation */
-extern const struct fl_policy fl_policy_first, fl_policy_random, fl_policy_pct, fl_policy_replay, fl_policy_coarse;
+extern const struct fl_policy fl_policy_first, fl_policy_random, fl_policy_pct, fl_policy_replay, fl_policy_coarse,
+	fl_policy_steps;
 
 /* What every policy does that has no opinion: who runs goes on, else the lowest id. */
 static inline int fl_default_choice(const struct fl_choice *choice)

@@ -28,7 +28,7 @@ from faultline.campaign.subject import DEFAULT_PROFILE, Subject, build_library, 
 from faultline.campaign.worker import Crash, Plan, crash_finding
 from faultline.doctor import checks
 from faultline.kinds import ExitStatus, FaultlineError
-from faultline.program.codec import Operation, encode, overlaps
+from faultline.program.codec import Operation, encode, has_blocks
 from faultline.program.minimize import minimize as minimize_program
 from faultline.program.ops import lacking
 from faultline.program.schedule import Decision, Schedule, parse_schedule
@@ -305,7 +305,7 @@ def _judge_of(file: Path, desk: _Desk, case: _Case) -> Judge:
 
     :raises FaultlineError: (SKIPPED) the kernel lacks what an operation of it needs.
     """
-    judge = case.subject.judge_maker(Schedules() if any(map(overlaps, case.ops)) else None)(_unrecorded)
+    judge = case.subject.judge_maker(Schedules() if has_blocks(case.ops) else None)(_unrecorded)
     missing = lacking(case.ops, judge.has)
     if missing:
         named = ", ".join(f"{name} (needs {', '.join(needs)})" for name, needs in missing.items())
@@ -335,7 +335,7 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
     """Runs a repro: each operation with its outcome, and the finding if it shows (exit status 1)."""
     desk, case = _case(file, as_json, **options)
     judge = _judge_of(file, desk, case)
-    overlapping = any(map(overlaps, case.ops))
+    overlapping = has_blocks(case.ops)
     tested = _trial(judge, judge.subject, case)
     base = _trial(judge, judge.base, case) if judge.base else None
     if overlapping and tested.finding is None and case.signature is not None:
@@ -353,7 +353,7 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
 def _trial(judge: Judge, side: Side, case: _Case) -> Trial:
     """Runs the program first in a child, as it may kill the process."""
     wire, schedule = encode(case.ops), Schedule("replay", decisions=case.decisions)
-    if any(map(overlaps, case.ops)):
+    if has_blocks(case.ops):
         died = death_of(lambda: side.machine.run_overlapping(wire, schedule))
     else:
         died = death_of(lambda: side.machine.run(wire))

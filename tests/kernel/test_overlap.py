@@ -13,7 +13,7 @@ import pytest
 from faultline.build import BuiltLibrary, build
 from faultline.kinds import FindingKind
 from faultline.program.cheader import c_header
-from faultline.program.codec import Operation, overlaps
+from faultline.program.codec import Operation, encode, overlaps
 from faultline.program.schedule import Schedule, parse_schedule
 from faultline.program.text import parse_program, read_repro
 from faultline.tree import find_tree
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.kernel
 
 CORPORA = Path(__file__).parents[2] / "corpora"
 SEEDS = sorted((CORPORA / "seeds").glob("par-*.prog"))
+EXPLAINED = sorted((CORPORA / "regressions").glob("par-*.repro"))
 LOCK_MISUSE = {FindingKind.PTE_UNLOCKED_ACCESS, FindingKind.UNLOCK_NOT_OWNER}
 DEFECT = CORPORA / "seeds" / "par-resolve-dontneed.prog"
 RUNS = 400
@@ -59,6 +60,50 @@ def test_seeds_are_clean_under_many_schedules(judge: Judge, path: Path) -> None:
     assert any(map(overlaps, ops))
     for finding in program(judge, ops).findings(Schedules(runs=RUNS)):
         raise AssertionError(f"{finding.signature}: {finding.happened} ({finding.note}; {finding.schedule})")
+
+
+@pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: path.stem)
+def test_what_steps_of_operations_come_to_is_explained(judge: Judge, path: Path) -> None:
+    repro = read_repro(path)
+    schedule = Schedule("replay", decisions=parse_schedule(repro.header["schedule"], repro.ops))
+    judge.subject.machine.run_overlapping(encode(repro.ops), schedule)
+    assert judge.subject.machine.taken.unused == 0
+    overlap = program(judge, repro.ops)
+    finding = overlap.run(schedule)
+    assert finding is None, f"{finding.signature}: {finding.happened} ({finding.note})"
+    assert not overlap.undecided
+
+
+def test_a_store_that_a_bug_loses_is_found_though_the_tree_is_its_own_reference(tmp_path: Path) -> None:
+    """The canary of comparing with the tree's own steps: they show the bug too, but no order does."""
+    if not shutil.which("spatch"):
+        pytest.skip("spatch is missing: apt-get install coccinelle")
+    patched = library(tmp_path, "bug-07.so", (CORPORA / "bugs" / "bug-07.cocci",))
+    judge = open_judge(lambda _: None, subject=patched, schedules=Schedules())
+    findings = program(judge, read_repro(CORPORA / "seeds" / "par-swap-twice.prog").ops).findings(
+        Schedules(policy="pct", parameter=3, runs=20_000)
+    )
+    assert next(findings).kind is FindingKind.WRONG_DATA
+
+
+def test_orders_that_were_left_out_are_told_instead_of_a_finding(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = parse_program("p0.0 mmap a0 rw\np0.0 write a0 =1\npar {\n  p0.0 write a0 =2\n  p0.1 read a0\n}\n")
+    monkeypatch.setattr(linear, "ORDERS_MAX", 1)
+    monkeypatch.setattr(linear, "coarse", lambda ops, idle: iter(()))
+    overlap = program(judge, ops)
+    assert not list(overlap.findings(Schedules(runs=60)))
+    assert overlap.undecided == {linear.TOO_MANY}
+
+
+def test_without_an_order_that_runs_nothing_is_said(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    ops = parse_program("p0.0 mmap a0 rw\npar {\n  p0.0 write a0 =2\n  p0.1 read a0\n}\n")
+    monkeypatch.setattr(linear, "orders", lambda ops, idle: iter(()))
+    monkeypatch.setattr(linear, "coarse", lambda ops, idle: iter(()))
+    overlap = program(judge, ops)
+    assert not list(overlap.findings(Schedules(runs=5)))
+    assert overlap.undecided == {linear.NO_ORDER}
 
 
 def test_the_lock_defect_of_the_thread_is_found_and_replays_every_time(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from faultline.oracle.orders import LATE_FOR_GOOD, coarse, orders
 from faultline.program.codec import overlaps
 from faultline.program.text import format_operation, parse_program
@@ -28,8 +30,22 @@ def test_a_task_does_its_own_operations_in_their_order() -> None:
 
 
 def test_a_range_has_a_step_for_each_page() -> None:
-    found = texts("par {\n  m uffd-wp u0 a0+2\n  p0.0 munmap a4\n}\n")
-    assert "m uffd-wp u0 a0; p0.0 munmap a4; m uffd-wp u0 a1" in found
+    found = texts("par {\n  m uffd-wp u0 a0+2\n  p0.0 munmap a0+2\n}\n")
+    assert "m uffd-wp u0 a0; p0.0 munmap a0+2; m uffd-wp u0 a1" in found
+
+
+def test_pages_that_nobody_else_meets_are_one_step() -> None:
+    found = texts("par {\n  m uffd-wp u0 a0+8\n  p0.0 munmap a4\n}\n")
+    assert max(found, key=len).count("uffd-wp") == 3
+    assert "m uffd-wp u0 a0+4; p0.0 munmap a4; m uffd-wp u0 a4; m uffd-wp u0 a5+3" in found
+
+
+def test_few_changes_come_first_and_none_is_left_out() -> None:
+    found = texts("par {\n  p0.0 munmap a0\n  p0.1 munmap a1\n  p0.0 munmap a2\n  p0.1 munmap a3\n}\n")
+    assert len(set(found)) == 6
+    starts = [[op.split()[0] for op in text.split("; ")] for text in found[:6]]
+    changes = [sum(a != b for a, b in pairwise(row)) for row in starts]
+    assert changes == sorted(changes)
 
 
 def test_an_access_has_a_step_in_which_the_page_comes() -> None:
@@ -55,3 +71,30 @@ def test_steps_that_are_run_without_preemptions_stay_in_their_block() -> None:
     assert all([overlaps(op) for op in order.ops] == [i in (1, 2) for i in order.of] for order in found)
     assert {order.deviation for order in found} == {"", LATE_FOR_GOOD}
     assert all(order.late == 1 for order in found if order.deviation)
+
+
+def test_ksm_looks_at_each_page_twice() -> None:
+    found = texts("par {\n  m ksm-merge p0 a0+2\n  p0.0 munmap a0+2\n}\n")
+    steps = "m ksm-merge p0 a0; m ksm-merge p0 a1; "
+    assert f"{steps}p0.0 munmap a0+2; {steps[:-2]}" in found
+
+
+def test_a_scan_tells_before_it_protects() -> None:
+    found = texts("par {\n  p0.0 pagemap-scan a0 written wp\n  p0.1 write a0 =1\n}\n")
+    assert any(
+        text.startswith("p0.0 pagemap-scan a0 written; ") and text.endswith("p0.0 pagemap-scan a0 written wp")
+        for text in found
+    )
+
+
+def test_a_page_that_is_filled_may_be_seen_before_the_task_goes_on() -> None:
+    found = texts("par {\n  m uffd-copy u0 a0 =1\n  p0.0 read a0\n}\n")
+    assert "p0.0 read a0; m uffd-copy u0 a0 =1 dontwake; m uffd-wake u0 a0" in found
+
+
+def test_a_copy_to_another_process_goes_by_a_pin() -> None:
+    ops = parse_program("m unpin k0\npar {\n  p0.0 process-write p1 a0 =1\n  p1.0 munmap a0\n}\n")
+    found = [order for order in orders(ops, NONE) if len(order.ops) == 5]
+    texts = ["; ".join(map(format_operation, order.ops[1:])) for order in found]
+    assert "p1.3 pin k1 a0 write; p1.0 munmap a0; m pin-write k1 a0 =1; m unpin k1 dirty" in texts
+    assert all(set(order.of) == {0, 1, ~1, 2} for order in found)

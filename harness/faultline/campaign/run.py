@@ -68,6 +68,7 @@ class Result:
     deaths: int = 0
     signatures: Counter[tuple[Blame, str]] = field(default_factory=Counter)
     deviations: Counter[str] = field(default_factory=Counter)
+    undecided: Counter[str] = field(default_factory=Counter)
 
     def count(self, blame: Blame) -> int:
         """Programs that showed a finding of this blame."""
@@ -193,6 +194,7 @@ class _Campaign:
         elif isinstance(message, Tally):
             self.result.signatures.update(message.signatures)
             self.result.deviations.update(message.deviations)
+            self.result.undecided.update(message.undecided)
         elif isinstance(message, Failed):
             raise RuntimeError(message.message) if message.ours else FaultlineError(message.message)
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from faultline.program import generate, mutate
-from faultline.program.codec import Operation, alone, overlaps
+from faultline.program.codec import Operation, alone, has_blocks
 from faultline.program.ops import NEED_NAMES, lacking
 from faultline.program.overlap import with_block
 from faultline.program.text import read_repro
@@ -37,7 +37,7 @@ class Source:
         self._seed = seed
         self._has = has
         self._overlapping = overlapping
-        self._corpus = [ops for ops in corpus if not lacking(ops, has) and (overlapping or not any(map(overlaps, ops)))]
+        self._corpus = [ops for ops in corpus if not lacking(ops, has) and (overlapping or not has_blocks(ops))]
 
     def program(self, index: int) -> list[Operation]:
         """Program number ``index``, counted from 0."""

@@ -90,10 +90,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Tally:
-    """A worker's last message: how often each signature was seen, by blame, and which known deviations."""
+    """A worker's last message: how often each signature was seen, by blame, which known deviations, and why
+    programs with overlapping operations were not judged under some schedule."""
 
     signatures: Counter[tuple[Blame, str]] = field(default_factory=Counter)
     deviations: Counter[str] = field(default_factory=Counter)
+    undecided: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Worker:
         ops = self._source.program(index)
         verdict = self._judge.judge(ops)
         self._tally.deviations.update(verdict.deviations)
+        self._tally.undecided.update(verdict.undecided)
         finding = verdict.finding
         if finding is None:
             return

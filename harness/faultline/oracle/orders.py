@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import combinations, product
 from typing import Final
 
 from faultline.program.codec import (
@@ -24,7 +24,20 @@ from faultline.program.codec import (
     process_of,
     task_byte,
 )
-from faultline.program.ops import BY_NAME, OPS, PAGES, PIN_FLAGS, POPULATE, SCAN_MODE, TASKS, Form
+from faultline.program.ops import (
+    BY_NAME,
+    OPS,
+    PAGES,
+    PIN_FLAGS,
+    PINS,
+    POPULATE,
+    SCAN_MODE,
+    SLOT,
+    SLOTS,
+    TASK_MONITOR,
+    TASKS,
+    Form,
+)
 from faultline.program.schedule import number_of
 from faultline.program.trace import Status
 
@@ -36,12 +49,11 @@ def _codes(*names: str) -> frozenset[int]:
 #: Operations with a step for each page.  Source: their man pages promise nothing about other pages of the range while
 #: one is at work; ioctl_userfaultfd(2) and madvise(2) even tell of ranges that are done in part.
 PAGE_BY_PAGE: Final = _codes(
-    "uffd-wp", "uffd-resolve", "madvise", "populate", "swap-out", "mprotect", "numa-hint", "migrate"
+    "uffd-wp", "uffd-resolve", "madvise", "populate", "swap-out", "mprotect", "numa-hint", "migrate", "pagemap-scan",
+    "ksm-merge",
 )
 #: Of these the outcome is the sum of those of the steps.
-SUMMED: Final = _codes("migrate")
-#: Of these it is that of the first step: what the others do besides shows elsewhere.
-FIRST_TELLS: Final = _codes("pagemap-scan")
+SUMMED: Final = _codes("migrate", "pagemap-scan")
 #: Best effort: may leave pages as they are.  Source: Documentation/admin-guide/mm/ksm.rst,
 #: Documentation/mm/page_migration.rst (pages in use elsewhere are passed over), madvise(2), MADV_PAGEOUT.
 BEST_EFFORT: Final = _codes(
@@ -59,6 +71,12 @@ MERGES: Final = _codes("ksm-merge", "ksm-scan")
 FILLS: Final = _codes(
     "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move", "uffd-wp", "uffd-resolve"
 )
+#: What cannot be moved for now it tells by one of several errors, by what it looks at first.  Source:
+#: ioctl_userfaultfd(2), UFFDIO_MOVE, ERRORS.
+MOVES: Final = _codes("uffd-move")
+#: While a mapping moves, its pages may be reached at both places.  Source: mremap(2) tells of no moment at which they
+#: move.
+TWO_PLACES: Final = _codes("mremap")
 #: An access that faults has two steps: the page is there, then the access is repeated, which may fault again.  Source:
 #: what a fault is; Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, for one that waits.
 ACCESSES: Final = _codes(
@@ -102,8 +120,23 @@ _QUIET: Final = {
     BY_NAME[name].code: _flag(name, "dontwake")
     for name in ("uffd-resolve", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
 }
-_ACCESSES_FINE, _RANGES_FINE, _LOUD = 1, 2, 4
-_LEVELS: Final = (0, _ACCESSES_FINE, _RANGES_FINE, _ACCESSES_FINE | _RANGES_FINE)
+#: Who has found that its page is not there is woken by nobody, if another task copies the page at that moment: it sees
+#: none once more, and sleeps.  A known deviation.
+_LATE_AT_COPY: Final = _mask("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-move")
+LATE_AT_COPY: Final = "uffd-sleeps-at-copy"
+_WAKE, _UNREGISTER = BY_NAME["uffd-wake"].code, BY_NAME["uffd-unregister"].code
+_MERGE: Final = BY_NAME["ksm-merge"].code
+_CLOSE: Final = BY_NAME["uffd-close"].code
+_PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
+_PIN_READ, _PIN_WRITES = BY_NAME["pin-read"].code, BY_NAME["pin-write"].code
+_HANDLE_AT: Final = {BY_NAME[name].code: 2 for name in ("pin", "ref", "unpin", "pin-read", "pin-write")}
+_PIN_FORCE: Final = 1 << PIN_FLAGS.words.index("force")
+_DEBUGGER: Final = _codes("mem-read", "mem-write")
+
+_ACCESSES_FINE, _RANGES_FINE, _LOUD, _FINEST, _BY_ITSELF = 1, 2, 4, 8, 16
+_BOTH: Final = _ACCESSES_FINE | _RANGES_FINE
+_LEVELS: Final = (0, _ACCESSES_FINE, _RANGES_FINE, _BOTH)
+_FINE_LEVELS: Final = (_FINEST, _FINEST | _BOTH, _BY_ITSELF, _BY_ITSELF | _ACCESSES_FINE)
 _LOUD_LEVELS: Final = (_LOUD, _LOUD | _ACCESSES_FINE)
 
 
@@ -113,7 +146,8 @@ class Order:
 
     ops: tuple[Operation, ...]
     of: tuple[int, ...]
-    """For each operation the index of the one that it is, or is a step of."""
+    """For each operation the index of the one that it is, or is a step of.  Below 0: it is a step that tells nothing of
+    the outcome, of the one with the index ``~of``."""
     idle: frozenset[int]
     """Those that do nothing in this order."""
     late: int = 0
@@ -121,6 +155,8 @@ class Order:
     late_ops: int = 0
     deviation: str = ""
     """The known deviation by which this happens; empty: it is allowed."""
+    in_blocks: bool = False
+    """It has blocks itself."""
     last_first: bool = False
     """Of tasks that are woken together the last one goes on first.  Source: nothing says in which order they go on."""
 
@@ -136,7 +172,8 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     :param idle: indices of operations that do nothing in any order: they were skipped.
     """
     seen: set[tuple[bool, tuple[_Step, ...]]] = set()
-    for last_first, level, others in product((False, True), _LEVELS, _idle_sets(ops, idle)):
+    sets = list(_idle_sets(ops, idle))
+    for last_first, level, others in product((False, True), (*_LEVELS, *_FINE_LEVELS), sets):
         for steps in _merged(ops, level, idle | others):
             if (last_first, steps) not in seen:
                 seen.add((last_first, steps))
@@ -149,9 +186,12 @@ def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     inside = [op for start, end in blocks(ops) for op in ops[start:end]]
     tasks = sorted({number_of(op) for op in inside if op[0] in ACCESSES})
     lates: list[tuple[int, int, str]] = [(0, 0, "")]
-    for codes, deviation in ((_LATE, ""), (_LATE | _LATE_FOR_GOOD, LATE_FOR_GOOD)):
+    sorts = [(_LATE, ""), (_LATE | _LATE_FOR_GOOD, LATE_FOR_GOOD)]
+    if any(op[0] in _WRITES for op in ops):
+        sorts.append((_LATE | _LATE_AT_COPY, LATE_AT_COPY))
+    for codes, deviation in sorts:
         if any(codes >> op[0] & 1 for op in inside):
-            lates += ((1 << task, codes, deviation) for task in tasks)
+            lates += ((sum(late), codes, deviation) for late in _some(tasks))
     for (late, codes, deviation), level in product(lates, (*_LEVELS, *_LOUD_LEVELS)):
         for others in _idle_sets(ops, idle):
             steps: list[_Step] = []
@@ -159,9 +199,15 @@ def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
                 if not overlaps(op):
                     steps.append((op, index))
                 elif index not in idle | others:
-                    steps += ((overlapping(step), index) for step, _ in _steps(op, index, level))
+                    steps += ((overlapping(step), index) for step, _ in _steps(ops, index, level))
             order = _order(steps, idle | others, False)
-            yield replace(order, late=late, late_ops=codes, deviation=deviation)
+            yield replace(order, in_blocks=True, late=late, late_ops=codes, deviation=deviation)
+
+
+def _some(tasks: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The sets of tasks, as bits, that have any; the smallest first."""
+    for size in range(1, len(tasks) + 1):
+        yield from combinations((1 << task for task in tasks), size)
 
 
 def _order(steps: Sequence[_Step], idle: frozenset[int], last_first: bool) -> Order:
@@ -197,39 +243,132 @@ def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
 
 
 def _merged(ops: Sequence[Operation], level: int, idle: frozenset[int]) -> Iterator[tuple[_Step, ...]]:
-    parts: list[list[tuple[_Step, ...]]] = []
-    at = 0
-    for start, end in blocks(ops):
-        parts.append([tuple((op, at + i) for i, op in enumerate(ops[at:start]))])
-        queues: dict[int, list[_Step]] = {}
-        for index in range(start, end):
-            if index not in idle:
-                queues.setdefault(number_of(ops[index]), []).extend(_steps(ops[index], index, level))
-        parts.append(list(_merges(list(queues.values()))))
-        at = end
-    parts.append([tuple((op, at + i) for i, op in enumerate(ops[at:]))])
-    for chosen in product(*parts):
-        yield tuple(step for part in chosen for step in part)
+    """The program with its blocks merged in all ways, those with few changes from task to task first."""
+    places = blocks(ops)
+    around = [0, *(end for _, end in places)], [*(start for start, _ in places), len(ops)]
+    between = [tuple((op, at + i) for i, op in enumerate(ops[at:start])) for at, start in zip(*around, strict=True)]
+    queues = [_queues(ops, range(start, end), level, idle) for start, end in places]
+
+    def rest(block: int) -> Iterator[tuple[_Step, ...]]:
+        if block == len(places):
+            yield between[block]
+            return
+        for merged in _merges(queues[block]):
+            for tail in rest(block + 1):
+                yield (*between[block], *merged, *tail)
+
+    return rest(0)
 
 
-def _steps(op: Operation, index: int, level: int) -> list[_Step]:
-    op = alone(op)
-    if level & _LOUD and op[0] in _QUIET:
+def _queues(ops: Sequence[Operation], block: range, level: int, idle: frozenset[int]) -> list[list[_Step]]:
+    """The steps of each task."""
+    queues: dict[int, list[_Step]] = {}
+    for index in block:
+        if index not in idle:
+            queues.setdefault(number_of(ops[index]), []).extend(_steps(ops, index, level))
+    if level & _BY_ITSELF:
+        for index in block:
+            if index not in idle and ops[index][0] in _QUIET:
+                queues[~index] = [((_WAKE, TASK_MONITOR, *ops[index][2:5]), ~index)]
+    return list(queues.values())
+
+
+def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
+    op = alone(ops[index])
+    if level & (_LOUD | _BY_ITSELF) and op[0] in _QUIET:
         at, bit = _QUIET[op[0]]
-        op = (*op[:at], op[at] & ~bit, *op[at + 1 :])
+        op = (*op[:at], op[at] & ~bit | (bit if level & _BY_ITSELF else 0), *op[at + 1 :])
+    if level & _FINEST:
+        finest = _finest(ops, op, index)
+        if finest:
+            return finest
     if level & _ACCESSES_FINE and op[0] in ACCESSES:
         return [(step, index) for step in (*_faulted_in(op), op)]
     if level & _RANGES_FINE and op[0] in PAGE_BY_PAGE:
-        return [(step, index) for step in _pages(op)]
-    if level & _RANGES_FINE and op[0] == _SCAN and op[5] & _SCAN_WP:
-        return [((*op[:5], op[5] & ~_SCAN_WP), index), (op, index)]
+        pages = _pages(op, _met(ops, index))
+        if op[0] == _MERGE:  # which looks at each page twice, as a page has to stay as it is for a while
+            pages += pages
+        if level & _ACCESSES_FINE:
+            pages = [step for page in pages for step in _twice(page)]
+        return [(page, index) for page in pages]
     return [(op, index)]
 
 
-def _pages(op: Operation) -> list[Operation]:
-    """The operation on each page of its range."""
+def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
+    """Steps that others see only where two are at work on one page, or end what it is registered for; none: as usual.
+
+    A store brings a page for reading first, which may be protected, or there already; then it makes it writable.  Who
+    reads or writes another process's memory pins the page, then copies.  What closes a userfaultfd ends its
+    registrations; who is at work with it finds that.  Source: process_vm_readv(2), NOTES; userfaultfd(2).
+    """
+    if op[0] == _CLOSE:
+        return [((_UNREGISTER, TASK_MONITOR, op[2], 0, SLOTS), ~index), (op, index)]
+    if op[0] in _REMOTE:
+        handle = next((k for k in range(PINS) if not any(_HANDLE_AT.get(o[0]) and o[2] == k for o in ops)), None)
+        if handle is None:
+            return []
+        writes = op[0] in _WRITES
+        flags = (_PIN_WRITE if writes else 0) | (_PIN_FORCE if op[0] in _DEBUGGER else 0)
+        copies = (_PIN_WRITES, TASK_MONITOR, handle, *op[3:]) if writes else (_PIN_READ, TASK_MONITOR, handle, op[3])
+        return [
+            ((_PIN, task_byte(op[2], TASKS - 1), handle, op[3], 1, flags), ~index),
+            (copies, index),
+            ((_UNPIN, TASK_MONITOR, handle, 1), ~index),
+        ]
+    if op[0] in _WRITES:
+        return [(step, index) for step in ((_POPULATE, op[1], op[2], 1, _READ), *_faulted_in(op), op)]
+    return []
+
+
+def _twice(op: Operation) -> Sequence[Operation]:
+    """What populates makes the page, then looks at it; what scans tells, then protects: by then TLBs are flushed."""
+    if op[0] == _POPULATE:
+        return op, op
+    if op[0] == _SCAN and op[5] & _SCAN_WP:
+        return (*op[:5], op[5] & ~_SCAN_WP), op
+    return (op,)
+
+
+def telling(op: Operation, steps: Sequence[Operation]) -> list[int]:
+    """Which of an operation's steps tell its outcome."""
+    only_look = [i for i, step in enumerate(steps) if op[0] == _SCAN and not step[5] & _SCAN_WP]
+    return only_look or list(range(len(steps)))
+
+
+def _met(ops: Sequence[Operation], index: int) -> frozenset[int] | None:
+    """The slots that other operations of its block name; None: one of them is about whole processes."""
+    start, end = next(block for block in blocks(ops) if block[0] <= index < block[1])
+    slots: set[int] = set()
+    for other in (*range(start, index), *range(index + 1, end)):
+        named = _slots(ops[other])
+        if not named and ops[other][0] in _WHOLE:
+            return None
+        slots |= named
+    return frozenset(slots)
+
+
+def _slots(op: Operation) -> set[int]:
+    kinds = OPS[op[0]].kinds
+    return {
+        slot
+        for at, (kind, following) in enumerate(zip(kinds, (*kinds, None)[1:], strict=True), 2)
+        if kind is SLOT
+        for slot in range(op[at], op[at] + (op[at + 1] if following is PAGES else 1))
+    }
+
+
+def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:
+    """The operation on each page of its range; what nobody else meets is one with what follows."""
     at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
-    return [(*op[: at - 1], op[at - 1] + page, 1, *op[at + 1 :]) for page in range(op[at])]
+    first, end = op[at - 1], op[at - 1] + op[at]
+    cuts = [first]
+    for slot in range(first + 1, end):
+        if met is None or slot in met or slot - 1 in met:
+            cuts.append(slot)
+    return [
+        (*op[: at - 1], slot, following - slot, *op[at + 1 :])
+        for slot, following in zip(cuts, (*cuts[1:], end), strict=True)
+    ]
 
 
 def _faulted_in(op: Operation) -> list[Operation]:
@@ -245,12 +384,32 @@ def _faulted_in(op: Operation) -> list[Operation]:
 
 
 def _merges(queues: list[list[_Step]]) -> Iterator[tuple[_Step, ...]]:
-    """All ways to merge the queues, each keeping its order."""
-    queues = [queue for queue in queues if queue]
-    if len(queues) <= 1:
-        yield tuple(queues[0]) if queues else ()
+    """All ways to merge the queues, each keeping its order; those with few changes from one to another first."""
+    total = sum(map(len, queues))
+    for changes in range(max(total, 1)):
+        yield from _merges_with([0] * len(queues), queues, -1, changes)
+
+
+def _merges_with(taken: list[int], queues: list[list[_Step]], last: int, changes: int) -> Iterator[tuple[_Step, ...]]:
+    """Those with exactly so many changes after ``last``, a queue; -1: the first one is none."""
+    left = [i for i, queue in enumerate(queues) if taken[i] < len(queue)]
+    if not left:
+        if not changes:
+            yield ()
         return
-    for i, queue in enumerate(queues):
-        rest = [*queues[:i], queue[1:], *queues[i + 1 :]]
-        for tail in _merges(rest):
-            yield (queue[0], *tail)
+    if changes < len([i for i in left if i != last]) - (last < 0):
+        return
+    if changes > sum(len(queue) - taken[i] for i, queue in enumerate(queues)):
+        return
+    for i in left:
+        needs = 0 if last in (-1, i) else 1
+        if needs <= changes:
+            step = queues[i][taken[i]]
+            taken[i] += 1
+            for tail in _merges_with(taken, queues, i, changes - needs):
+                yield (step, *tail)
+            taken[i] -= 1
+
+
+#: What is about all pages of a process.
+_WHOLE: Final = _codes("fork", "exit", "clear-refs", "ksm-scan", "swapoff", "drop-swap-cache", "uffd-close")

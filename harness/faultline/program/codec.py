@@ -9,7 +9,7 @@ Operations beside each other whose task bytes hold TASK_OVERLAPS are a *block*: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -62,6 +62,11 @@ def is_monitor(byte: int) -> bool:
 def overlaps(op: Operation) -> bool:
     """Whether the operation is part of a block."""
     return bool(op[1] & TASK_OVERLAPS)
+
+
+def has_blocks(ops: Iterable[Operation]) -> bool:
+    """Whether operations of the program overlap."""
+    return any(map(overlaps, ops))
 
 
 def overlapping(op: Operation) -> Operation:

@@ -17,7 +17,7 @@ from faultline.program.codec import Operation, blocks, is_monitor, process_of, t
 from faultline.program.ops import BY_KTHREAD, OPS, PROCESSES, TASKS
 
 #: By their number in csrc/machine.h.
-POLICIES: Final = ("first", "random", "pct", "replay", "coarse")
+POLICIES: Final = ("first", "random", "pct", "replay", "coarse", "steps")
 #: Numbers of the tasks that are of no process, and of nobody.
 MONITOR: Final = PROCESSES * TASKS
 KTHREAD: Final = MONITOR + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ from faultline.program.trace import (
     Wait,
 )
 
+_INDEX: Final = struct.Struct("<H")
 _ROW: Final = struct.Struct(f"<{SLOTS}I")
 _MESSAGE, _FILE_READ = (BY_NAME[n].code for n in ("uffd-read", "file-read"))
 _FILLS: Final = frozenset(BY_NAME[n].code for n in ("uffd-copy", "uffd-zeropage", "uffd-continue"))
@@ -75,16 +76,16 @@ class _Cut(Exception):
 class _Reader:
     def __init__(self, trace: bytes) -> None:
         self._trace = trace
-        self._at = 0
+        self.at = 0
         self.live = 1
         """processes of the last snapshot; process 0 alone lives at first"""
 
     def _take(self, layout: struct.Struct) -> tuple[int, ...]:
-        end = self._at + layout.size
+        end = self.at + layout.size
         if end > len(self._trace):
             raise _Cut
-        fields = layout.unpack_from(self._trace, self._at)
-        self._at = end
+        fields = layout.unpack_from(self._trace, self.at)
+        self.at = end
         return fields
 
     def step(self, index: int, op: Operation, snapshots: bool) -> Step:
@@ -104,9 +105,9 @@ class _Reader:
         return Completion(number, _status(status), value, aux)
 
     def _sharing(self) -> bytes:
-        end = self._at + self.live * SLOTS
-        shares = self._trace[self._at : end]
-        self._at = end
+        end = self.at + self.live * SLOTS
+        shares = self._trace[self.at : end]
+        self.at = end
         return shares
 
     def _snapshot(self) -> Snapshot:
@@ -140,15 +141,49 @@ def parse_trace(trace: bytes, ops: Sequence[Operation], *, snapshots: bool) -> l
     :param ops: the program that ran.
     :param snapshots: the run was made with snapshots.
     """
+    return [step for step, _ in _steps(trace, ops, snapshots)]
+
+
+def _steps(trace: bytes, ops: Sequence[Operation], snapshots: bool) -> Iterator[tuple[Step, int]]:
+    """The steps of a trace, each with the place where its record ends."""
     reader = _Reader(trace)
-    steps: list[Step] = []
     for index, op in enumerate(ops):
         shown = snapshots and not (overlaps(op) and index + 1 < len(ops) and overlaps(ops[index + 1]))
         try:
-            steps.append(reader.step(index, op, shown))
+            yield reader.step(index, op, shown), reader.at
         except _Cut:
-            break
-    return steps
+            return
+
+
+def continued(
+    trace: bytes,
+    ops: Sequence[Operation],
+    other: bytes,
+    other_ops: Sequence[Operation],
+    last: int,
+    place: dict[int, int],
+) -> bytes:
+    """A trace that goes on as another one does, of another program that ends with the same operations.
+
+    :param trace: bytes of a run with snapshots, as those of ``other``.
+    :param last: index of the last operation of ``other_ops`` that is not taken over.
+    :param place: the index in ``ops`` for that of each operation of ``other_ops`` that ends after it.
+    """
+    ends = [end for _, end in _steps(trace, ops, True)]
+    begin = len(ops) - (len(other_ops) - last - 1)
+    joined = bytearray(trace[: ends[begin - 1]])
+    at = 0
+    for step, end in _steps(other, other_ops, True):
+        if step.index > last:
+            record = bytearray(other[at:end])
+            _INDEX.pack_into(record, 0, step.index - last - 1 + begin)
+            for i, completion in enumerate(step.completions):
+                index = completion.index
+                index = index - last - 1 + begin if index > last else place[index]
+                _INDEX.pack_into(record, RECORD.size + i * COMPLETION.size, index)
+            joined += record
+        at = end
+    return bytes(joined)
 
 
 # --- words ---

@@ -35,6 +35,7 @@ def result_json(result: Result, setting: Setting, files: Mapping[str, Path]) -> 
         "findings": [_record_json(record, files) for record in result.records],
         **{blame.value: _counts(result, blame) for blame in (Blame.BASE, Blame.FIXED, Blame.KNOWN)},
         "deviations": dict(sorted(result.deviations.items())),
+        "undecided": dict(sorted(result.undecided.items())),
     }
 
 
@@ -54,6 +55,7 @@ def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
         lines += [f"{text} {name} ({times:,} programs)" for name, times in _counts(result, blame).items()]
     if verbose:
         lines += [f"known deviation: {name} ({times:,} programs)" for name, times in sorted(result.deviations.items())]
+    lines += [f"not judged under some schedule: {why} ({n:,} programs)" for why, n in sorted(result.undecided.items())]
     if result.deaths:
         lines.append(f"workers that died: {result.deaths}")
     return lines

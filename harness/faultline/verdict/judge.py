@@ -15,16 +15,17 @@ from faultline.backend import machine
 from faultline.build.symbols import Symbolizer
 from faultline.kinds import FindingKind
 from faultline.oracle.model import Oracle
-from faultline.program.codec import Operation, encode, overlaps
+from faultline.program.codec import Operation, encode, has_blocks
 from faultline.program.ops import OPS
 from faultline.program.schedule import Decision, Schedule, parse_schedule
 from faultline.program.text import format_actor
-from faultline.verdict import overlap
+from faultline.verdict import reference
 from faultline.verdict.compare import compare, difference, states_before
 from faultline.verdict.contracts import CONTRACTS
 from faultline.verdict.finding import END, Finding, Place, TakenLock, Task
 from faultline.verdict.known import is_known
-from faultline.verdict.overlap import CPUS, Overlap, Reference, Schedules
+from faultline.verdict.overlap import CPUS, Overlap, Schedules
+from faultline.verdict.reference import Reference
 
 
 class LockSeen(Protocol):
@@ -70,7 +71,7 @@ class MachineFinding(Protocol):
     def chains(self) -> Sequence[TaskSeen]: ...
 
 
-class Machine(overlap.Machine, Protocol):
+class Machine(reference.Machine, Protocol):
     """Where programs run: :class:`faultline.backend.machine.Machine`."""
 
     @property
@@ -102,6 +103,8 @@ class Verdict:
     finding: Finding | None = None
     blame: Blame = Blame.NEW
     deviations: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    """Why runs of overlapping operations were not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ class Judge:
         """
         try:
             wire = encode(ops) if wire is None else wire
-            if any(map(overlaps, ops)):
+            if has_blocks(ops):
                 return self._overlapping(ops)
             return self._test(ops, wire) if self.base is None else self._check(self.base, ops, wire)
         except Exception as error:
@@ -172,7 +175,7 @@ class Judge:
 
         :param decisions: where operations of it overlap.
         """
-        if any(map(overlaps, ops)):
+        if has_blocks(ops):
             program = self.overlap(side, ops)
             finding = program.run(Schedule("replay", decisions=decisions))
             return Trial(program.trace, finding, tuple(sorted(program.deviations)))
@@ -220,8 +223,8 @@ class Judge:
             seen = side.machine.finding
             return machine_finding(seen, ops, side.locate, trace) if seen is not None else None
 
-        reference = Reference((self.base or self.subject).machine, self._oracle, self._before_run)
-        return Overlap(ops, side.machine, said, reference, self._before_run)
+        orders = Reference((self.base or self.subject).machine, self._oracle, self._before_run)
+        return Overlap(ops, side.machine, said, orders, self._before_run)
 
     def near(
         self, side: Side, ops: Sequence[Operation], decisions: tuple[Decision, ...], signature: str
@@ -249,16 +252,20 @@ class Judge:
                     found = self.overlap(self.base, ops).findings(self._schedules)
                     on_base = {one.signature for one in found}
                 blame = Blame.BASE if finding.signature in on_base else Blame.NEW
-            verdict = Verdict(finding, blame, tuple(sorted(tested.deviations)))
+            verdict = _of(tested, finding, blame)
             if blame is Blame.NEW:
                 return verdict
             other = other or verdict
-        return other or Verdict(deviations=tuple(sorted(tested.deviations)))
+        return other or _of(tested, None, Blame.NEW)
 
     def _verdict(self, finding: Finding | None, blame: Blame, trial: Trial) -> Verdict:
         if finding is not None and blame is Blame.NEW and is_known(finding.signature, self._known):
             blame = Blame.KNOWN
         return Verdict(finding, blame, trial.deviations)
+
+
+def _of(tested: Overlap, finding: Finding | None, blame: Blame) -> Verdict:
+    return Verdict(finding, blame, tuple(sorted(tested.deviations)), tuple(sorted(tested.undecided)))
 
 
 _CLEAN: Final = Verdict()

@@ -2,53 +2,82 @@
 
 The orders are sequential programs (:mod:`faultline.oracle.orders`).  Each runs on the reference machine, the unpatched
 one in a check; the oracle must agree with what it shows there.  Outcomes, events and states of the program with its
-blocks must be those of one of them, to the program's end.
+blocks must be those of one of them until the last block ends; what follows must be what the oracle expects after it.
+
+Not every step of an operation has a sequential program.  Where no order gives the same, the reference machine runs the
+program itself, its tasks preempted only where they have nothing locked.  If that gives the same, outcomes and contents
+must still each be what some order gives; how they go together, and the other bits, may be as that run has it.
 """
 
 from __future__ import annotations
 
 import errno
+import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 from faultline.oracle.orders import (
     ACCESSES,
     FILLS,
-    FIRST_TELLS,
     MERGES,
+    MOVES,
     RECLAIMS,
     SHARES,
     SUMMED,
+    TWO_PLACES,
     Order,
     coarse,
     may_come_to,
     orders,
+    telling,
 )
 from faultline.program.codec import Operation, blocks
+from faultline.program.schedule import Decision, Schedule
 from faultline.program.text import format_operation
 from faultline.program.trace import Bit, Status
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 from faultline.verdict.compare import steps_finding
 from faultline.verdict.finding import Because, Finding
+from faultline.verdict.reference import Reference
 
 #: Orders of one program that are tried of each sort; with more of them some are left out.
-ORDERS_MAX: Final = 400
+ORDERS_MAX: Final = 800
 #: Programs in coarse steps, and runs of each; of these few come to something different.
-COARSE_MAX: Final = 32
-COARSE_RUNS: Final = 100
+COARSE_MAX: Final = 120
+COARSE_RUNS: Final = 50
+#: Runs in steps that end where nothing is locked: near the schedule, and of any other.
+STEPS_NEAR: Final = 60
+STEPS_ANY: Final = 60
+
+#: Why a run was not judged: it is none of the orders that were tried, but there are more; in each order the machine or
+#: the oracle finds something by itself.
+TOO_MANY: Final = "too many orders"
+NO_ORDER: Final = "no order to compare with"
 
 View = tuple[Step, ...]
 
 
-class Reference(Protocol):
-    """Runs what stands for overlapping operations: on the unpatched machine, in a check."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the reference machine made of an order."""
 
-    def sequential(self, order: Order) -> bytes | None:
-        """The trace of a sequential program, if machine and oracle agree on it; else None."""
+    order: Order
+    trace: bytes
+    view: View
 
-    def coarse(self, order: Order, seed: int) -> bytes | None:
-        """The trace of a program with blocks in which nobody is preempted, None if the machine found something."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a trace is; without a finding it is allowed."""
+
+    finding: Finding | None = None
+    deviation: str = ""
+    """The known deviation by which it is what it is."""
+    undecided: str = ""
+    """Why it was not judged."""
 
 
 class Linear:
@@ -57,6 +86,7 @@ class Linear:
     def __init__(self, ops: Sequence[Operation], reference: Reference) -> None:
         self._ops = ops
         self._last = {end - 1: range(start, end) for start, end in blocks(ops)}
+        self._end = max(self._last, default=-1) + 1
         self._reference = reference
         codes = {ops[index][0] for block in self._last.values() for index in block}
         self._reclaims = bool(codes & RECLAIMS)
@@ -64,35 +94,101 @@ class Linear:
         shares = self._reclaims or merges or bool(codes & SHARES)
         self._open = int(Bit.EXCLUSIVE if shares else 0) | int(Bit.SOFT_DIRTY if merges else 0)
         """Bits that what was reclaimed or merged meanwhile leaves open."""
-        self._allowed: dict[frozenset[int], _Allowed] = {}
+        self._two_places = bool(codes & TWO_PLACES)
+        self._allowed: dict[frozenset[int], tuple[_Allowed, _Allowed]] = {}
 
-    def order(self, trace: bytes) -> Order | None:
-        """The order that gives the same as this trace of the program; None: none of them."""
-        view = self.view(trace)
-        return next((order for allowed, order in self._all(view) if self._same(allowed, order, view)), None)
+    def answer(self, trace: bytes, decisions: Sequence[Decision] = ()) -> Answer:
+        """What a trace of the program is.
 
-    def finding(self, trace: bytes) -> Finding:
-        """What parts the trace, which no order gives, from the nearest one."""
+        :param decisions: those of its schedule.
+        """
         view = self.view(trace)
-        known = list(self._all(view))
+        same_in_steps = cache(lambda: self._two_places or self._in_steps(trace, view, decisions))
+        known: list[Run] = []
+        sorts = self._runs(view)
+        for runs in sorts:
+            for run in runs:
+                if self._same(run.view, run.order, view) or self._goes_on(run, view, trace):
+                    return Answer(deviation=run.order.deviation)
+                if not run.order.deviation:
+                    known.append(run)
+            if self._each_fits(known, view) and same_in_steps():
+                return Answer()
         if not known:
-            raise ValueError("no order of the program runs to its end on the reference machine")
-        nearest, order = max(known, key=lambda one: _agreement(one[0], view))
-        finding = steps_finding(self._ops, list(nearest), list(view), _BECAUSE)
-        if finding is None:
-            raise ValueError("the trace is what an order gives")
+            return Answer(undecided=NO_ORDER)
+        if any(runs.cut for runs in sorts):
+            return Answer(undecided=TOO_MANY)
+        return Answer(self._finding(known, view))
+
+    def _finding(self, known: Sequence[Run], view: View) -> Finding | None:
+        """What parts the trace, which no order gives, from the nearest one."""
+        nearest = max(known, key=lambda run: _agreement(run.view, view))
+        order = nearest.order
+        finding = steps_finding(self._ops, list(nearest.view), list(view), _BECAUSE)
         inside = (op for op, index in zip(order.ops, order.of, strict=True) if self._in_block(index))
         told = ", then ".join(map(format_operation, inside))
-        return finding.with_note(f"No order of the overlapping operations gives this. The nearest is: {told}.")
+        note = f"No order of the overlapping operations gives this. The nearest is: {told}."
+        return finding.with_note(note) if finding is not None else None
 
-    def _all(self, view: View) -> Iterator[tuple[View, Order]]:
-        """What is allowed where the operations that this run skipped do nothing."""
+    def _goes_on(self, run: Run, view: View, trace: bytes) -> bool:
+        """Whether the trace is the order's until the last block ends, and what follows is what the oracle expects."""
+        end, order = self._end, run.order
+        if order.in_blocks or end == len(view) or not self._same(run.view[:end], order, view[:end]):
+            return False
+        steps = parse_trace(run.trace, order.ops, snapshots=True)
+        blocked = (place for place, step in enumerate(steps) if step.status == Status.BLOCKED)
+        place = {order.of[place]: place for place in blocked}
+        joined = self._reference.goes_on(order, run.trace, place, self._ops, trace, end - 1)
+        return self._same(self._view_of_order(order, joined), order, view)
+
+    # --- steps that end where nothing is locked ---
+
+    def _each_fits(self, known: Sequence[Run], view: View) -> bool:
+        """Whether each outcome, and what each page holds, is what some order gives."""
+        return all(self._outcome_fits(known, step) and self._contents_fit(known, step) for step in view)
+
+    def _outcome_fits(self, known: Sequence[Run], step: Step) -> bool:
+        index, op = step.index, self._ops[step.index]
+        others = [(run.order, run.view[index]) for run in known if len(run.view) > index]
+        return any(
+            _outcome(op, other) == _outcome(op, step)
+            or (index in order.idle and may_come_to(op, step.status, step.value))
+            for order, other in others
+        ) and all(any(ended in other.completions for _, other in others) for ended in step.completions)
+
+    def _contents_fit(self, known: Sequence[Run], step: Step) -> bool:
+        if step.snapshot is None:
+            return True
+        others = [run.view[step.index].snapshot for run in known if len(run.view) > step.index]
+        words = [other.words for other in others if other and other.words.keys() == step.snapshot.words.keys()]
+        return bool(words) and all(
+            word & Bit.SWAP
+            or any(
+                not (word ^ other[process][slot]) & _CONTENTS or self._same_word(other[process][slot], word)
+                for other in words
+            )
+            for process, slots in step.snapshot.words.items()
+            for slot, word in enumerate(slots)
+        )
+
+    def _in_steps(self, trace: bytes, view: View, decisions: Sequence[Decision]) -> bool:
+        for schedule in _schedules_in_steps(decisions):
+            other = self._reference.overlapping(self._ops, schedule)
+            if other is not None and (other == trace or self._same(self.view(other), _ITSELF, view)):
+                return True
+        return False
+
+    # --- orders ---
+
+    def _runs(self, view: View) -> tuple[_Allowed, _Allowed]:
+        """What is allowed where the operations that this run skipped do nothing: by sequential programs, and by those
+        with blocks."""
         skipped = frozenset(
             step.index for step in view if self._in_block(step.index) and step.status == Status.SKIPPED
         )
         if skipped not in self._allowed:
-            self._allowed[skipped] = _Allowed(self._run(skipped))
-        return iter(self._allowed[skipped])
+            self._allowed[skipped] = _Allowed(self._sequential(skipped)), _Allowed(self._coarse(skipped))
+        return self._allowed[skipped]
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
@@ -135,25 +231,37 @@ class Linear:
     def _same_word(self, one: int, other: int) -> bool:
         """Whether two words differ only in what reclaim and KSM may have done."""
         there = Bit.PRESENT | Bit.SWAP
-        if (one ^ other) & Bit.PRESENT and (one | other) & Bit.FILE:
-            return not (one ^ other) & ~_OF_FILE
+        if (one | other) & Bit.FILE and (one ^ other) & (Bit.PRESENT | Bit.EXCLUSIVE):
+            shown = _CONTENTS if one & other & Bit.PRESENT else 0
+            return not (one ^ other) & (~_OF_FILE | shown)
         if not self._reclaims or not one & there or not other & there:
             return not (one ^ other) & ~self._open
         shown = Bit.CONTENT | Bit.MIXED if one & other & Bit.PRESENT else 0
         return not (one ^ other) & (~(self._open | there | Bit.CONTENT | Bit.MIXED) | shown)
 
-    def _run(self, skipped: frozenset[int]) -> Iterator[tuple[View, Order]]:
-        for order in islice(orders(self._ops, skipped), ORDERS_MAX):
+    def _sequential(self, skipped: frozenset[int]) -> Iterator[Run | None]:
+        """None: there are more orders than were tried."""
+        found = orders(self._ops, skipped)
+        for order in islice(found, ORDERS_MAX):
             trace = self._reference.sequential(order)
             if trace is not None:
-                yield self._view_of_order(order, trace), order
-        for order in islice(coarse(self._ops, skipped), COARSE_MAX):
+                yield Run(order, trace, self._view_of_order(order, trace))
+        if next(found, None) is not None:
+            yield None
+
+    def _coarse(self, skipped: frozenset[int]) -> Iterator[Run | None]:
+        found = coarse(self._ops, skipped)
+        for order in islice(found, COARSE_MAX):
             seen: set[bytes] = set()
             for seed in range(COARSE_RUNS):
-                trace = self._reference.coarse(order, seed)
+                trace = self._reference.overlapping(
+                    order.ops, Schedule("coarse", seed, late=order.late, late_ops=order.late_ops)
+                )
                 if trace is not None and trace not in seen:
                     seen.add(trace)
-                    yield self._view_of_order(order, trace), order
+                    yield Run(order, trace, self._view_of_order(order, trace))
+        if next(found, None) is not None:
+            yield None
 
     # --- views: one step for each operation; in a block outcomes are as they are at its end ---
 
@@ -174,7 +282,7 @@ class Linear:
         for place, step in enumerate(steps):
             index = order.of[place]
             ended = [_renamed(completion, order.of[completion.index]) for completion in step.completions]
-            last = block_of.get(index)
+            last = block_of.get(index if index >= 0 else ~index)
             if last is None:
                 view[index] = Step(index, step.status, step.value, step.aux, _sorted(ended), step.snapshot, None)
                 continue
@@ -188,7 +296,11 @@ class Linear:
         for last, block in self._last.items():
             at_end = shown.get(last)
             for index in block:
-                parts = [part for place, part in sorted(inside.get(last, {}).items()) if order.of[place] == index]
+                parts = [
+                    (order.ops[place], part)
+                    for place, part in sorted(inside.get(last, {}).items())
+                    if order.of[place] == index
+                ]
                 status, value, aux = _combined(self._ops[index], parts)
                 completions = _sorted(list(before.get(last, {}).values())) if index == last else ()
                 snapshot = self._snapshot_at(at_end, view, block.start) if index == last else None
@@ -205,17 +317,26 @@ class Linear:
 class _Allowed:
     """What an iterator yields, any number of times."""
 
-    def __init__(self, source: Iterator[tuple[View, Order]]) -> None:
+    def __init__(self, source: Iterator[Run | None]) -> None:
         self._source = source
-        self._so_far: list[tuple[View, Order]] = []
+        self._so_far: list[Run] = []
+        self.cut = False
+        """Whether some were left out, as far as they were looked at."""
 
-    def __iter__(self) -> Iterator[tuple[View, Order]]:
+    def __iter__(self) -> Iterator[Run]:
         yield from self._so_far
         for one in self._source:
-            self._so_far.append(one)
-            yield one
+            if one is None:
+                self.cut = True
+            else:
+                self._so_far.append(one)
+                yield one
 
 
+_CHANGING: Final = (errno.ENOENT, errno.EAGAIN)
+_MOVING: Final = (*_CHANGING, errno.EBUSY, errno.EEXIST, errno.EFAULT)
+_ITSELF: Final = Order((), (), frozenset())
+_CONTENTS: Final = int(Bit.CONTENT | Bit.MIXED)
 #: What a slot shows of a page of a file that may be mapped there, or not.
 _OF_FILE: Final = Bit.PRESENT | Bit.FILE | Bit.EXCLUSIVE | Bit.CONTENT | Bit.MIXED
 
@@ -236,22 +357,38 @@ def _renamed(completion: Completion, index: int) -> Completion:
 
 
 def _outcome(op: Operation, step: Step) -> tuple[Status, int, int]:
-    changing = step.status == Status.ERROR and op[0] in FILLS and step.value in (errno.ENOENT, errno.EAGAIN)
-    return (Status.ERROR, errno.EAGAIN, 0) if changing else (step.status, step.value, step.aux)
+    """The outcome; errors that say the same are one."""
+    alike = _MOVING if op[0] in MOVES else _CHANGING if op[0] in FILLS else ()
+    if step.status == Status.ERROR and step.value in alike:
+        return Status.ERROR, errno.EAGAIN, 0
+    return step.status, step.value, step.aux
 
 
-def _combined(op: Operation, parts: Sequence[Step | Completion]) -> tuple[Status, int, int]:
+def _combined(op: Operation, steps: Sequence[tuple[Operation, Step | Completion]]) -> tuple[Status, int, int]:
     """The outcome of an operation from those of its steps: the first that is not done, else the last; of an access,
     what the access itself comes to, unless it stops before."""
-    if not parts:
+    if not steps:
         return Status.DONE, 0, 0
-    if op[0] in SUMMED and len(parts) > 1 and all(part.status == Status.DONE for part in parts):
+    told = telling(op, [step for step, _ in steps])
+    parts = [part for i, (_, part) in enumerate(steps) if i in told]
+    if op[0] in SUMMED and all(part.status == Status.DONE for part in parts):
         return Status.DONE, sum(part.value for part in parts), sum(part.aux for part in parts)
     stops = (Status.BLOCKED, Status.KILLED) if op[0] in ACCESSES else tuple(set(Status) - {Status.DONE})
     if op[0] not in ACCESSES and len(parts) > 1:
         parts = [part for place, part in enumerate(parts) if place == 0 or part.status != Status.SKIPPED]
-    telling = next((part for part in parts if part.status in stops), parts[0 if op[0] in FIRST_TELLS else -1])
-    return telling.status, telling.value, telling.aux
+    first = next((part for part in parts if part.status in stops), parts[-1])
+    return first.status, first.value, first.aux
+
+
+def _schedules_in_steps(decisions: Sequence[Decision]) -> Iterator[Schedule]:
+    """The schedule with its preemptions put off to where the step ends, and near it; and any others."""
+    rng = random.Random(len(decisions))
+    for locked in (0, 1, 2):
+        for run in range(STEPS_NEAR if decisions else 0):
+            moved = (d._replace(passed=max(1, d.passed + rng.randint(-(run // 6), run // 6))) for d in decisions)
+            yield Schedule("steps", parameter=locked, decisions=tuple(moved))
+        for seed in range(STEPS_ANY):
+            yield Schedule("steps", seed, locked)
 
 
 def _agreement(ours: View, theirs: View) -> tuple[int, int]:

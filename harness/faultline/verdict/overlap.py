@@ -6,15 +6,14 @@ import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 from faultline.kinds import ExitStatus, FaultlineError
-from faultline.oracle.model import Oracle
-from faultline.oracle.orders import Order
 from faultline.program.codec import Operation, encode
-from faultline.program.schedule import Decision, Schedule, Taken, format_schedule
+from faultline.program.schedule import Decision, Schedule, format_schedule
 from faultline.verdict.finding import Finding
 from faultline.verdict.linear import Linear
+from faultline.verdict.reference import Machine, Reference
 
 #: CPUs of a machine on which operations overlap: as many as there are tasks of a process.
 CPUS: Final = 4
@@ -56,44 +55,8 @@ class Schedules:
             yield Schedule(policy, seed << 16 | run, parameter)
 
 
-class Machine(Protocol):
-    """Where programs run: :class:`faultline.backend.machine.Machine`."""
-
-    def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes: ...
-    def run_last_first(self, wire: bytes) -> bytes: ...
-    def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes: ...
-    @property
-    def taken(self) -> Taken: ...
-    @property
-    def finding(self) -> object | None: ...
-
-
 MachineSaid = Callable[[Sequence[Operation], bytes], "Finding | None"]
 """What the machine's checkers said of the last run of a program, given its trace."""
-
-
-class Reference:
-    """The orders of overlapping operations, on the machine that they are compared with
-    (:mod:`faultline.verdict.linear`)."""
-
-    def __init__(self, machine: Machine, oracle: Oracle, before_run: Callable[[bytes], None]) -> None:
-        self._machine, self._oracle, self._before_run = machine, oracle, before_run
-
-    def sequential(self, order: Order) -> bytes | None:
-        wire = encode(order.ops)
-        self._before_run(wire)
-        trace = self._machine.run_last_first(wire) if order.last_first else self._machine.run(wire)
-        if self._machine.finding is not None:
-            return None
-        return trace if self._oracle.expect(order.ops, trace).trace == trace else None
-
-    def coarse(self, order: Order, seed: int) -> bytes | None:
-        wire = encode(order.ops)
-        self._before_run(wire)
-        trace = self._machine.run_overlapping(
-            wire, Schedule("coarse", seed, late=order.late, late_ops=order.late_ops)
-        )
-        return trace if self._machine.finding is None else None
 
 
 class Overlap:
@@ -112,6 +75,8 @@ class Overlap:
         self._linear = Linear(ops, reference)
         self.deviations: set[str] = set()
         """Ids of the known deviations by which some runs are what they are."""
+        self.undecided: set[str] = set()
+        """Why some runs were not judged."""
         self._judged: dict[bytes, Finding | None] = {}
         self.trace = b""
         """Of the last run."""
@@ -133,17 +98,17 @@ class Overlap:
         finding = self._said(self._ops, trace)
         if finding is None:
             if trace not in self._judged:
-                self._judged[trace] = self._unordered(trace)
+                self._judged[trace] = self._unordered(trace, decisions)
             finding = self._judged[trace]
         return finding.with_schedule(format_schedule(decisions)) if finding is not None else None
 
-    def _unordered(self, trace: bytes) -> Finding | None:
-        order = self._linear.order(trace)
-        if order is None:
-            return self._linear.finding(trace)
-        if order.deviation:
-            self.deviations.add(order.deviation)
-        return None
+    def _unordered(self, trace: bytes, decisions: Sequence[Decision]) -> Finding | None:
+        answer = self._linear.answer(trace, decisions)
+        if answer.deviation:
+            self.deviations.add(answer.deviation)
+        if answer.undecided:
+            self.undecided.add(answer.undecided)
+        return answer.finding
 
     def near(self, decisions: Sequence[Decision], signature: str) -> Finding | None:
         """The finding under a schedule like this one: each decision earlier or later by some points, then any

@@ -1,0 +1,69 @@
+"""What stands for overlapping operations, on the machine that they are compared with: the unpatched one in a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from faultline.oracle.model import Oracle
+from faultline.oracle.orders import Order
+from faultline.program.codec import Operation, encode
+from faultline.program.schedule import Schedule, Taken
+from faultline.program.traceview import continued
+
+
+class Found(Protocol):
+    """What a checker of a machine saw."""
+
+    @property
+    def op(self) -> int: ...
+
+
+class Machine(Protocol):
+    """Where programs run: :class:`faultline.backend.machine.Machine`."""
+
+    def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes: ...
+    def run_last_first(self, wire: bytes) -> bytes: ...
+    def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes: ...
+    @property
+    def taken(self) -> Taken: ...
+    @property
+    def finding(self) -> Found | None: ...
+
+
+class Reference:
+    """Runs sequential programs and programs with blocks.  A finding that is told at the end of a program leaves its
+    trace whole; with any other there is no trace."""
+
+    def __init__(self, machine: Machine, oracle: Oracle, before_run: Callable[[bytes], None]) -> None:
+        self._machine, self._oracle, self._before_run = machine, oracle, before_run
+
+    def sequential(self, order: Order) -> bytes | None:
+        """The trace of an order, if machine and oracle agree on it; else None."""
+        wire = encode(order.ops)
+        self._before_run(wire)
+        trace = self._machine.run_last_first(wire) if order.last_first else self._machine.run(wire)
+        return trace if self._whole() and self._oracle.expect(order.ops, trace).trace == trace else None
+
+    def goes_on(
+        self, order: Order, trace: bytes, place: dict[int, int], ops: Sequence[Operation], other: bytes, last: int
+    ) -> bytes:
+        """What the oracle expects of an order that goes on as another program does, one that differs in its blocks.
+
+        :param trace: the order's own.
+        :param place: the index in the order of each operation that has not ended when the blocks are over.
+        :param other: trace of ``ops``, taken over after the operation with index ``last``.
+        """
+        joined = continued(trace, order.ops, other, ops, last, place)
+        return self._oracle.expect(order.ops, joined).trace
+
+    def overlapping(self, ops: Sequence[Operation], schedule: Schedule) -> bytes | None:
+        """The trace of a program with blocks."""
+        wire = encode(ops)
+        self._before_run(wire)
+        trace = self._machine.run_overlapping(wire, schedule)
+        return trace if self._whole() else None
+
+    def _whole(self) -> bool:
+        found = self._machine.finding
+        return found is None or found.op < 0
