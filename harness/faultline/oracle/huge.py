@@ -186,8 +186,8 @@ class Huge(Memory):
                 self._look_at_files(process, process.backing, seen)
         if self._collapsing is not None:
             self._adopt_unshared(*self._collapsing)
-            target, mask = self._collapsing
-            target.homes = {at: home for at, home in target.homes.items() if home != ALONE or not mask >> at & 1}
+            if self._holds[versions.COLLAPSE_SMALLER]:
+                self._may_be_collapsed(*self._collapsing)
         if op[0] == _FORK and any(self._pins):
             parent, child = self._processes[op[1] & PROCESS_MASK], self._processes[op[2]]
             if parent is not None and child is not None and child.number not in self._rows_before:
@@ -312,6 +312,15 @@ class Huge(Memory):
                     process.pages[slot] = [key]
                     process.row[slot] |= EXCLUSIVE
                     process.packed = None
+
+    @staticmethod
+    def _may_be_collapsed(process: Process, mask: int) -> None:
+        """Pages of their own may be part of a folio now that is mapped page by page."""
+        size = _FOLIO_SIZES[-1]
+        for start in range(0, SLOTS, size):
+            block = Memory._mask(start, start + size)
+            if mask & block == block:
+                process.homes = {at: home for at, home in process.homes.items() if home != ALONE or not block >> at & 1}
 
     def _emptied(self, sharing: bytes) -> list[int]:
         """The slots of all processes whose page of zeroes is the zero page now."""
