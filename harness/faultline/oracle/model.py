@@ -298,6 +298,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 self._outcome(step)
             self._tell_of_target(op)
             if self._ends_in_failure(op, seen):
+                self._cut_anywhere(op)
                 yield rules.FAILED_MMAP
         self._restore(saved)
         for steps, start, end, count in tuple(self._told_alone(op, seen)):
@@ -306,6 +307,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 self._outcome(step)
             self._tell_alone(op, start, end, count)
             if self._ends_in_failure(op, seen):
+                self._cut_anywhere(op)
                 yield rules.FAILED_MMAP
 
     def _record_of_failing_fork(self, op: Operation, snapshots: bool) -> bytes:
