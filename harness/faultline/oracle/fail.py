@@ -15,7 +15,18 @@ from faultline.oracle import rules, versions
 from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, FEATURE_EVENT_UNMAP, PROCESS_MASK, Outcome
 from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
-from faultline.oracle.state import MERGEABLE, PRESENT, REG_WP, SWAP, Context, EventWaiter, ForkWaiter, Process, Waiter
+from faultline.oracle.state import (
+    MERGEABLE,
+    PRESENT,
+    READ,
+    REG_WP,
+    SWAP,
+    Context,
+    EventWaiter,
+    ForkWaiter,
+    Process,
+    Waiter,
+)
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOT, SLOTS, TASK_MONITOR, WAKE_MODE
 from faultline.program.trace import Status
@@ -58,7 +69,7 @@ _UNMAPS: Final = frozenset(
 _RESIZE: Final = BY_NAME["mremap-resize"].code
 _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", "mmap-file"))
 _FORK, _CONTINUE, _GUEST_WRITE = (BY_NAME[name].code for name in ("fork", "uffd-continue", "guest-write"))
-_UNREGISTER, _RESOLVE = (BY_NAME[name].code for name in ("uffd-unregister", "uffd-resolve"))
+_UNREGISTER, _RESOLVE, _UFFD_WAKE = (BY_NAME[name].code for name in ("uffd-unregister", "uffd-resolve", "uffd-wake"))
 _DONTWAKE: Final = 1 << WAKE_MODE.words.index("dontwake")
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
 _PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
@@ -110,11 +121,21 @@ class Fail(Mremap):
             return None
         self._abandon(waiter)
         process, slot = waiter.context.mm, waiter.slot
-        if slot in process.swapped and (self._seen_word(process, slot) or 0) & PRESENT:
-            self._swap_in(process, slot)  # there was no memory for a copy of it
+        self._come_before(waiter.op, waiter.index, process, slot)
         self._may_be_unprotected(process, slot)
         self._rule = rules.FAIL_NO_MEMORY
         return seen
+
+    def _come_before(self, op: Operation, index: int, process: Process, slot: int) -> None:
+        """The page may be there, as the backend shows, though there was no memory for a copy of it."""
+        if not (self._seen_word(process, slot) or 0) & PRESENT:
+            return
+        if slot in process.swapped:
+            self._swap_in(process, slot)
+        elif op[0] in HOLDING:
+            waits, self._waits = self._waits, False
+            self._fault_in(op, index, process, slot, READ)
+            self._waits = waits
 
     def _may_fail_late(self, op: Operation) -> bool:
         """Whether this is a fork that the backend shows to wait for its event, and that may fail when that is read."""
@@ -140,6 +161,11 @@ class Fail(Mremap):
         if op[0] == _POPULATE and op[4] != _READ:
             for pages in range(op[3]):  # and of the next one there was no memory for a copy
                 yield ((*op[:3], pages, op[4]), (_POPULATE, op[1], op[2] + pages, 1, _READ)), False
+        if op[0] == _UNREGISTER:
+            for pages in range(op[4]):  # those who wait at the next ones were woken before that failed
+                for woken in range(1, op[4] - pages + 1):
+                    wakes = (_UFFD_WAKE, *op[1:3], op[3] + pages, woken)
+                    yield (((*op[:4], pages), wakes) if pages else (wakes,)), False
         if op[0] == _UNREGISTER and self._holds[versions.UNREGISTER_CLEARS]:
             for cleared in self._cleared_before(op):
                 yield (cleared,), False

@@ -215,6 +215,10 @@ class Memory:
         """Whether a task of another process is at work in the process's memory."""
         raise NotImplementedError
 
+    def _fault_in(self, op: Operation, index: int, process: Process, slot: int, need: int) -> Outcome | None:
+        """The page is there for reading: None; or what came instead."""
+        raise NotImplementedError
+
     def _abandon(self, waiter: Waiter) -> None:
         """A task that waited is killed."""
         raise NotImplementedError
@@ -492,6 +496,10 @@ class Memory:
         waiter.doubt = doubt
         if self._is_left_out(waiter):
             return outcome
+        if doubt >= 0 and len(queue) > 1 and self._choose(2):
+            self._met[doubt] = None
+            queue.pop()
+            waiter.doubt = -1
         for context, _ in queue:
             context.changing += 1
         self._blocked[task] = waiter
@@ -1200,7 +1208,9 @@ class Memory:
         if word & UFFD_WP:
             self._clear_wp(process, process.row, slot)
             key = process.number << SLOT_SHIFT | slot
-            self._stale[key] = (key, UFFD_WP | (word ^ process.row[slot]) & SWAP, deviation, -1)
+            # a mark in the place of a page shows both bits; that of a child was not seen yet
+            swap = (word ^ process.row[slot] if word & (PRESENT | SWAP | GUARD) else SWAP) & SWAP
+            self._stale[key] = (key, UFFD_WP | swap, deviation, -1)
 
     @staticmethod
     def _clear_wp(process: Process, row: array[int], slot: int) -> None:
@@ -1247,8 +1257,27 @@ class Memory:
         waiter.queue[0][0].events.remove(waiter)
         for context, _ in waiter.queue:
             self._changed(context)
+        if isinstance(waiter, RemoveWaiter) and waiter.punches:
+            self._punch_when_killed(waiter)
         if isinstance(waiter, ForkWaiter):
             self._discard(waiter.child)
+
+    def _punch_when_killed(self, waiter: RemoveWaiter) -> None:
+        """The task was to free pages of files, which it may do all the same on its way out: of all mappings, of none or
+        of the first."""
+        process, rule, how = waiter.process, self._rule, self._choose(3)
+        self._also(rules.EXIT_REMOVES)
+        shown, waiter.at = waiter.backing[waiter.at : waiter.stop], waiter.stop
+        while how != 1:
+            self._punch_backing(shown)
+            while waiter.at < waiter.end and not process.row[waiter.at]:
+                waiter.at += 1
+            if how == 2 or waiter.at >= waiter.end or self._not_removable(process, waiter.at) is not None:
+                break
+            at, waiter.at = waiter.at, min(waiter.end, self._mapping_end(process, waiter.at))
+            assert process.backing is not None
+            shown = process.backing[at : waiter.at]
+        self._rule = rule
 
     def _changed(self, context: Context) -> None:
         """One of the forks that the userfaultfd's page operations wait for is over."""

@@ -48,6 +48,7 @@ _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 _LACKS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.LACKS), 0)
 _BLOCKED: Final = int(Status.BLOCKED)
 _LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read"))
+_UNREGISTER, _POPULATE = (BY_NAME[name].code for name in ("uffd-unregister", "populate"))
 _KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 _ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
 
@@ -219,7 +220,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         seen = self._failed(op)
         if seen is None:
             return self._record_of(op, self._outcome(op), snapshots)
-        waits = seen == BLOCKED_EVENT
+        waits = seen == BLOCKED_EVENT or op[0] == _UNREGISTER
         passed_by = self._choose(_RUNS_MAX) if waits else 0
         saved = self._save()
         told: set[tuple[tuple[int, Outcome], ...]] = set()
@@ -230,18 +231,17 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             passed_by -= 1
             told.add(self._owed(op))
         for deviation in self._failures(op, seen, saved):
-            owed = self._owed(op)
-            if owed in told:
-                continue
             record = self._record_of(op, seen, snapshots)
-            if self._fits(record) and not passed_by:
+            owed = self._owed(op)
+            if not self._fits(record) or owed in told:
+                continue
+            if not passed_by:
                 if deviation >= 0:
                     self._met[deviation] = None
                 self._rule = rules.FAIL_NO_MEMORY
                 return record
-            if self._fits(record) and waits:
-                passed_by -= 1
-                told.add(owed)
+            passed_by -= 1
+            told.add(owed)
         self._restore(saved)
         if waits:
             self._no_more_choices()
@@ -254,15 +254,17 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         return observed.startswith(record, len(self._out))
 
     def _owed(self, op: Operation) -> tuple[tuple[int, Outcome], ...]:
-        """The events that the operation waits for, and what it ends with then: that shows later than its record."""
+        """What tasks wait for, and what the operation ends with then: that shows later than its record."""
+        faults = [waiter for waiter in self._blocked.values() if isinstance(waiter, Waiter)]
+        owed = [(waiter.task, self._message(waiter)) for waiter in faults if not waiter.read]
         waiter = self._blocked.get(op[1])
         if not isinstance(waiter, EventWaiter):
-            return ()
+            return tuple(owed)
         places = {id(context): place for place, context in enumerate(self._handles) if context is not None}
-        events = [
-            (places.get(id(context), -1), event) for context, event in waiter.queue if not isinstance(event, Context)
-        ]
-        return (*events, (-1, waiter.outcome))
+        for context, event in waiter.queue:
+            if not isinstance(event, Context):
+                owed.append((places.get(id(context), -1), event))
+        return (*owed, (-1, waiter.outcome))
 
     def _failures(self, op: Operation, seen: Outcome, saved: dict[str, object]) -> Iterator[int]:
         """Puts the state as an operation that failed may have left it, in each way; which is a deviation, or -1."""
@@ -449,11 +451,17 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         for waiter in self._woken:
             assert isinstance(waiter, Waiter)
             process = waiter.context.mm
-            backing = process.backing[waiter.slot] if process.backing is not None else None
-            page = (process.number, waiter.slot) if backing is None else (id(backing[0]), backing[1])
-            by_page.setdefault(page, []).append(waiter)
+            for slot in range(waiter.slot, max(waiter.slot + 1, self._reaches(waiter.op))):
+                backing = process.backing[slot] if process.backing is not None else None
+                page = (process.number, slot) if backing is None else (id(backing[0]), backing[1])
+                by_page.setdefault(page, []).append(waiter)
         groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] not in _LOADS for w in group)]
-        return [waiter for group in groups for waiter in group]
+        return [waiter for waiter in self._woken if any(waiter in group for group in groups)]
+
+    @staticmethod
+    def _reaches(op: Operation) -> int:
+        """The end of the range that a task accesses which a fault has stopped; 0: it is one page."""
+        return op[3] + op[4] if op[0] in HOLDING else op[2] + op[3] if op[0] == _POPULATE else 0
 
     def _order_matters(self) -> bool:
         return len(self._woken) > 1 and bool(self._conflicting())

@@ -225,7 +225,7 @@ class Pins(Memory):
         assert pin is not None
         flags = op[5] if op[0] == _PIN else 0
         self._waits = not flags & _LOCKED and (not flags & _LONGTERM or self._holds[versions.PIN_WAITS])
-        while len(pin.holds) < op[4] and not self._lacks_page(index, pin):
+        while len(pin.holds) < op[4] and not self._lacks_page(op, index, process, pin):
             outcome = self._hold_next(op, index, process, pin, flags)
             if outcome is not None and outcome[0] == _BLOCKED:
                 return outcome
@@ -240,7 +240,11 @@ class Pins(Memory):
         pin.ready = True
         return (_DONE, 0, len(pin.holds))
 
-    def _lacks_page(self, index: int, pin: Pin) -> bool:
+    def _come_before(self, op: Operation, index: int, process: Process, slot: int) -> None:
+        """The page may be there, as the backend shows, though there was no memory for a copy of it."""
+        raise NotImplementedError
+
+    def _lacks_page(self, op: Operation, index: int, process: Process, pin: Pin) -> bool:
         """Whether a pin that was woken goes no further, as a request for memory failed in the present operation."""
         if not self._may_fail or index == self._index or not pin.holds:
             return False
@@ -248,6 +252,7 @@ class Pins(Memory):
         if seen is None or seen[0] != _DONE or seen[2] != len(pin.holds):
             return False
         self._also(rules.FAIL_NO_MEMORY)
+        self._come_before(op, index, process, op[3] + len(pin.holds))
         return True
 
     def _hold_next(self, op: Operation, index: int, process: Process, pin: Pin, flags: int) -> Outcome | None:

@@ -312,6 +312,10 @@ EXIT_KILLS: Final = _rule(
     "exit-kills", "An operation in which a task of the process was blocked never completes, nor does its fork.",
     "exit_group(2)",
 )
+EXIT_REMOVES: Final = _rule(
+    "exit-removes", "Which pages of files a MADV_REMOVE that is killed frees all the same is the kernel's choice.",
+    "exit_group(2), madvise(2) (say nothing of it)",
+)
 
 # --- userfaultfd: the object ---
 UFFD_OPEN: Final = _rule(
