@@ -1439,6 +1439,19 @@ CASES = {
 }
 
 CHOICES = {
+    "who is killed as it frees pages of a file": """
+        p0.0 file-open f0 memfd @4
+        p0.0 mmap-file a0+2 rw f0 @0 shared
+        p0.0 write a0 =1
+        p0.0 write a1 =2
+        p0.0 fork p1
+        p0.0 uffd-open u0 event-remove
+        m uffd-register u0 a0 missing
+        p0.0 madvise a0+2 remove                -> blocked event
+        p0.3 exit                               -> done; 7: killed
+        p1.0 read a0                            -> 0
+        p1.0 read a1                            -> 0
+    """,
     "mremap of mappings of different types": """
         p0.0 mmap a0+2 rw
         p0.0 mmap a8+3 r
