@@ -201,7 +201,7 @@ class Dirty(Memory):
         self._meet_children(soft, op, outcome)
         acting = -1 if op[1] == TASK_MONITOR else op[1] & PROCESS_MASK
         written, tried = self._written(op, outcome), self._tried(op, outcome)
-        dropped = self._dropped_since()
+        dropped, since = self._dropped()
         codes = {self._ops[end[1]][0] for end in self._ended}
         codes |= {waiter.op[0] for waiter in self._blocked.values() if isinstance(waiter, Waiter)}
         if outcome[0] != Status.SKIPPED:
@@ -211,6 +211,9 @@ class Dirty(Memory):
             assert process is not None
             bits.lost.clear()
             bits.stray = 0
+            gone = bits.shown & dropped.get(number, 0)
+            bits.shown ^= gone
+            bits.maybe |= gone
             if codes <= _PAGE_OPS:
                 self._follow_pages(process, bits, op, outcome[2])
             else:
@@ -237,7 +240,7 @@ class Dirty(Memory):
             bits.poisoned = process.poisoned
             wrote, may_have = written.get(number, 0), tried.get(number, 0)
             # what another woken task dropped after the write may have lost its bit again
-            gone = wrote & (~_holding(process) | dropped.get(number, 0)) if wrote else 0
+            gone = wrote & (~_holding(process) | since.get(number, 0)) if wrote else 0
             bits.shown = (bits.shown | wrote & ~gone) & mapped
             bits.written = (bits.written | wrote & ~gone) & bits.shown
             bits.maybe = (bits.maybe | may_have | gone) & mapped & ~bits.shown
@@ -317,15 +320,17 @@ class Dirty(Memory):
                 masks[number] = masks.get(number, 0) | 1 << ended[2]
         return masks
 
-    def _dropped_since(self) -> dict[int, int]:
-        """By process the slots that one woken task has written, and another dropped after that."""
-        masks: dict[int, int] = {}
-        for place, number, dropped in self._drops:
+    def _dropped(self) -> tuple[dict[int, int], dict[int, int]]:
+        """By process the slots that woken tasks dropped, and those of them that others of these had written by then."""
+        dropped: dict[int, int] = {}
+        since: dict[int, int] = {}
+        for place, number, drops in self._drops:
             written = [self._ops[end[1]] for end in self._ended[:place] if end[2] == Status.DONE]
             slots = sum({1 << op[2] for op in written if op[0] in _WRITES and op[1] & PROCESS_MASK == number})
-            masks[number] = masks.get(number, 0) | slots & dropped
+            dropped[number] = dropped.get(number, 0) | drops
+            since[number] = since.get(number, 0) | slots & drops
         self._drops.clear()
-        return masks
+        return dropped, since
 
     def _tried(self, op: Operation, outcome: Outcome) -> dict[int, int]:
         """By process the slots to which a write is under way, or failed: it may have put a page there first."""

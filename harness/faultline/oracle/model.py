@@ -266,6 +266,18 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 owed.append((places.get(id(context), -1), event))
         return (*owed, (-1, waiter.outcome))
 
+    def _take(self, op: Operation, steps: tuple[Operation, ...]) -> None:
+        """Does what the operation did before it failed, also if that is refused otherwise while mappings change."""
+        changing = {context: context.changing for context in self._handles if context is not None}
+        if op[0] == _UNREGISTER:
+            for context in changing:
+                context.changing = 0
+        for step in steps:
+            self._outcome(step)
+        if op[0] == _UNREGISTER:
+            for context, count in changing.items():
+                context.changing = count
+
     def _failures(self, op: Operation, seen: Outcome, saved: dict[str, object]) -> Iterator[int]:
         """Puts the state as an operation that failed may have left it, in each way; which is a deviation, or -1."""
         self._restore(saved)
@@ -273,8 +285,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         stops = tuple(self._moved_in_part(op))
         for steps, keep in ways:
             self._restore(saved)
-            for step in steps:
-                self._outcome(step)
+            self._take(op, steps)
             if not self._ends_in_failure(op, seen):
                 continue
             if keep:

@@ -544,7 +544,7 @@ class Userfault(Memory):
             seen = self._seen_record()
             if seen is not None:
                 said = (seen[1], seen[3], seen[4])
-                outcome, waiter = next((m for m in messages if m[0] == said), messages[0])
+                outcome, waiter = self._read_as([m for m in messages if m[0] == said] or messages[:1])
         if isinstance(waiter, Waiter):
             waiter.read = True
             self._rule = rules.MESSAGE
@@ -559,6 +559,11 @@ class Userfault(Memory):
             waiter.stop = waiter.at + outcome[2]
         self._event_over(waiter)
         return outcome
+
+    def _read_as(self, messages: list[tuple[Outcome, Waiter | EventWaiter]]) -> tuple[Outcome, Waiter | EventWaiter]:
+        """One of several messages that are alike; of events, who goes on tells them apart."""
+        events = [message for message in messages if isinstance(message[1], EventWaiter)]
+        return events[self._choose(len(events))] if events else messages[0]
 
     @staticmethod
     def _event_messages(waiter: EventWaiter, child_handle: int) -> Iterator[Outcome]:
