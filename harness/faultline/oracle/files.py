@@ -644,6 +644,8 @@ class Files(Userfault, Memory):
         file, number, shared = backing
         row = process.row
         claim = None if (seen := self._seen_record()) is None else seen[4] > filled
+        if row[slot] & HUGE:
+            return errno.EEXIST
         if number >= file.size:
             self._rule = rules.FILL_BEYOND
             return errno.ENOMEM if shared and self._holds[versions.FILL_BEYOND] else errno.EFAULT
@@ -707,6 +709,8 @@ class Files(Userfault, Memory):
         backing = process.backing[slot]
         assert backing is not None
         file, number, _ = backing
+        if process.row[slot] & HUGE:
+            return errno.EEXIST
         if number >= file.size:
             self._rule = rules.CONTINUE_BEYOND
             return errno.EFAULT if self._holds[versions.CONTINUE_BEYOND] else errno.EINVAL

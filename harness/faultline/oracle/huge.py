@@ -166,6 +166,12 @@ class Huge(Memory):
         home = process.homes.get(key % SLOTS, key % SLOTS)
         return home != ALONE and bool(homes >> home & 1)
 
+    def _distance(self, key: int) -> int:
+        """How far the page of a slot of all processes was moved since it was made."""
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        return key % SLOTS - process.homes.get(key % SLOTS, key % SLOTS)
+
     # --- what the kernel did ---
 
     def _adopt_huge(self, op: Operation, at: int, sharing: bytes) -> None:
@@ -365,8 +371,11 @@ class Huge(Memory):
             return []
         mine = sorted(key for key in keys if key >> SLOT_SHIFT == left[0][0])
         near = [[key for key in mine if self._is_near(key, homes)] for homes in self._splitting]
+        alike = [  # pages of one folio were moved alike
+            [key for key in some if self._distance(key) == far] for some in near for far in {*map(self._distance, some)}
+        ]
         ways: dict[tuple[int, ...], None] = {}
-        for some in (*sorted(near, key=len), mine):
+        for some in (*sorted(alike, key=len), *sorted(near, key=len), mine):
             ways.update(dict.fromkeys(islice(combinations(some, left[0][1]), _WAYS_MAX)))
         return [list(way) for way in islice(ways, _WAYS_MAX)]
 
