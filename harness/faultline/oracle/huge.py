@@ -45,6 +45,7 @@ from faultline.oracle.state import (
     KsmPage,
     Pin,
     Process,
+    home_of,
 )
 from faultline.program.codec import Operation
 from faultline.program.ops import ADVICE, BY_NAME, SLOTS
@@ -75,8 +76,9 @@ class Huge(Memory):
     _pins: list[Pin | None]
     _perhaps: list[int]
     _tainted: bool
-    _splitting: list[int]
-    """Masks of the slots in which the folio may have been made that the present operation splits."""
+    _splitting: list[tuple[int, frozenset[int]]]
+    """Masks of the slots in which the folio may have been made that the present operation splits, and when: see
+    :func:`~faultline.oracle.state.home_of`."""
     _retried: set[int]
     """The slots of all processes where tasks that were woken have repeated an access, in the present operation."""
     _observed_rows: list[tuple[Process, tuple[int, ...]]]
@@ -139,11 +141,12 @@ class Huge(Memory):
 
     def _may_split(self, process: Process, slots: Iterable[int]) -> None:
         homes = [home for home in (process.homes.get(slot, slot) for slot in slots) if home != ALONE]
+        times = frozenset(home // SLOTS for home in homes)
         self._splitting = []
         for size in _FOLIO_SIZES:
-            blocks = {home // size * size for home in homes}
-            self._splitting.append(sum(self._mask(block, block + size) for block in blocks))
-            self._splitting += [self._mask(block, block + size) for block in sorted(blocks)]
+            blocks = {home % SLOTS // size * size for home in homes}
+            self._splitting.append((sum(self._mask(block, block + size) for block in blocks), times))
+            self._splitting += [(self._mask(block, block + size), times) for block in sorted(blocks)]
 
     def _may_be_large(self, process: Process, slot: int) -> bool:
         start = slot // _FOLIO_SIZES[-1] * _FOLIO_SIZES[-1]
@@ -159,18 +162,20 @@ class Huge(Memory):
             return True
         return not any(word & (PRESENT | SWAP) for word in _ROW.unpack(before)[beside.start : beside.stop])
 
-    def _is_near(self, key: int, homes: int) -> bool:
+    def _is_near(self, key: int, homes: tuple[int, frozenset[int]]) -> bool:
         """Whether the page of a slot of all processes was made in one of these slots, wherever it was moved since."""
         process = self._processes[key >> SLOT_SHIFT]
         assert process is not None
-        home = process.homes.get(key % SLOTS, key % SLOTS)
-        return home != ALONE and bool(homes >> home & 1)
+        home, (slots, times) = process.homes.get(key % SLOTS, key % SLOTS), homes
+        if home == ALONE or not slots >> home % SLOTS & 1:
+            return False
+        return 0 in times or not home // SLOTS or home // SLOTS in times
 
     def _distance(self, key: int) -> int:
         """How far the page of a slot of all processes was moved since it was made."""
         process = self._processes[key >> SLOT_SHIFT]
         assert process is not None
-        return key % SLOTS - process.homes.get(key % SLOTS, key % SLOTS)
+        return key % SLOTS - process.homes.get(key % SLOTS, key % SLOTS) % SLOTS
 
     # --- what the kernel did ---
 
@@ -277,7 +282,7 @@ class Huge(Memory):
         row[slot] = word & VMA_BITS | filled
         process.packed = None
         process.touched |= 1 << slot
-        process.homes.pop(slot, None)
+        process.homes[slot] = home_of(slot, self._index)
         if filled & EXCLUSIVE:
             process.pages[slot] = FilledPage([process.number << SLOT_SHIFT | slot])
             row[ANON] += 1
@@ -326,7 +331,9 @@ class Huge(Memory):
         for start in range(0, SLOTS, size):
             block = Memory._mask(start, start + size)
             if mask & block == block:
-                process.homes = {at: home for at, home in process.homes.items() if home != ALONE or not block >> at & 1}
+                for slot in range(start, start + size):
+                    home = process.homes.get(slot, slot)
+                    process.homes[slot] = slot if home == ALONE else home % SLOTS
 
     def _emptied(self, sharing: bytes) -> list[int]:
         """The slots of all processes whose page of zeroes is the zero page now."""
@@ -471,12 +478,14 @@ class Huge(Memory):
     def _show_huge(self) -> None:
         """Takes over which ranges huge pages map, where that can be; ends the record's part of this."""
         for process, seen in self._observed_rows:
+            before = _ROW.unpack(self._rows_before.get(process.number) or process.pack())
             for group in _GROUPS:
                 huge = HUGE if self._is_huge(process, group, seen) else 0
+                collapsed = huge and self._collapsing is not None and not before[group.start] & HUGE
                 for slot in group:
                     process.row[slot] = process.row[slot] & ~HUGE | huge
-                    if huge and process.homes.get(slot) == ALONE:
-                        del process.homes[slot]
+                    if huge and (process.homes.get(slot) == ALONE or collapsed):
+                        process.homes[slot] = home_of(slot, self._index)
             process.packed = None
         self._rows_before = {process.number: process.pack() for process in self._living}
         self._collapsing = None

@@ -54,6 +54,7 @@ from faultline.oracle.state import (
     StuckPage,
     SwapEntry,
     Waiter,
+    home_of,
 )
 from faultline.oracle.state import (
     Outcome as Outcome,
@@ -973,8 +974,8 @@ class Memory:
             return self._fault(op, index, process, slot, MESSAGE_WRITE)
         process.row[slot] = self._populated(word, _FRESH)
         process.pages[slot] = [key]
-        if self._huge and not self._may_be_large(process, slot):
-            process.homes[slot] = ALONE
+        if self._huge:
+            process.homes[slot] = home_of(slot, self._index) if self._may_be_large(process, slot) else ALONE
         process.row[ANON] += 1
         self._rule = rules.WRITE_FRESH
         return None
@@ -1019,10 +1020,9 @@ class Memory:
 
     def _copy_page(self, process: Process, slot: int, key: int, page: Page) -> None:
         process.pages[slot] = [key]
-        process.homes.pop(slot, None)
+        process.homes[slot] = ALONE if page else home_of(slot, self._index)
         process.touched |= 1 << slot
         if page:
-            process.homes[slot] = ALONE
             assert isinstance(page, list)
             self._rule = rules.WRITE_COPY
             self._leave(page, key)

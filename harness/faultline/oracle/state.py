@@ -59,6 +59,14 @@ ZERO: Final[tuple[()]] = ()
 ALONE: Final = -1
 
 
+def home_of(slot: int, index: int = -1) -> int:
+    """The home of a page that was made in a slot by the operation with this index; -1: by any.
+
+    Pages of one folio are made by one operation.
+    """
+    return (index + 1) * SLOTS + slot
+
+
 class KsmPage(list[int]):
     """The slots that map a page that KSM made."""
 
@@ -162,7 +170,8 @@ class Process:
         self.hugetlb = 0
         """Bit i: slot i belongs to a mapping of huge pages of hugetlbfs."""
         self.homes: dict[int, int] = {}
-        """By slot: where the page that it maps, or has in swap, was made, if that was elsewhere; ALONE: in no folio."""
+        """By slot: where and when the page that it maps, or has in swap, was made, as :func:`home_of` says; ALONE: in
+        no folio; no entry: here, at any time."""
         self.nohuge = 0
         """Bit i: huge pages were forbidden for slot i."""
         self.touched = 0

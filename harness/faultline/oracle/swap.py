@@ -371,6 +371,8 @@ class Swap(Memory):
         self._also(rules.SWAP_IN)
         entry = process.swapped[slot]
         self._forget_entry(process, slot)
+        if slot in process.homes:
+            process.homes[slot] %= SLOTS  # the folio that it comes back in is another
         word = process.row[slot] & ~SWAP | PRESENT | entry.content
         process.row[ANON] += 1
         page = self._page_for(entry, self._seen_word(process, slot))

@@ -42,6 +42,7 @@ from faultline.oracle.state import (
     Process,
     RemoveWaiter,
     Waiter,
+    home_of,
 )
 from faultline.program.codec import Operation
 from faultline.program.ops import COPY_MODE, REGISTER_MODE, SLOTS, WAKE_MODE
@@ -398,6 +399,8 @@ class Userfault(Memory):
             row[slot] = row[slot] & VMA_BITS | bits
             row[ANON] += 1
             process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+            if self._huge:
+                process.homes[slot] = home_of(slot, self._index)
             slot += 1
         process.touched |= self._mask(start, slot)
         return self._filled(context, start, slot - start, pages, bool(mode & _COPY_DONTWAKE))
