@@ -211,13 +211,13 @@ class Dirty(Memory):
             assert process is not None
             bits.lost.clear()
             bits.stray = 0
-            gone = bits.shown & dropped.get(number, 0)
-            bits.shown ^= gone
-            bits.maybe |= gone
             if codes <= _PAGE_OPS:
                 self._follow_pages(process, bits, op, outcome[2])
             else:
                 self._follow_mappings(process, bits, op, acting == number and self._does(op, outcome))
+            gone = bits.shown & dropped.get(number, 0)
+            bits.shown ^= gone
+            bits.maybe |= gone
             mapped = _slots(process.row, MAPPED)
             if not codes <= _KNOWN:
                 bits.maybe = -1

@@ -1076,6 +1076,9 @@ class Memory:
         if child.unseen:
             self._settle_child(child)
         self._once += open_bits
+        for slot in range(SLOTS) if child.backing is not None else ():
+            if child.row[slot] & _PROTECTED == _PROTECTED and self._is_file_marker(child, slot):
+                self._once.append((child.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1))
 
     def _duplicate(
         self, parent: Process, child: Process, open_bits: list[OpenBits]
