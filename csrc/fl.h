@@ -25,6 +25,7 @@ void fl_fiber_switch(struct fl_fiber *from, struct fl_fiber *to);
 const void *fl_fiber_stands(const struct fl_fiber *fiber, const void **bp);
 void fl_fiber_abandoned(struct fl_fiber *left, struct fl_fiber *entered);
 void *fl_posix_map_arena(unsigned long bytes);
+void *fl_posix_map(unsigned long bytes);
 int fl_posix_init(void);
 void fl_posix_exit(void);
 void fl_posix_watch_asan(void);

@@ -14,6 +14,7 @@
 #define FL_OVERLAPS	8	/* operations that the wire form marks overlap, in blocks */
 
 #define FL_LAST_FIRST	16	/* of the tasks that an operation woke, the last goes on first */
+#define FL_FIND_RACES	32	/* in blocks, by the variant that can */
 
 #define FL_DECISIONS_MAX	512
 #define FL_PLAN_FIRST	0	/* nobody is preempted */
@@ -114,6 +115,8 @@ void fl_taken(struct fl_taken *out);
 /* What the last run found: 0 or 1; the first finding ends a program. */
 int fl_finding(struct fl_finding *out);
 void fl_stats(struct fl_stats *out);
+/* The data race that the last run found is none, where the same locks are held, in this run and all that follow. */
+void fl_races_ignore(void);
 /* Plants a fault in the machine or its checks, for canary tests; 0 removes it.  -22: no such canary. */
 int fl_canary(int number);
 /* The name of canary `number`, NULL past the last. */

@@ -5,6 +5,7 @@
 
 #include "host/host.h"
 #include "check/order.h"
+#include "check/races.h"
 
 /* More than any operation of a program of full length comes to. */
 #define FL_EVENTS_MAX	200000UL
@@ -36,6 +37,7 @@ static __always_inline void fl_held_take(const void *lock, int kind, unsigned in
 	held->kind = kind;
 	held->class = class;
 	fl_counts.lock_ops++;
+	fl_race_locked(lock, kind);
 }
 
 /* Of a lock that its kind tells the class of. */
@@ -54,6 +56,7 @@ static __always_inline void fl_held_del(const void *lock, int kind, const void *
 		i--;
 	if (unlikely(i < 0))
 		fl_held_missing(lock, kind);
+	fl_race_unlocked(lock, kind);
 	for (task->nheld--; i < task->nheld; i++)
 		task->held[i] = task->held[i + 1];
 	task->released[task->nreleased++ % FL_RELEASED] = (struct fl_held){ .lock = lock, .ip = ip, .kind = kind };

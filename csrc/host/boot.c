@@ -2,6 +2,7 @@
 /* Brings the machine up to where a program can run. */
 #include "host/host.h"
 #include "host/huge.h"
+#include "check/races.h"
 #include <linux/cpumask.h>
 #include <linux/mempolicy.h>
 #include <linux/mmzone.h>
@@ -163,6 +164,7 @@ int fl_boot(int cpus)
 	init_cpus(cpus);
 	fl_slab_init();
 	fl_tasks_init();
+	fl_races_boot();
 	init_node();
 	init_zero_page();
 	fl_files_init();

@@ -76,6 +76,10 @@ static const char *const names[FL_NR_CANARIES] = {
 #if defined(FL_HAVE_PTE_MAP_RCU) && !defined(CONFIG_HUGETLB_PAGE)
 	[FL_CANARY_PTE_AFTER_UNMAP] = "pte-after-unmap",
 #endif
+#ifdef FL_RACE
+	[FL_CANARY_RACE] = "race",
+	[FL_CANARY_RACE_LOCKED] = "race-locked",
+#endif
 	[FL_CANARY_LOCK_ORDER] = "lock-order",
 	[FL_CANARY_LOCK_ORDER_OWN] = "lock-order-own",
 #ifdef FL_VMA_LOCKS
@@ -401,6 +405,10 @@ void fl_canary_before(struct fl_task *task)
 		break;
 	case FL_CANARY_SWAP_DRIFT:
 		inc_mm_counter(mm, MM_SWAPENTS);
+		break;
+	case FL_CANARY_RACE:
+	case FL_CANARY_RACE_LOCKED:
+		fl_write_mapping(mm, fl_canary_on == FL_CANARY_RACE_LOCKED);
 		break;
 	case FL_CANARY_FAULT_WITHOUT_LOCK:
 		fault_without_lock(mm);

@@ -125,6 +125,9 @@ void fl_report_from(int kind, const void *other, const void *ip, const void *bp,
 	__noreturn __printf(5, 6);
 void fl_end_if_noted(void);
 void fl_report_as(struct fl_task *task);
+void fl_chain_of(struct fl_chain *chain, const void *bp);
+void fl_report_earlier(const struct fl_chain *chain);
+void fl_end_program(void) __noreturn;
 int fl_format(char *to, int room, const char *fmt, va_list args);
 
 /* tasks.c */
@@ -292,6 +295,7 @@ static inline void fl_swapfile_boot(void) { }
 #endif
 void fl_filemap_boot(void);
 void fl_memory_boot(void);
+void fl_write_mapping(struct mm_struct *mm, bool locked);
 void fl_workingset_boot(void);
 void fl_inode_boot(void);
 
@@ -362,6 +366,8 @@ enum fl_canary_number {
 	FL_CANARY_RCU_EARLY,
 	FL_CANARY_FOLIO_UNLOCKED,
 	FL_CANARY_REUSE_SHARED,
+	FL_CANARY_RACE,			/* these where data races are looked for */
+	FL_CANARY_RACE_LOCKED,
 	FL_NR_CANARIES
 };
 extern int fl_canary_on;

@@ -5,6 +5,7 @@
  * leaves out: the size limit of a real TLB, speculative fills.
  */
 #include "host/host.h"
+#include "check/races.h"
 #include <linux/pgtable.h>
 #include <linux/mmap_lock.h>
 #include <linux/uaccess.h>
@@ -61,11 +62,26 @@ unsigned long fl_pte_value(struct mm_struct *mm, unsigned long addr)
 	return fl_pmd_huge(*pmd) ? pte_of_huge(*pmd, addr) : pte_val(*pte_in(*pmd, addr));
 }
 
+#ifdef FL_RACE
+static void found_by_entry(struct mm_struct *mm, unsigned long addr)
+{
+	pte_t *pte = fl_pte_at(mm, addr);
+
+	if (pte)
+		fl_races_found(pte_lockptr(mm, pmd_at(mm, addr)));
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	if (fl_huge_at(mm, addr))
+		fl_races_found(pmd_lockptr(mm, fl_huge_at(mm, addr)));
+#endif
+}
+#endif
+
 /* The page that the entry maps, as the kernel's own walkers tell it; NULL for none and for the zero page. */
 struct page *fl_mapped_page(struct vm_area_struct *vma, unsigned long addr)
 {
 	pte_t pte = __pte(fl_pte_value(vma->vm_mm, addr));
 
+	FL_RACES_DO(found_by_entry(vma->vm_mm, addr));
 	if (!pte_present(pte) || (pte_special(pte) && fl_huge_at(vma->vm_mm, addr)))
 		return NULL;
 	return vm_normal_page(vma, addr, pte);

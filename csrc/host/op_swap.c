@@ -3,6 +3,7 @@
 #include "host/lru.h"
 #include "host/ops.h"
 #include "host/swapdev.h"
+#include "check/races.h"
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/swap.h>
@@ -105,6 +106,7 @@ void fl_op_drop_swap_cache(struct fl_task *task, const unsigned char *v)
 	lru_add_drain_all();
 	for (unsigned long i = 0; i < FL_ARENA_PAGES; i++)
 		if (only_cached(mem_map + i)) {
+			fl_race_learn_all();	/* who put it on the list held its lock, as who takes it from there */
 			get_page(mem_map + i);
 			isolate(mem_map + i, &list);
 			put_page(mem_map + i);

@@ -2,6 +2,7 @@
 /* The first operations: each is the system call, ioctl or memory access that a user would make. */
 #include "host/ops.h"
 #include "host/swapdev.h"
+#include "check/races.h"
 #include <linux/mman.h>
 #include <linux/syscalls.h>
 #include <linux/uio.h>
@@ -134,6 +135,7 @@ void fl_op_exit(struct fl_task *task, const unsigned char *v)
 		if (other == task || other->state == FL_TASK_NONE)
 			continue;
 		if (other->state == FL_TASK_IDLE) {
+			fl_race_learn(&other->outcome);
 			other->state = FL_TASK_NONE;
 			fl_task_hand_in_counts(other);
 			other->ts->mm = NULL;
@@ -374,13 +376,23 @@ void fl_op_ksm_scan(struct fl_task *task, const unsigned char *v)
 static void (*const ops[FL_NR_OPS])(struct fl_task *task, const unsigned char *v) = { FL_OP_LIST(X) };
 #undef X
 
+/* Whoever uses what these have made knows that they have ended. */
+static bool makes_handle(int code)
+{
+	return code == FL_OP_FORK || code == FL_OP_PIN || code == FL_OP_REF;
+}
+
 void fl_op_run(struct fl_task *task)
 {
 	task->outcome = (struct fl_outcome){ .status = FL_STATUS_DONE };
 	task->events = 0;
 	task->nreleased = 0;
+	fl_race_learn(&fl.process);
 	fl_canary_before(task);
 	ops[task->what.code](task, task->what.v);
 	if (task->killed && task->what.code != FL_OP_EXIT)
 		task->outcome = (struct fl_outcome){ .status = FL_STATUS_KILLED };
+	fl_race_publish(&task->outcome);	/* for who ends the task */
+	if (makes_handle(task->what.code))
+		fl_race_publish(&fl.process);
 }

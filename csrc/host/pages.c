@@ -6,6 +6,7 @@
  * depends on the program alone.
  */
 #include "host/host.h"
+#include "check/races.h"
 #include <asm/pgalloc.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
@@ -130,6 +131,7 @@ struct page *fl_page_alloc(gfp_t gfp, unsigned int order)
 	fl_unpoison(page_memory(index), n << PAGE_SHIFT);
 	for (unsigned long i = 0; i < n; i++) {
 		take(index + i);
+		fl_race_fresh(page + i, sizeof(*page));
 		prepare(page + i, i ? 0 : 1);
 		if (gfp & __GFP_ZERO)
 			memset(page_memory(index + i), 0, PAGE_SIZE);
@@ -240,6 +242,7 @@ void fl_page_free(struct page *page, unsigned int order)
 		fl_tlb_page_freed(page_to_pfn(page + i));
 		if (unlikely(fl_guest_entries))
 			fl_guest_page_freed(page_to_pfn(page + i));
+		fl_race_fresh(page + i, sizeof(*page));
 		page[i].mapping = NULL;
 		*flags_of(page + i) = 0;
 		INIT_LIST_HEAD(&page[i].lru);	/* no longer the tail of a compound page */

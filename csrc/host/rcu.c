@@ -4,6 +4,7 @@
  * then a grace period has passed.
  */
 #include "sched/sched.h"
+#include "check/races.h"
 #include <linux/rcupdate.h>
 #include <linux/srcu.h>
 #include <linux/slab.h>
@@ -13,6 +14,7 @@ static void wait_for_readers(const char *what)
 {
 	while (unlikely(fl_overlap) && fl_sched_in_rcu())
 		fl_sched_yield(what);
+	fl_race_learn_all();
 }
 
 static void *deferred[4096];
@@ -99,6 +101,7 @@ void synchronize_srcu(struct srcu_struct *ssp)
 		fl_sched_yield("synchronize_srcu()");
 	if (unlikely(srcu_readers))
 		fl_report(FL_KIND_HANG, NULL, "synchronize_srcu() while a read section is open");
+	fl_race_learn_all();
 }
 
 void call_srcu(struct srcu_struct *ssp, struct rcu_head *head, rcu_callback_t func)
@@ -116,6 +119,7 @@ void srcu_barrier(struct srcu_struct *ssp)
 void fl_rcu_run(void)
 {
 	while (first || ndeferred) {
+		fl_race_learn_all();
 		struct rcu_head *head = first;
 
 		if (unlikely(fl_overlap) && fl_sched_in_rcu())

@@ -191,13 +191,31 @@ static bool is_about_tasks(int kind)
 	}
 }
 
+/* What the running task has come to by these calls. */
+void fl_chain_of(struct fl_chain *chain, const void *bp)
+{
+	*chain = (struct fl_chain){ .task = byte_of(fl.cur), .op = fl.cur->op };
+	chain->nframes = collect_frames(chain->frames, NULL, bp);
+	chain->nlocks = collect_locks(fl.cur, chain->lock);
+}
+
+/* Of another task, which a report tells instead of where that stands now. */
+static const struct fl_chain *earlier;
+
+void fl_report_earlier(const struct fl_chain *chain)
+{
+	earlier = chain;
+}
+
 static void collect_chains(const struct fl_task *but)
 {
+	if (earlier)
+		finding.chain[finding.nchains++] = *earlier;
 	for (int i = 0; i < FL_ID_BOOT && finding.nchains < FL_CHAINS_MAX; i++) {
 		struct fl_task *task = &fl.task[i];
 		struct fl_chain *chain = &finding.chain[finding.nchains];
 
-		if (task == but || task->state < FL_TASK_BLOCKED)
+		if (task == but || task->state < FL_TASK_BLOCKED || (earlier && earlier->task == byte_of(task)))
 			continue;
 		chain->task = byte_of(task);
 		chain->op = task->op;
@@ -237,7 +255,7 @@ static void note(int kind, const void *other, const void *ip, const void *bp, co
 	have_finding = 1;
 }
 
-static void __noreturn end_program(void)
+void fl_end_program(void)
 {
 	fl_fiber_of_report = &fl.cur->fiber;
 	__builtin_longjmp(fl_main_context, 1);
@@ -246,7 +264,7 @@ static void __noreturn end_program(void)
 static void __noreturn report(int kind, const void *other, const void *ip, const void *bp, const char *fmt, va_list args)
 {
 	note(kind, other, ip, bp, fmt, args);
-	end_program();
+	fl_end_program();
 }
 
 static void note_as(int kind, const void *ip, const void *bp, const char *fmt, ...)
@@ -266,7 +284,7 @@ void fl_on_asan_error(unsigned long ip, unsigned long bp, const char *what)
 void fl_end_if_noted(void)
 {
 	if (unlikely(have_finding))
-		end_program();
+		fl_end_program();
 }
 
 void fl_report(int kind, const void *other, const char *fmt, ...)

@@ -12,6 +12,7 @@
 #include "host/huge.h"
 #include "sched/sched.h"
 #include "check/held.h"
+#include "check/races.h"
 
 
 FL_KEEP struct fl_stats fl_counts;
@@ -174,6 +175,7 @@ static bool something_happens(void)
 {
 	if (fl.ready | fl.spinning)	/* they only wait until they look again */
 		return false;
+	fl_race_learn_all();
 	if (fl_swapdev_interrupt())
 		return true;
 	fl_rcu_run();
@@ -431,7 +433,9 @@ static int run_block(int number, int first, const unsigned char *program, int n,
 	}
 	fl_vmas_watch(true);
 	fl_sched_begin_block(number, first);
+	fl_races_begin_block();
 	run_overlapping();
+	fl_races_end_block();
 	fl_sched_end_block();
 	for (int i = 0; i < FL_ID_BOOT; i++)
 		if (fl.task[i].state == FL_TASK_BLOCKED && fl.task[i].op >= first)
@@ -574,6 +578,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 	start_first_process();
 	last_first = flags & FL_LAST_FIRST;
 	fl_sched_begin_program();
+	fl_races_begin_program(flags & FL_FIND_RACES);
 	for (int i = 0, blocks = 0; i < n; ) {
 		struct fl_operation op;
 
@@ -616,13 +621,17 @@ static void run_once(const unsigned char *program, unsigned long length, unsigne
 long fl_run(const unsigned char *program, unsigned long length, unsigned int flags, unsigned char *out,
 	    unsigned long room)
 {
+	bool again;
+
 	if (state != MACHINE_RUNS)
 		return -EINVAL;
 	fl_counts.programs++;
+	fl_races_begin_run();
 	do {
 		trace = (struct fl_trace){ .at = out, .end = out + room };
 		run_once(program, length, flags);
-	} while (unlikely(fl_order_again()));
+		again = fl_order_again() | fl_races_again();
+	} while (unlikely(again));
 	return trace.full ? -ENOSPC : trace.at - out;
 }
 

@@ -5,6 +5,7 @@
  * leaves out: per-CPU lists, merging of caches, accounting.  The lowest free object comes first.
  */
 #include "host/host.h"
+#include "check/races.h"
 #include <linux/slab.h>
 #include <linux/bitops.h>
 
@@ -125,6 +126,7 @@ static void *object_alloc(struct kmem_cache *cache, gfp_t gfp)
 	chunk->free &= ~(1UL << i);
 	cache->live++;
 	object = chunk->memory + i * cache->stride;
+	fl_race_fresh(object, cache->size);
 	if (!cache->keep_state)
 		fl_unpoison(object, cache->size);
 	if (gfp & __GFP_ZERO)

@@ -94,6 +94,7 @@ static void submit(struct bio *bio)
 		fl_held_hand_over(lock_of(bio), FL_LOCK_FOLIO);
 	if (!fl_swapdev_queue)
 		fl.task[FL_ID_DISK].op = fl.cur->op;
+	fl_race_publish(&fl_swapdev_queue);
 	bio->bi_next = NULL;
 	*queue_end = bio;
 	queue_end = &bio->bi_next;
@@ -107,6 +108,7 @@ bool fl_swapdev_interrupt(void)
 	if (!bio)
 		return false;
 	fl.cur->events = fl.cur->nreleased = 0;
+	fl_race_learn(&fl_swapdev_queue);
 	fl_swapdev_queue = NULL;
 	queue_end = &fl_swapdev_queue;
 	preempt_disable();

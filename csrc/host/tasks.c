@@ -54,6 +54,7 @@ static void leave(void)
 	struct fl_task *task = fl.cur;
 
 	task->irqs_off = fl_irqs_off;
+	fl_race_publish(&__per_cpu_offset[task->cpu]);
 	fl_boot_task_enter();
 	fl_fiber_switch(&task->fiber, &fl.task[FL_ID_BOOT].fiber);
 	enter(task);
@@ -180,6 +181,8 @@ void fl_task_run(struct fl_task *task)
 	if (fl_overlap)
 		fl.op = task->op;
 	enter(task);
+	fl_race_learn(task);
+	fl_race_learn(&__per_cpu_offset[task->cpu]);	/* tasks follow each other on a CPU */
 	fl_fiber_switch(&fl.task[FL_ID_BOOT].fiber, &task->fiber);
 }
 
@@ -283,6 +286,7 @@ static int wake(struct task_struct *ts, unsigned int mode)
 		return 1;
 	if (unlikely(fl_overlap) && fl_sched_is_late(task))
 		return 0;
+	fl_race_publish(task);
 	WRITE_ONCE(ts->FL_TASK_STATE, TASK_RUNNING);
 	if (task->state == FL_TASK_BLOCKED && !task->wait_lock)
 		fl.runnable |= 1UL << task->id;
@@ -328,6 +332,7 @@ void finish_rcuwait(struct rcuwait *wait)
 /* Sends the kill signal that exit_group() sends to the other tasks of the process. */
 void fl_task_kill(struct fl_task *task)
 {
+	fl_race_publish(task);
 	task->killed = true;
 	sigaddset(&task->ts->pending.signal, SIGKILL);
 	set_tsk_thread_flag(task->ts, TIF_SIGPENDING);

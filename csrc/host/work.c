@@ -7,6 +7,7 @@
  * their operations.
  */
 #include "sched/sched.h"
+#include "check/races.h"
 #include <linux/workqueue.h>
 
 #define QUEUED_MAX	16
@@ -23,6 +24,7 @@ bool queue_work_on(int cpu, struct workqueue_struct *wq, struct work_struct *wor
 		return false;
 	if (nqueued == QUEUED_MAX)
 		fl_report(FL_KIND_TOOL_ERROR, NULL, "too much work is queued");
+	fl_race_publish(work);
 	queued[nqueued].work = work;
 	queued[nqueued++].cpu = cpu < fl.cpus ? cpu : fl_cpu;
 	return true;
@@ -36,6 +38,7 @@ static void do_work(int i)
 	for (nqueued--; i < nqueued; i++)
 		queued[i] = queued[i + 1];
 	clear_bit(WORK_STRUCT_PENDING_BIT, work_data_bits(work));
+	fl_race_learn(work);
 	fl_sched_to_cpu(cpu);
 	work->func(work);
 	fl_sched_to_cpu(here);

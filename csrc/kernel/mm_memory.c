@@ -10,3 +10,25 @@ void fl_memory_boot(void)
 	fault_around_bytes = min_t(unsigned long, fault_around_bytes, PMD_SIZE);
 #endif
 }
+
+#ifdef FL_RACE
+/* For canaries: kernel code that writes a field of a mapping, under a lock that two tasks may have, or under one more. */
+void fl_write_mapping(struct mm_struct *mm, bool locked)
+{
+	struct vm_area_struct *vma;
+	unsigned long pgoff;
+
+	mmap_read_lock(mm);
+	vma = find_vma(mm, 0);
+	if (locked)
+		spin_lock(&mm->page_table_lock);
+	pgoff = vma->vm_pgoff;
+	barrier();
+	vma->vm_pgoff = pgoff;
+	if (locked)
+		spin_unlock(&mm->page_table_lock);
+	mmap_read_unlock(mm);
+}
+#else
+void fl_write_mapping(struct mm_struct *mm, bool locked) { }
+#endif

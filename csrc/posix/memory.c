@@ -41,6 +41,14 @@ void *fl_posix_map_arena(unsigned long bytes)
 	return NULL;
 }
 
+/* Zeroed memory of no fixed place, which no snapshot holds; NULL: there is none. */
+void *fl_posix_map(unsigned long bytes)
+{
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
 static void add_range(uintptr_t start, uintptr_t end)
 {
 	if (start < end && nranges < RANGES_MAX) {

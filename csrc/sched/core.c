@@ -289,8 +289,10 @@ void fl_sched_to_cpu(int cpu)
 {
 	while (fl_overlap && cpu != fl.cur->cpu && occupied() >> cpu & 1)
 		fl_sched_yield("work for another CPU");
+	fl_race_publish(&__per_cpu_offset[fl.cur->cpu]);
 	fl.cur->cpu = cpu;
 	fl_switch_cpu(cpu);
+	fl_race_learn(&__per_cpu_offset[cpu]);
 }
 
 bool fl_sched_is_late(const struct fl_task *task)

@@ -97,6 +97,10 @@ _campaign = _options(
         help="Operations of different tasks overlap: mix, random[:N] or pct[:DEPTH]; in a check, in every second "
         "program.  [default: one operation after the other]",
     ),
+    click.option(
+        "--races", is_flag=True,
+        help="Data races of operations that overlap are findings too; --schedules mix unless given.",
+    ),
     _json,
 )  # fmt: skip
 
@@ -122,8 +126,9 @@ class _Desk:
         setting, patches = self.setting, self.patches
         with self.screen.progress():
             subject = prepare(
-                setting.kernel, patches, setting.profile, check=check, jobs=self.jobs, say=self.screen.status
-            )
+                setting.kernel, patches, setting.profile, check=check, jobs=self.jobs, say=self.screen.status,
+                variant=setting.variant,
+            )  # fmt: skip
         _warn_of(subject.library.tree, self.screen)
         return subject
 
@@ -134,13 +139,13 @@ def _unrecorded(_: bytes) -> None:
 
 def _begin(
     as_json: bool, *, tree: str | None, patches: Sequence[Path], profile: str | None, jobs: int, quiet: bool,
-    verbose: bool, seed: int | None = None,
+    verbose: bool, seed: int | None = None, variant: Variant = "plain",
 ) -> _Desk:  # fmt: skip
     """What the common options amount to."""
     kernel = tree or DEFAULT_TREE
     if not kernel.startswith("debian:"):
         kernel = str(Path(kernel).expanduser().absolute())
-    setting = Setting(kernel, profile or DEFAULT_PROFILE, tuple(Patch.of(path) for path in patches), seed)
+    setting = Setting(kernel, profile or DEFAULT_PROFILE, tuple(Patch.of(path) for path in patches), seed, variant)
     return _Desk(Screen(quiet=quiet, data=as_json), setting, jobs, verbose)
 
 
@@ -166,7 +171,7 @@ def cli() -> None:
 @cli.command("build", short_help="Build a tree, with patches, into a library.")
 @_building
 @click.option(
-    "--variant", type=click.Choice(["plain", "asan"]), default="plain", show_default=True, help="Which library."
+    "--variant", type=click.Choice(["plain", "asan", "race"]), default="plain", show_default=True, help="Which library."
 )
 @_json
 def build_command(variant: Variant, as_json: bool, **options: Any) -> None:
@@ -223,14 +228,14 @@ def check_command(**options: Any) -> None:
 
 def _run_campaign(
     *, check: bool, seconds: float | None, programs: int | None, seed: int | None, out: Path, stop_first: bool,
-    schedules: str | None, as_json: bool, **options: Any,
+    schedules: str | None, races: bool, as_json: bool, **options: Any,
 ) -> NoReturn:  # fmt: skip
     """Runs a campaign, shows what it came to and ends the command."""
-    how = None if schedules is None else Schedules.parse(schedules)
+    how = Schedules.parse(schedules) if schedules is not None else Schedules() if races else None
     if programs is not None and seconds is not None:
         raise click.UsageError("--time and --programs exclude each other; give one")
     seed = secrets.randbits(32) if seed is None else seed
-    desk = _begin(as_json, seed=seed, **options)
+    desk = _begin(as_json, seed=seed, variant="race" if races else "plain", **options)
     screen, setting = desk.screen, desk.setting
     subject = desk.subject(check=check)
     settle = SETTLE_SECONDS if check and programs is None else None
@@ -291,13 +296,25 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
     header = repro.header
     for key, default in (("tree", header.get("kernel")), ("profile", header.get("profile"))):
         options[key] = options[key] or default
-    desk = _begin(as_json, patches=(), **options)
+    desk = _begin(as_json, patches=(), variant=_variant(file, header.get("variant", "plain")), **options)
     named = [Patch.of(path) for path in patches] or [_found_patch(file, value, desk.screen) for value in repro.patches]
     seed = header.get("seed", "")
     setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None)
     desk = replace(desk, setting=setting)
     decisions = parse_schedule(header.get("schedule", ""), repro.ops)
     return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named)), decisions)
+
+
+def _variant(file: Path, word: str) -> Variant:
+    """The variant of the library that a header names.
+
+    :raises FaultlineError: (USAGE) it is none that runs repros.
+    """
+    if word == "plain":
+        return "plain"
+    if word == "race":
+        return "race"
+    raise FaultlineError(f"{file}: variant {word[:40]!r}: one of plain, race", ExitStatus.USAGE)
 
 
 def _judge_of(file: Path, desk: _Desk, case: _Case) -> Judge:

@@ -34,6 +34,7 @@ class FindingKind(StrEnum):
     HANG = "hang"
     BASE_DIFFERENCE = "base-difference"
     TOOL_ERROR = "tool-error"
+    DATA_RACE = "data-race"
 
 
 class ExitStatus(IntEnum):

@@ -64,6 +64,18 @@ def test_a_finding_leaves_a_repro_and_status_1(plant, capsys, tmp_path) -> None:
     assert "seed 3" in err
 
 
+def test_a_repro_of_a_search_for_data_races_says_so(plant, capsys, tmp_path) -> None:
+    plant("wrong_read")
+    options = ["--programs", "60", "--jobs", "1", "--seed", "3", "--out", "found"]
+    assert cli.command_line(["run", "--races", *options]) == ExitStatus.FINDINGS
+    (file,) = (tmp_path / "found").iterdir()
+    assert read_repro(file).header["variant"] == "race"
+    file.write_text(file.read_text().replace("variant: race", "variant: fast"))
+    capsys.readouterr()
+    assert cli.command_line(["replay", str(file)]) == ExitStatus.USAGE
+    assert "one of plain, race" in capsys.readouterr().err
+
+
 def test_a_clean_tree_is_status_0(plant, capsys) -> None:
     plant()
     assert cli.command_line(["run", "--programs", "20", "--jobs", "1"]) == ExitStatus.CLEAN

@@ -10,15 +10,31 @@
 /* Trees with both kinds of fallbacks: the arch_ functions are ours. */
 #define ARCH_ATOMIC
 
-/* Plain arithmetic, for the reason given in cmpxchg.h. */
+/*
+ * Plain arithmetic, for the reason given in cmpxchg.h.  Who looks for data races sees that it stands for one operation of the
+ * CPU; else the compiler may make one of it.
+ */
+#ifdef FL_RACE
+#define FL_COUNTER(I, v)	(*(volatile I *)&(v)->counter)
+#ifdef FL_QUIET
+/* The machine's own code is not instrumented: what it counts down for the kernel orders tasks all the same. */
+extern void fl_races_counted(const void *counter);
+#define FL_COUNTED(v)	fl_races_counted(v)
+#endif
+#else
+#define FL_COUNTER(I, v)	((v)->counter)
+#endif
+#ifndef FL_COUNTED
+#define FL_COUNTED(v)	do { } while (0)
+#endif
 #define FL_ATOMIC_OP(pfx, T, I, op, sign)				\
 static __always_inline void arch_##pfx##_##op(I i, T *v)		\
-{ *(volatile I *)&v->counter = v->counter sign i; }			\
+{ *(volatile I *)&v->counter = FL_COUNTER(I, v) sign i; }		\
 static __always_inline I arch_##pfx##_fetch_##op(I i, T *v)		\
 { I old = *(volatile I *)&v->counter; *(volatile I *)&v->counter = old sign i; return old; }
 #define FL_ATOMIC_RETURN(pfx, T, I, op, sign)				\
 static __always_inline I arch_##pfx##_##op##_return(I i, T *v)		\
-{ I now = *(volatile I *)&v->counter sign i; *(volatile I *)&v->counter = now; return now; }
+{ FL_COUNTED(v); I now = *(volatile I *)&v->counter sign i; *(volatile I *)&v->counter = now; return now; }
 #define FL_ATOMIC_ALL(pfx, T, I)					\
 static __always_inline void arch_##pfx##_set(T *v, I i)			\
 { *(volatile I *)&v->counter = i; }					\

@@ -4,12 +4,12 @@
 
 /* Plain read-modify-write: simulated CPUs change over at known points only, never inside one of these. */
 #define arch_xchg(ptr, new) ({						\
-	typeof(*(ptr)) *fl_p = (ptr);					\
+	volatile typeof(*(ptr)) *fl_p = (ptr);				\
 	typeof(*(ptr)) fl_old = *fl_p;					\
 	*fl_p = (typeof(*(ptr)))(new);					\
 	fl_old; })
 #define arch_cmpxchg(ptr, expect, new) ({				\
-	typeof(*(ptr)) *fl_p = (ptr);					\
+	volatile typeof(*(ptr)) *fl_p = (ptr);				\
 	typeof(*(ptr)) fl_old = *fl_p;					\
 	if (fl_old == (typeof(*(ptr)))(expect))				\
 		*fl_p = (typeof(*(ptr)))(new);				\

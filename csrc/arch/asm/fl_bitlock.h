@@ -3,6 +3,7 @@
 #define FL_ASM_BITLOCK_H
 
 #include <linux/bits.h>
+#include <linux/kcsan-checks.h>
 #include <asm/fl_sched.h>
 
 /*
@@ -42,9 +43,10 @@ static __always_inline void arch_clear_bit_unlock(unsigned int nr, volatile unsi
 
 #define arch___clear_bit_unlock arch_clear_bit_unlock
 
-/* A fresh folio is locked, and a failed one unlocked, without an atomic operation. */
+/* A fresh folio is locked, and a failed one unlocked, without an atomic operation: by a plain access. */
 static __always_inline void fl_set_bit(unsigned long nr, volatile unsigned long *addr)
 {
+	kcsan_check_read_write(addr + nr / 64, sizeof(*addr));
 	addr[nr / 64] |= 1UL << (nr % 64);
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
 		fl_folio_locked(addr, 1);
@@ -52,6 +54,7 @@ static __always_inline void fl_set_bit(unsigned long nr, volatile unsigned long 
 
 static __always_inline void fl_clear_bit(unsigned long nr, volatile unsigned long *addr)
 {
+	kcsan_check_read_write(addr + nr / 64, sizeof(*addr));
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
 		fl_folio_unlocked(addr);
 	addr[nr / 64] &= ~(1UL << (nr % 64));

@@ -88,7 +88,7 @@ static inline pmd_t pmdp_huge_get_and_clear(struct mm_struct *mm, unsigned long 
 
 	fl_point(PTE_WRITE, pmdp);
 	fl_pmd_store(pmdp, 0);
-	pmd = *pmdp;
+	pmd = __pmd(*(volatile unsigned long *)&pmdp->pmd);
 	*(volatile unsigned long *)&pmdp->pmd = 0;
 	return pmd;
 }
@@ -100,7 +100,7 @@ static inline pmd_t pmdp_establish(struct vm_area_struct *vma, unsigned long add
 
 	fl_point(PTE_WRITE, pmdp);
 	fl_pmd_store(pmdp, pmd_val(pmd));
-	old = *pmdp;
+	old = __pmd(*(volatile unsigned long *)&pmdp->pmd);
 	*(volatile unsigned long *)&pmdp->pmd = pmd_val(pmd);
 	return old;
 }

@@ -116,9 +116,13 @@ class Machine:
         """As :meth:`run` with snapshots, but of the tasks that an operation wakes the last one goes on first."""
         return self._traced(wire, self._flags[0] | self._lib.FL_LAST_FIRST)
 
-    def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes:
-        """Run a program whose marked operations overlap as the schedule says; its trace.  See :attr:`taken` after
-        it."""
+    def run_overlapping(
+        self, wire: bytes, schedule: Schedule, *, paranoid: bool = False, races: bool = False
+    ) -> bytes:
+        """Run a program whose marked operations overlap as the schedule says; its trace.  See :attr:`taken` after it.
+
+        :param races: data races are findings, if the library is of the variant that finds them.
+        """
         plan = self._plan
         plan.policy, plan.parameter = _POLICIES.index(schedule.policy), schedule.parameter
         plan.points, plan.seed = schedule.points, schedule.seed
@@ -127,7 +131,13 @@ class Machine:
         for place, decision in zip(plan.decision, schedule.decisions, strict=False):
             place.block, place.task, place.next, place.passed = decision
         self._lib.fl_schedule(plan)
-        return self._traced(wire, self._overlaps | (paranoid and self._flags[2]))
+        return self._traced(
+            wire, self._overlaps | (paranoid and self._flags[2]) | (races and self._lib.FL_FIND_RACES)
+        )
+
+    def ignore_race(self) -> None:
+        """From now on the data race that the last run found is none: these two places, with these locks held."""
+        self._lib.fl_races_ignore()
 
     def _traced(self, wire: bytes, flags: int) -> bytes:
         length = self._run(wire, len(wire), flags, self._buffer, self._room)

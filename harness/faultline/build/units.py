@@ -13,7 +13,7 @@ from faultline.build.lacks import Lacks
 from faultline.kinds import FaultlineError
 from faultline.tree import Overlay, TreeInfo
 
-Variant = Literal["plain", "asan"]
+Variant = Literal["plain", "asan", "race"]
 
 #: Flags of a kernel build that change what the code means, and what the machine needs of it.
 _KERNEL_FLAGS: Final = (
@@ -32,6 +32,18 @@ _ASAN_FLAGS: Final = ("-fsanitize=address", "-fsanitize-recover=address", "-fsan
 #: Of the tree's own code besides: counters for the fuzzer.  No comparison tracing: an operand is reduced before the
 #: kernel sees it, so what the kernel compares tells nothing about the input's bytes.
 _COVERAGE_FLAGS: Final = ("-fsanitize-coverage=inline-8bit-counters,pc-table",)
+#: Of the tree's own code in the variant that looks for data races, as the kernel's build has it with KCSAN: calls of
+#: csrc/check/races.c, where a volatile access counts as marked.
+_RACE_FLAGS: Final = (
+    "-fsanitize=thread", "-mllvm", "-tsan-distinguish-volatile=1", "-mllvm", "-tsan-compound-read-before-write=1",
+    "-mllvm", "-tsan-instrument-func-entry-exit=0", "-fno-optimize-sibling-calls",
+)  # fmt: skip
+#: By the variant: what the code of the machine and of the kernel is told.
+_DEFINES: Final[dict[Variant, tuple[str, ...]]] = {
+    "plain": (),
+    "asan": ("-DFL_ASAN=1",),
+    "race": ("-DFL_RACE=1", "-DCONFIG_KCSAN=1", "-DCONFIG_KCSAN_WEAK_MEMORY=1"),
+}
 #: Included before anything else, as the kernel's build does; a tree need not have all.
 _FORCED: Final = ("compiler-version.h", "kconfig.h", "compiler_types.h")
 
@@ -154,7 +166,7 @@ def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant) -> lis
     if unit.role in (Role.HOST, Role.SCHED, Role.CHECK):
         own.append("-DFL_QUIET=1")  # our own code is not interrupted where it uses the kernel's headers
     maps = ["-ffile-prefix-map={tree}/=", "-ffile-prefix-map={csrc}=csrc", "-fdebug-compilation-dir=."]
-    variant_defines = ["-DFL_ASAN=1"] if variant == "asan" else []
+    variant_defines = _DEFINES[variant]
     if not unit.role.kernel_side:
         return [*_COMMON_FLAGS, *maps, *variant_defines, "-I{csrc}", "-I{extra}"]
     path = unit.replaces or unit.name
@@ -162,9 +174,11 @@ def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant) -> lis
     glue = [f'-DFL_SOURCE="{{tree}}/{unit.replaces}"', f"-I{{tree}}/{Path(path).parent}"] if unit.replaces else []
     forced = [f for name in _FORCED if overlay.exists(f"include/linux/{name}") for f in _force(name)]
     sanitised = _ASAN_FLAGS if variant == "asan" else ()
-    covered = _COVERAGE_FLAGS if variant == "asan" and unit.role in (Role.KERNEL, Role.GLUE) else ()
+    of_tree = unit.role in (Role.KERNEL, Role.GLUE)
+    covered = _COVERAGE_FLAGS if variant == "asan" and of_tree else ()
+    watched = _RACE_FLAGS if variant == "race" and of_tree else ()
     return [
-        *_KERNEL_FLAGS, *_COMMON_FLAGS, *sanitised, *covered, *maps, *variant_defines,
+        *_KERNEL_FLAGS, *_COMMON_FLAGS, *sanitised, *covered, *watched, *maps, *variant_defines,
         f"-DFL_KVER={tree.kver}",
         f'-DKBUILD_MODNAME="{module}"', f'-DKBUILD_BASENAME="{module}"', f'-DKBUILD_MODFILE="{path[:-2]}"',
         f"-D__KBUILD_MODNAME=kmod_{module}",

@@ -16,6 +16,7 @@ from faultline.tree import TreeInfo, find_tree
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
 from faultline.verdict.overlap import Schedules
+from faultline.verdict.races import KnownRace, known_races, read_races
 
 #: The kernel configuration, of those in csrc/arch/profiles, that is built unless another is asked for.
 DEFAULT_PROFILE: Final = "base"
@@ -31,6 +32,8 @@ class Subject:
     library: BuiltLibrary
     base: BuiltLibrary | None
     known: frozenset[str]
+    races: tuple[KnownRace, ...] | None = None
+    """Data races that may be; None: none are looked for."""
 
     def judge_maker(self, schedules: Schedules | None = None) -> Callable[[Callable[[bytes], None]], Judge]:
         """What opens a judge in any process; it is given the judge's ``before_run``.
@@ -38,7 +41,14 @@ class Subject:
         :param schedules: for programs whose operations overlap; None: there are none.
         """
         base = self.base.path if self.base else None
-        return partial(open_judge, subject=self.library.path, base=base, known=self.known, schedules=schedules)
+        return partial(
+            open_judge,
+            subject=self.library.path,
+            base=base,
+            known=self.known,
+            schedules=schedules,
+            races=self.races,
+        )
 
 
 def build_library(
@@ -60,19 +70,21 @@ def build_library(
 def prepare(
     kernel: str, patches: Sequence[Path], profile: str, *, check: bool, jobs: int, say: Say, variant: Variant = "plain"
 ) -> Subject:
-    """Finds the tree and builds what is to be tested; ``check``: its base too, always the plain variant.
+    """Finds the tree and builds what is to be tested; ``check``: its base too, the plain variant but for data races.
 
     :raises FaultlineError: the tree, a patch or the build; with :attr:`ExitStatus.SKIPPED` if the patches change
         nothing that is built.
     """
     tree = find_tree(kernel, say)
     library = build_library(tree, patches, profile, jobs=jobs, say=say, variant=variant)
-    base = build_library(tree, (), profile, jobs=jobs, say=say) if check else None
+    of_base: Variant = "race" if variant == "race" else "plain"
+    base = build_library(tree, (), profile, jobs=jobs, say=say, variant=of_base) if check else None
     if base and base.path == library.path:
         names = ", ".join(patch.name for patch in patches)
         raise FaultlineError(
             f"{names}: nothing to test: none of the kernel files that are built changes; csrc/sources.txt lists them",
             ExitStatus.SKIPPED,
         )
-    known = signatures(read_known(corpora_dir() / "known"), f"{tree.major}.{tree.minor}")
-    return Subject(library, base, known)
+    folder, version = corpora_dir() / "known", f"{tree.major}.{tree.minor}"
+    races = known_races(read_races(folder), version) if variant == "race" else None
+    return Subject(library, base, signatures(read_known(folder), version), races)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from faultline.build import Variant
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation
 from faultline.program.text import Repro, format_repro
@@ -60,10 +61,13 @@ class Setting:
     profile: str
     patches: tuple[Patch, ...] = ()
     seed: int | None = None
+    variant: Variant = "plain"
 
     def repro(self, finding: Finding | None, ops: Sequence[Operation]) -> Repro:
         """The program with its header."""
         header = {"kernel": self.kernel, "profile": self.profile}
+        if self.variant != "plain":
+            header["variant"] = self.variant
         if self.seed is not None:
             header["seed"] = str(self.seed)
         if finding is not None:

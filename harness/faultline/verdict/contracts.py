@@ -36,5 +36,9 @@ CONTRACTS: Final = {
         "Who listens to an address space is told before a mapping changes.", "Documentation/mm/mmu_notifier.rst"
     ),
     FindingKind.KERNEL_BUG: Because("No input makes the kernel BUG, WARN or fault.", ""),
+    FindingKind.DATA_RACE: Because(
+        "Where two tasks touch the same memory at once, and one of them writes, both accesses are marked.",
+        "tools/memory-model/Documentation/access-marking.txt",
+    ),
     FindingKind.HANG: Because("An operation that nothing holds up ends.", ""),
 }

@@ -10,6 +10,8 @@ from faultline.kinds import FindingKind
 
 #: The operation name of a finding made after the last operation, when everything must be back at its start.
 END: Final = "end"
+#: The operation name of a finding that is of no single operation of a block.
+BLOCK: Final = "par"
 #: Where the machine's own sources lie.
 _OURS: Final = "csrc/"
 

@@ -22,9 +22,10 @@ from faultline.program.text import format_actor
 from faultline.verdict import reference
 from faultline.verdict.compare import compare, difference, states_before
 from faultline.verdict.contracts import CONTRACTS
-from faultline.verdict.finding import END, Finding, Place, TakenLock, Task
+from faultline.verdict.finding import BLOCK, END, Finding, Place, TakenLock, Task
 from faultline.verdict.known import is_known
 from faultline.verdict.overlap import CPUS, Overlap, Schedules
+from faultline.verdict.races import KnownRace, Watched, field_of
 from faultline.verdict.reference import Reference
 
 
@@ -122,6 +123,8 @@ class Side:
 
     machine: Machine
     locate: Callable[[int], Sequence[Place]]
+    watched: reference.Machine | None = None
+    """The same machine, where it looks for data races."""
 
 
 class Judge:
@@ -224,7 +227,7 @@ class Judge:
             return machine_finding(seen, ops, side.locate, trace) if seen is not None else None
 
         orders = Reference((self.base or self.subject).machine, self._oracle, self._before_run)
-        return Overlap(ops, side.machine, said, orders, self._before_run)
+        return Overlap(ops, side.watched or side.machine, said, orders, self._before_run)
 
     def near(
         self, side: Side, ops: Sequence[Operation], decisions: tuple[Decision, ...], signature: str
@@ -280,11 +283,16 @@ def machine_finding(
     other = _telling(locate(seen.other), None) if seen.other else None
     named = _entry(frames) if seen.kind == FindingKind.HANG else _telling(frames, other)
     at_end = not 0 <= seen.op < len(ops)
+    operation = END if at_end else OPS[ops[seen.op][0]].name
+    aspect = named.function if named else _slug(seen.text)
+    if seen.kind == FindingKind.DATA_RACE:  # either access may have come first
+        places = (_telling(frames, None), other)
+        operation, aspect = BLOCK, "-".join([field_of(seen.text), *sorted(p.function for p in places if p)])
     return Finding(
         kind=seen.kind,
         op=-1 if at_end else seen.op,
-        operation=END if at_end else OPS[ops[seen.op][0]].name,
-        aspect=named.function if named else _slug(seen.text),
+        operation=operation,
+        aspect=aspect,
         happened=seen.text,
         because=(CONTRACTS[seen.kind],) if seen.kind in CONTRACTS else (),
         frames=frames,
@@ -340,6 +348,11 @@ def _tool_error(error: Exception) -> Finding:
     )
 
 
+def _side(library: Path, cpus: dict[str, int], races: Sequence[KnownRace] | None) -> Side:
+    built, locate = machine.Machine(library, **cpus), locator_of(library)
+    return Side(built, locate, None if races is None else Watched(built, locate, races))
+
+
 def open_judge(
     before_run: Callable[[bytes], None],
     *,
@@ -347,13 +360,16 @@ def open_judge(
     base: Path | None = None,
     known: Collection[str] = (),
     schedules: Schedules | None = None,
+    races: Sequence[KnownRace] | None = None,
 ) -> Judge:
     """A judge over built libraries; with ``schedules`` for programs whose operations overlap too.
+
+    ``races``: data races are findings but these; the libraries are of the variant that finds them.  None: they are not.
 
     :raises FaultlineError: a library cannot be loaded.
     """
     cpus = {"cpus": CPUS} if schedules else {}
-    sides = [Side(machine.Machine(path, **cpus), locator_of(path)) for path in (subject, base) if path is not None]
+    sides = [_side(path, cpus, races) for path in (subject, base) if path is not None]
     return Judge(sides[0], sides[1] if base else None, known=known, before_run=before_run, schedules=schedules)
 
 
