@@ -14,7 +14,8 @@ _README = """\
 Each file is a program on which an unmodified kernel departs from its documentation: what is documented and where, what
 the kernel does, where that was seen.  The oracle keeps the documented rule; where the kernel shows exactly this
 deviation a run counts it as known, apart from findings.  Written from the oracle's table by
-`python -m faultline.oracle.known corpora/known`; `index.toml`, if there is one, names further known signatures.
+`python -m faultline.oracle.known corpora/known`; `index.toml`, if there is one, names further known signatures,
+`races.toml` data races that may be.
 
 | file | the kernel |
 | --- | --- |
