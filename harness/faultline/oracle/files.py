@@ -49,7 +49,6 @@ from faultline.oracle.state import (
     Context,
     File,
     FilePage,
-    ForkWaiter,
     Process,
 )
 from faultline.oracle.userfault import Userfault
@@ -434,9 +433,6 @@ class Files(Userfault, Memory):
             self._adopt_mapped(child, slot, 0 if seen & EXCLUSIVE else _MAPPED_PAGE)
         elif seen & EXCLUSIVE and key in page:
             self._zap(child, slot)
-            for waiter in self._blocked.values():
-                if isinstance(waiter, ForkWaiter) and waiter.child is child:
-                    waiter.open_bits.append((key, SWAP, rules.MARKER_SWAP, -1))
 
     def _adopt_mapped(self, process: Process, slot: int, seen: int) -> None:
         backing = process.backing[slot] if process.backing is not None else None

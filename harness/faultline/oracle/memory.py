@@ -625,8 +625,17 @@ class Memory:
             self._forget(process, slot, slot + 1)
         if of_file and word & UFFD_WP and word & REG_WP:
             row[slot] |= UFFD_WP
-            self._once.append((process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1))
+            self._marks_missing(process, slot)
         process.packed = None
+
+    def _marks_missing(self, process: Process, slot: int) -> None:
+        """What says that the missing page of the slot is protected may show as a page in swap, once it can be seen."""
+        bits = process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1
+        for waiter in self._blocked.values():
+            if isinstance(waiter, ForkWaiter) and waiter.child is process:
+                waiter.open_bits.append(bits)
+                return
+        self._once.append(bits)
 
     # --- dropping pages, with the events of it ---
 

@@ -427,7 +427,7 @@ class Mremap(Memory):
             swap = SWAP if process.row[slot] & GUARD else 0
             process.row[slot] = process.row[slot] & (VMA_BITS | swap) | GUARD
             if not swap:
-                self._once.append((process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1))
+                self._marks_missing(process, slot)
             process.touched |= 1 << slot
         return outcome
 

@@ -30,7 +30,6 @@ from faultline.oracle.state import (
     REG_WP,
     REGISTERED,
     SLOT_SHIFT,
-    SWAP,
     UFFD_WP,
     VMA_BITS,
     WRITE,
@@ -366,7 +365,7 @@ class Userfault(Memory):
         if not process.poisoned >> slot & 1 and not word & UFFD_WP:
             self._also(rules.WP_UNPOPULATED_FILE if of_file else rules.WP_UNPOPULATED)
             process.row[slot] = word | UFFD_WP
-            self._once.append((process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1))
+            self._marks_missing(process, slot)
 
     # --- filling missing pages ---
 
