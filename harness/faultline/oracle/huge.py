@@ -140,7 +140,8 @@ class Huge(Memory):
         return DONE
 
     def _may_split(self, process: Process, slots: Iterable[int]) -> None:
-        homes = [home for home in (process.homes.get(slot, slot) for slot in slots) if home != ALONE]
+        held = [slot for slot in slots if process.pages[slot] or slot in process.swapped]
+        homes = [home for home in (process.homes.get(slot, slot) for slot in held) if home != ALONE]
         times = frozenset(home // SLOTS for home in homes)
         self._splitting = []
         for size in _FOLIO_SIZES:
