@@ -33,6 +33,9 @@ static int streak;				/* points in a row of a task that others could have follow
 #define YIELDS_MAX	1000
 /* No CPU keeps others from theirs: who tries again and again until another task has moved on comes to this. */
 #define STREAK_MAX	2000
+/* Nor do two that try in turn keep a third from its own: looked for once in so many points. */
+#define TURN_MAX	4096
+static unsigned int ran_at[FL_NTASKS];		/* the program's points when the task last went on */
 
 void fl_schedule(const struct fl_plan *to)
 {
@@ -83,6 +86,8 @@ void fl_sched_begin_block(int number, int first)
 	memset(passed, 0, sizeof(passed));
 	last = chosen = -1;
 	yielding = retrying = yields = streak = 0;
+	for (int id = 0; id < FL_NTASKS; id++)
+		ran_at[id] = taken.points;
 	fl_overlap = true;
 }
 
@@ -193,7 +198,29 @@ int fl_sched_next(unsigned long mask)
 		yielding = yields = 0;
 	if (next != last)
 		streak = 0;
+	ran_at[next] = taken.points;
 	return last = next;
+}
+
+/* The next task of the mask, the first one after the last: each has its turn. */
+static int after(int id, unsigned long mask)
+{
+	unsigned long behind = mask & (~0UL << id);
+
+	return __builtin_ctzl(behind ?: mask);
+}
+
+/* Whose turn it is at this point whatever the policy has in mind, -1: nobody's. */
+static int turn(int id, unsigned long others)
+{
+	if (++streak > STREAK_MAX)
+		return after(id, others);
+	if (taken.points % TURN_MAX)
+		return -1;
+	for (; others; others &= others - 1)
+		if (taken.points - ran_at[__builtin_ctzl(others)] > TURN_MAX)
+			return __builtin_ctzl(others);
+	return -1;
 }
 
 void fl_sched_point(enum fl_point kind, const volatile void *object)
@@ -209,7 +236,7 @@ void fl_sched_point(enum fl_point kind, const volatile void *object)
 		return;
 	passed[task->id]++;
 	taken.points++;
-	others = fl_sched_candidates();
+	others = fl_sched_candidates() & ~(1UL << task->id);
 	if (others && occupies(task, fl_irqs_off))
 		others &= ~on_cpus(1U << task->cpu);
 	if (!others)
@@ -218,7 +245,9 @@ void fl_sched_point(enum fl_point kind, const volatile void *object)
 		.mask = others | 1UL << task->id, .task = task->id, .runs_on = true, .passed = passed[task->id],
 		.kind = kind, .object = object,
 	};
-	next = ++streak > STREAK_MAX ? __builtin_ctzl(others) : choose(&choice);
+	next = turn(task->id, others);
+	if (next < 0)
+		next = choose(&choice);
 	if (next != task->id) {
 		chosen = next;
 		fl_task_pause();

@@ -29,7 +29,10 @@
 #ifndef __ASSEMBLY__
 static inline int pte_none(pte_t pte) { return pte.pte == 0; }
 static inline int pte_present(pte_t pte) { return (pte.pte & (_PAGE_PRESENT | _PAGE_PROTNONE)) != 0; }
-#define pte_accessible(mm, pte)	(pte_val(pte) & _PAGE_PRESENT)
+/* A TLB may hold what the entry was: it is no longer for access, and the flush of who changed that is still to come. */
+#define pte_accessible(mm, pte) \
+	(pte_val(pte) & _PAGE_PRESENT || \
+	 (pte_val(pte) & _PAGE_PROTNONE && atomic_read(&(mm)->tlb_flush_pending)))
 static inline unsigned long pte_pfn(pte_t pte) { return (pte.pte & FL_PFN_MASK) >> PAGE_SHIFT; }
 #define pte_page(pte)	pfn_to_page(pte_pfn(pte))
 static inline pte_t pfn_pte(unsigned long pfn, pgprot_t prot)

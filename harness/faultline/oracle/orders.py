@@ -111,7 +111,7 @@ def _flag(name: str, word: str) -> tuple[int, int]:
 #: shared.
 #: Source: Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, tells of no wake-up but for a fault that
 #: was notified.
-_LATE: Final = _mask("uffd-resolve", "uffd-poison")
+_LATE: Final = _mask("uffd-resolve", "uffd-poison", "uffd-wake")
 #: The same, of what ends the registration: nobody is to wait after it.  A known deviation.
 _LATE_FOR_GOOD: Final = _mask("uffd-unregister", "uffd-close")
 LATE_FOR_GOOD: Final = "uffd-late-sleeper"

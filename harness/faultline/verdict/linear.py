@@ -15,7 +15,7 @@ import errno
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from typing import Final
 
@@ -45,6 +45,8 @@ from faultline.verdict.reference import Reference
 
 #: Orders of one program that are tried of each sort; with more of them some are left out.
 ORDERS_MAX: Final = 800
+#: After so many it is looked whether the program's own steps explain it, which is quicker than all of them.
+ORDERS_FEW: Final = 60
 #: Programs in coarse steps, and runs of each; of these few come to something different.
 COARSE_MAX: Final = 120
 COARSE_RUNS: Final = 50
@@ -60,13 +62,17 @@ NO_ORDER: Final = "no order to compare with"
 View = tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Run:
     """What the reference machine made of an order."""
 
-    order: Order
-    trace: bytes
-    view: View
+    def __init__(self, order: Order, trace: bytes, view: View, reference: Reference) -> None:
+        self.order, self.trace, self.view = order, trace, view
+        self._reference = reference
+
+    @cached_property
+    def counts(self) -> bool:
+        """Whether the oracle agrees with it; it is asked where that matters, as this takes longest."""
+        return self.order.in_blocks or self._reference.agrees(self.order, self.trace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +114,15 @@ class Linear:
         sorts = self._runs(view)
         for runs in sorts:
             for run in runs:
-                if self._same(run.view, run.order, view) or self._goes_on(run, view, trace):
+                if (self._same(run.view, run.order, view) or self._goes_on(run, view, trace)) and run.counts:
                     return Answer(deviation=run.order.deviation)
                 if not run.order.deviation:
                     known.append(run)
+                if len(known) == ORDERS_FEW and self._each_fits(known, view) and same_in_steps():
+                    return Answer()
             if self._each_fits(known, view) and same_in_steps():
                 return Answer()
+        known = [run for run in known if run.counts]
         if not known:
             return Answer(undecided=NO_ORDER)
         if any(runs.cut for runs in sorts):
@@ -149,27 +158,36 @@ class Linear:
 
     def _outcome_fits(self, known: Sequence[Run], step: Step) -> bool:
         index, op = step.index, self._ops[step.index]
-        others = [(run.order, run.view[index]) for run in known if len(run.view) > index]
-        return any(
-            _outcome(op, other) == _outcome(op, step)
-            or (index in order.idle and may_come_to(op, step.status, step.value))
-            for order, other in others
-        ) and all(any(ended in other.completions for _, other in others) for ended in step.completions)
+        known = [run for run in known if len(run.view) > index]
+        outcome = _outcome(op, step)
+        alike = (
+            run
+            for run in known
+            if _outcome(op, run.view[index]) == outcome
+            or (index in run.order.idle and may_come_to(op, step.status, step.value))
+        )
+        return any(run.counts for run in alike) and all(
+            any(ended in run.view[index].completions and run.counts for run in known) for ended in step.completions
+        )
 
     def _contents_fit(self, known: Sequence[Run], step: Step) -> bool:
         if step.snapshot is None:
             return True
-        others = [run.view[step.index].snapshot for run in known if len(run.view) > step.index]
-        words = [other.words for other in others if other and other.words.keys() == step.snapshot.words.keys()]
-        return bool(words) and all(
+        processes = step.snapshot.words.keys()
+        others: list[tuple[Run, Snapshot]] = []
+        for run in known:
+            other = run.view[step.index].snapshot if len(run.view) > step.index else None
+            if other is not None and other.words.keys() == processes:
+                others.append((run, other))
+        return any(run.counts for run, _ in others) and all(
             word & Bit.SWAP
-            or any(
-                not (word ^ other[process][slot]) & _CONTENTS or self._same_word(other[process][slot], word)
-                for other in words
-            )
-            for process, slots in step.snapshot.words.items()
-            for slot, word in enumerate(slots)
+            or any(self._same_content(other.words[process][slot], word) and run.counts for run, other in others)
+            for process, words in step.snapshot.words.items()
+            for slot, word in enumerate(words)
         )
+
+    def _same_content(self, one: int, other: int) -> bool:
+        return not (one ^ other) & _CONTENTS or self._same_word(one, other)
 
     def _in_steps(self, trace: bytes, view: View, decisions: Sequence[Decision]) -> bool:
         for schedule in _schedules_in_steps(decisions):
@@ -245,7 +263,7 @@ class Linear:
         for order in islice(found, ORDERS_MAX):
             trace = self._reference.sequential(order)
             if trace is not None:
-                yield Run(order, trace, self._view_of_order(order, trace))
+                yield Run(order, trace, self._view_of_order(order, trace), self._reference)
         if next(found, None) is not None:
             yield None
 
@@ -259,7 +277,7 @@ class Linear:
                 )
                 if trace is not None and trace not in seen:
                     seen.add(trace)
-                    yield Run(order, trace, self._view_of_order(order, trace))
+                    yield Run(order, trace, self._view_of_order(order, trace), self._reference)
         if next(found, None) is not None:
             yield None
 
