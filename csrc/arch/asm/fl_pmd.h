@@ -93,6 +93,32 @@ static inline pmd_t pmdp_huge_get_and_clear(struct mm_struct *mm, unsigned long 
 	return pmd;
 }
 
+/* The hardware sets bits of a huge entry at any time: these are one step each. */
+static inline void fl_clear_of_pmd(pmd_t *pmdp, unsigned long bits)
+{
+	unsigned long val = *(volatile unsigned long *)&pmdp->pmd & ~bits;
+
+	fl_pmd_store(pmdp, val);
+	*(volatile unsigned long *)&pmdp->pmd = val;
+}
+
+#define __HAVE_ARCH_PMDP_TEST_AND_CLEAR_YOUNG
+static inline int pmdp_test_and_clear_young(struct vm_area_struct *vma, unsigned long addr, pmd_t *pmdp)
+{
+	fl_point(PTE_WRITE, pmdp);
+	if (!(*(volatile unsigned long *)&pmdp->pmd & _PAGE_ACCESSED))
+		return 0;
+	fl_clear_of_pmd(pmdp, _PAGE_ACCESSED);
+	return 1;
+}
+
+#define __HAVE_ARCH_PMDP_SET_WRPROTECT
+static inline void pmdp_set_wrprotect(struct mm_struct *mm, unsigned long addr, pmd_t *pmdp)
+{
+	fl_point(PTE_WRITE, pmdp);
+	fl_clear_of_pmd(pmdp, _PAGE_WRITE);
+}
+
 #define pmdp_establish pmdp_establish
 static inline pmd_t pmdp_establish(struct vm_area_struct *vma, unsigned long addr, pmd_t *pmdp, pmd_t pmd)
 {

@@ -81,7 +81,7 @@ static inline pte_t ptep_get(pte_t *ptep)
 	return __pte(*(volatile unsigned long *)&ptep->pte);
 }
 
-/* The hardware sets bits of an entry at any time: these two are one step each. */
+/* The hardware sets bits of an entry at any time: these are one step each. */
 #define __HAVE_ARCH_PTEP_GET_AND_CLEAR
 static inline pte_t ptep_get_and_clear(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
 {
@@ -102,6 +102,19 @@ static inline void ptep_set_wrprotect(struct mm_struct *mm, unsigned long addr, 
 	val = *(volatile unsigned long *)&ptep->pte & ~_PAGE_WRITE;
 	fl_pte_store(ptep, val);
 	*(volatile unsigned long *)&ptep->pte = val;
+}
+#define __HAVE_ARCH_PTEP_TEST_AND_CLEAR_YOUNG
+static inline int ptep_test_and_clear_young(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep)
+{
+	unsigned long val;
+
+	fl_point(PTE_WRITE, ptep);
+	val = *(volatile unsigned long *)&ptep->pte;
+	if (!(val & _PAGE_ACCESSED))
+		return 0;
+	fl_pte_store(ptep, val & ~_PAGE_ACCESSED);
+	*(volatile unsigned long *)&ptep->pte = val & ~_PAGE_ACCESSED;
+	return 1;
 }
 static inline void set_pte(pte_t *ptep, pte_t pte) { fl_set_pte(ptep, pte); }
 #if FL_KVER < 606
