@@ -23,6 +23,13 @@
 #define FL_PLAN_REPLAY	3	/* decisions */
 #define FL_PLAN_COARSE	4	/* whole operations in a random order: nobody is preempted */
 #define FL_PLAN_STEPS	5	/* where nothing is locked, 1: but for reading, 2: that spins; at the decisions or at random */
+/*
+ * Each run of one program takes another schedule until there is none; see fl_taken.left.  SEARCH leaves out those that differ
+ * from one that was run only in the order of steps which have nothing in common.  EVERY leaves out none that has no more than
+ * `parameter` preemptions, 0: any number.
+ */
+#define FL_PLAN_SEARCH	6
+#define FL_PLAN_EVERY	7
 
 #define FL_FRAMES_MAX	24
 #define FL_TEXT_MAX	240
@@ -75,6 +82,7 @@ struct fl_decision {
 struct fl_plan {
 	int policy;			/* FL_PLAN_* */
 	unsigned int parameter, points;
+	unsigned int goes_on;		/* a search, with the next schedule of the program that ran last */
 	unsigned int ndecisions;
 	unsigned long seed;
 	/* Tasks, as bits, whose operations of the block no operation with one of these codes, as bits, wakes. */
@@ -88,6 +96,9 @@ struct fl_taken {
 	unsigned int preemptions;	/* of them, while the task could have gone on */
 	unsigned int points;
 	unsigned int unused;		/* decisions of a plan that found no place */
+	unsigned int left;		/* of a search: there are schedules to run */
+	unsigned int cut;		/* of a search: some program or task was too large for it, so that schedules were left out */
+	unsigned int redundant;		/* of a search: this run was found to be like another one */
 	struct fl_decision decision[FL_DECISIONS_MAX];
 };
 

@@ -35,6 +35,12 @@ static const struct {
 };
 
 /* Notes the state that every program must come back to. */
+/* What CPUs have of it says when they take its lock: that must not depend on earlier programs. */
+static void settle_committed(void)
+{
+	percpu_counter_set(&vm_committed_as, committed_at_start);
+}
+
 void fl_baseline(void)
 {
 	fl_rcu_run();
@@ -43,6 +49,7 @@ void fl_baseline(void)
 	for (int i = 0; i < ARRAY_SIZE(watched); i++)
 		node_items_at_start[watched[i].item] = node_item(watched[i].item);
 	committed_at_start = percpu_counter_sum(&vm_committed_as);
+	settle_committed();
 }
 
 /* Every process maps it: once it is written to, no later program could be trusted. */
@@ -83,5 +90,6 @@ void fl_check_leftovers(void)
 	if (unlikely(committed))
 		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "Committed_AS is off by %ld pages after %s", (long)committed,
 			  what_drifts(committed));
+	settle_committed();
 	fl_shrunk_moving = fl_left_middles = 0;
 }

@@ -16,6 +16,12 @@ struct tlb {
 };
 
 static struct tlb tlbs[FL_CPUS_MAX];
+
+/* What stands for a CPU's TLB at scheduling points. */
+const void *fl_tlb_of(int cpu)
+{
+	return &tlbs[cpu];
+}
 static struct mm_struct *mm_of[ASIDS];
 static unsigned long asids_used = 1;		/* 0 means none */
 static unsigned char refs[FL_ARENA_PAGES];	/* entries that name the page */
@@ -158,7 +164,7 @@ static void flush(unsigned int asid, unsigned int mask)
 		int cpu = (fl_cpu + n) % fl.cpus;	/* the own one first, then the others, each when it gets the word */
 		unsigned int hit;
 
-		FL_POINT(FLUSH, &tlbs[cpu]);
+		FL_POINT(FLUSH, fl_tlb_of(cpu));
 		wait_for_cpu(cpu);
 		hit = tlbs[cpu].valid[asid] & mask;
 		for (; hit; hit = tlbs[cpu].valid[asid] & mask)

@@ -28,6 +28,7 @@ bool fl_fail_begin(void)
 
 bool fl_fail_now(int which)
 {
+	FL_NOTE(FL_WRITE, fl_fail_left);
 	if (--fl_fail_left[which])
 		return false;
 	fl_failed = true;

@@ -233,6 +233,7 @@ void fl_baseline(void);
 void fl_held_reset(struct fl_task *task);
 void fl_tlb_process_gone(struct mm_struct *mm);
 bool fl_tlb_find(struct mm_struct *mm, unsigned long addr, bool write, unsigned long *pfn);
+const void *fl_tlb_of(int cpu);
 void fl_tlb_fill(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_fill_huge(struct mm_struct *mm, unsigned long addr, unsigned long pfn, bool write);
 void fl_tlb_page_freed(unsigned long pfn);

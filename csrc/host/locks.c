@@ -24,11 +24,13 @@ static __always_inline unsigned int class_of(const void *lock, unsigned short *o
 /* A waiter of either kind has the lock's address here until it goes on. */
 static void wait_until_released(const void *lock)
 {
+	FL_NOTE(FL_WRITE, lock);
 	fl.cur->wait_lock = lock;
 	fl.lock_waiters++;
 	fl_task_block();
 	fl.lock_waiters--;
 	fl.cur->wait_lock = NULL;
+	FL_NOTE(FL_WRITE, lock);
 }
 
 /* Returns if the lock may be tried again. */
@@ -123,7 +125,7 @@ int __lockfunc _raw_spin_trylock(raw_spinlock_t *lock)
 {
 	arch_spinlock_t *raw = &lock->raw_lock;
 
-	FL_POINT(LOCK, raw);
+	FL_POINT(TRY, raw);
 	if (raw->owner)
 		return 0;
 	fl.cur->spins++;
@@ -132,12 +134,29 @@ int __lockfunc _raw_spin_trylock(raw_spinlock_t *lock)
 	return 1;
 }
 
+/* The points of a lock that readers share. */
+static __always_inline void point_before(const void *lock, bool shared)
+{
+	if (shared)
+		FL_POINT(LOCK_SHARED, lock);
+	else
+		FL_POINT(LOCK, lock);
+}
+
+static __always_inline void point_after(const void *lock, bool shared)
+{
+	if (shared)
+		FL_POINT(UNLOCK_SHARED, lock);
+	else
+		FL_POINT(UNLOCK, lock);
+}
+
 static __always_inline void take_rwlock(rwlock_t *lock, int kind, const void *ip)
 {
 	arch_rwlock_t *raw = &lock->raw_lock;
 
 	fl_order_check(raw, kind, CLASS(raw), ip);
-	FL_POINT(LOCK, raw);
+	point_before(raw, kind == FL_LOCK_READ);
 	fl.cur->spins++;
 	while (unlikely(kind == FL_LOCK_WRITE ? raw->holders : raw->holders < 0))
 		spin_stuck(raw, kind);
@@ -151,7 +170,7 @@ static __always_inline void release_rwlock(rwlock_t *lock, int kind, const void 
 	lock->raw_lock.holders = kind == FL_LOCK_WRITE ? 0 : lock->raw_lock.holders - 1;
 	fl.cur->spins--;
 	wake_waiters(&lock->raw_lock);
-	FL_POINT(UNLOCK, &lock->raw_lock);
+	point_after(&lock->raw_lock, kind == FL_LOCK_READ);
 }
 
 void __lockfunc _raw_read_lock(rwlock_t *lock) { take_rwlock(lock, FL_LOCK_READ, IP); }
@@ -218,7 +237,7 @@ static __always_inline int take_rwsem(struct rw_semaphore *sem, int kind, const 
 	if (unlikely(held))
 		fl_lock_recursion(sem, kind, held->ip);
 	fl_order_check(sem, kind, SLEEP_CLASS(sem), ip);
-	FL_POINT(LOCK, sem);
+	point_before(sem, kind == FL_LOCK_RWSEM_READ);
 	while (unlikely(kind == FL_LOCK_RWSEM_WRITE ? rwsem_count(sem) & ~WAITING : rwsem_count(sem) & (WRITER | WAITING)))
 		if (kind == FL_LOCK_RWSEM_WRITE ? wait_to_write(sem, killable) : wait_for(sem, killable))
 			return -EINTR;
@@ -240,7 +259,7 @@ static __always_inline void release_rwsem(struct rw_semaphore *sem, int kind, co
 	fl_held_del(sem, kind, ip);
 	atomic_long_sub(kind == FL_LOCK_RWSEM_WRITE ? WRITER : READER, &sem->count);
 	wake_waiters(sem);
-	FL_POINT(UNLOCK, sem);
+	point_after(sem, kind == FL_LOCK_RWSEM_READ);
 }
 
 void __init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key)
@@ -278,7 +297,7 @@ int down_write_killable_nested(struct rw_semaphore *sem, int subclass)
 
 int down_read_trylock(struct rw_semaphore *sem)
 {
-	FL_POINT(LOCK, sem);
+	FL_POINT(TRY_SHARED, sem);
 	if (rwsem_count(sem) & (WRITER | WAITING))
 		return 0;
 	atomic_long_add(READER, &sem->count);
@@ -288,7 +307,7 @@ int down_read_trylock(struct rw_semaphore *sem)
 
 int down_write_trylock(struct rw_semaphore *sem)
 {
-	FL_POINT(LOCK, sem);
+	FL_POINT(TRY, sem);
 	if (rwsem_count(sem))
 		return 0;
 	atomic_long_set(&sem->count, WRITER);
@@ -345,7 +364,7 @@ bool mutex_is_locked(struct mutex *lock) { return atomic_long_read(&lock->owner)
 
 static __always_inline int try_mutex(struct mutex *lock, const void *ip)
 {
-	FL_POINT(LOCK, lock);
+	FL_POINT(TRY, lock);
 	if (atomic_long_read(&lock->owner))
 		return 0;
 	atomic_long_set(&lock->owner, fl.cur->id + 1);
@@ -397,8 +416,10 @@ static bool is_vma_lock(atomic_t *count)
 
 void fl_refcount_taken(atomic_t *count)
 {
-	if (is_vma_lock(count))
-		fl_held_add(count, FL_LOCK_VMA, IP);
+	if (!is_vma_lock(count))
+		return;
+	FL_NOTE(FL_WRITE, count);
+	fl_held_add(count, FL_LOCK_VMA, IP);
 }
 
 /* A task that took no reference may drop the last one, the vma's own, under mmap_lock: it is being unmapped. */
@@ -409,6 +430,7 @@ void fl_refcount_dropped(atomic_t *count, int was)
 
 	if (!is_vma_lock(count))
 		return;
+	FL_NOTE(FL_WRITE, count);
 	if (!fl_held_find(fl.cur, count)) {
 		vma = container_of((refcount_t *)count, struct vm_area_struct, vm_refcnt);
 		held = fl_held_find(fl.cur, &vma->vm_mm->mmap_lock);

@@ -97,11 +97,16 @@ static bool translate(struct mm_struct *mm, unsigned long addr, bool write, unsi
 	if (fl_tlb_find(mm, addr, write, pfn))
 		return true;
 	pmd = pmd_at(mm, addr);
+	if (pmd)
+		FL_NOTE(FL_READ, pmd);
 	if (!pmd || pmd_none(*pmd))
 		return false;
 	entry = fl_pmd_huge(*pmd) ? &pmd->pmd : &pte_in(*pmd, addr)->pte;
+	FL_NOTE(FL_READ, entry);
 	if ((*entry & need) != need)
 		return false;
+	if ((*entry & set) != set)
+		FL_NOTE(FL_WRITE, entry);
 	*entry |= set;
 	write |= (*entry & (_PAGE_WRITE | _PAGE_DIRTY)) == (_PAGE_WRITE | _PAGE_DIRTY);
 	*pfn = (*entry & FL_PFN_MASK) >> PAGE_SHIFT;
@@ -210,19 +215,23 @@ int fl_mmu_access(unsigned long addr, unsigned int flags, char **page)
 	unsigned long pfn;
 	int faults = 0;
 
-	FL_POINT(ACCESS, current->mm);
+	FL_POINT(ACCESS, fl_tlb_of(fl.cur->cpu));
 	while (!translate(current->mm, addr, write, &pfn)) {
 		int sig;
 
-		FL_POINT(ACCESS, current->mm);
+		FL_POINT(ACCESS, fl_tlb_of(fl.cur->cpu));
 		sig = page_fault(addr, write);
 		if (sig)
 			return sig;
-		FL_POINT(ACCESS, current->mm);
+		FL_POINT(ACCESS, fl_tlb_of(fl.cur->cpu));
 		if (++faults > FAULTS_MAX)
 			fl_report(FL_KIND_HANG, NULL, "the access faults again and again");
 	}
 	*page = pfn_to_virt(pfn);
+	if (write)
+		FL_NOTE(FL_WRITE, *page);
+	else
+		FL_NOTE(FL_READ, *page);
 	return 0;
 }
 

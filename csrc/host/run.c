@@ -325,6 +325,29 @@ static unsigned long startable(void)
 	return mask;
 }
 
+/* What operations name is there or not, by those that make it and end it. */
+static void note_handles(const struct fl_operation *op)
+{
+	switch (op->code) {
+	case FL_OP_FORK:
+	case FL_OP_EXIT:
+	case FL_OP_UFFD_OPEN:
+	case FL_OP_UFFD_CLOSE:
+	case FL_OP_UFFD_READ:
+	case FL_OP_FILE_OPEN:
+	case FL_OP_FILE_CLOSE:
+	case FL_OP_PIN:
+	case FL_OP_REF:
+	case FL_OP_PIN_READ:
+	case FL_OP_PIN_WRITE:
+	case FL_OP_UNPIN:
+		FL_NOTE(FL_WRITE, &block);
+		break;
+	default:
+		FL_NOTE(FL_READ, &block);
+	}
+}
+
 /* Gives the task its next operation, or skips that: whether there is something to run. */
 static bool begin_next(int id)
 {
@@ -333,6 +356,7 @@ static bool begin_next(int id)
 	struct fl_task *task;
 
 	block.begun[i] = true;
+	note_handles(&block.op[i]);
 	outcome->status = FL_STATUS_SKIPPED;
 	task = actor(&block.op[i], &outcome->value);
 	if (task)
@@ -349,6 +373,7 @@ static void note_outcome(const struct fl_task *task)
 {
 	if (task->state > FL_TASK_IDLE || task->id == FL_ID_DISK)
 		return;
+	note_handles(&task->what);
 	if (task->op >= block.first) {
 		block.outcome[task->op - block.first] = task->outcome;
 	} else {
@@ -388,6 +413,7 @@ static void run_overlapping(void)
 			fl_sched_check_deadlock();
 			if (!something_happens() && !fl_sched_try_again())
 				return;
+			fl_sched_all_before();
 		}
 		if (++rounds > ROUNDS_MAX)
 			fl_report(FL_KIND_HANG, NULL, "tasks give way to each other for ever");

@@ -10,7 +10,7 @@
 #include "check/held.h"
 #include <linux/rcupdate.h>
 
-_Bool fl_overlap;
+_Bool fl_overlap, fl_noting;
 unsigned long fl_sched_startable;
 int fl_sched_block, fl_sched_block_begins;
 
@@ -20,6 +20,7 @@ static const struct fl_policy *const policies[] = {
 	[FL_PLAN_FIRST] = &fl_policy_first, [FL_PLAN_RANDOM] = &fl_policy_random, [FL_PLAN_PCT] = &fl_policy_pct,
 	[FL_PLAN_REPLAY] = &fl_policy_replay, [FL_PLAN_COARSE] = &fl_policy_coarse,
 	[FL_PLAN_STEPS] = &fl_policy_steps,
+	[FL_PLAN_SEARCH] = &fl_policy_search, [FL_PLAN_EVERY] = &fl_policy_every,
 };
 static const struct fl_policy *policy = &fl_policy_first;
 static unsigned int passed[FL_NTASKS + 1];	/* in this block, by task; the last one: while nobody ran */
@@ -47,6 +48,8 @@ void fl_schedule(const struct fl_plan *to)
 
 void fl_taken(struct fl_taken *out)
 {
+	if (policy->search)
+		policy->search->end(&taken);
 	fl_posix_copy(out, &taken, sizeof(taken));
 }
 
@@ -70,9 +73,9 @@ int fl_sched_any(unsigned long mask)
 
 void fl_sched_begin_program(void)
 {
-	fl_overlap = false;
+	fl_overlap = fl_noting = false;
 	fl_sched_block = -1;
-	taken.ndecisions = taken.preemptions = taken.points = 0;
+	taken.ndecisions = taken.preemptions = taken.points = taken.left = taken.cut = taken.redundant = 0;
 	taken.unused = plan.policy == FL_PLAN_REPLAY ? plan.ndecisions : 0;
 	numbers = plan.seed;
 	policy = policies[plan.policy];
@@ -89,11 +92,14 @@ void fl_sched_begin_block(int number, int first)
 	for (int id = 0; id < FL_NTASKS; id++)
 		ran_at[id] = taken.points;
 	fl_overlap = true;
+	fl_noting = policy->search;
+	if (policy->search)
+		policy->search->begin_block();
 }
 
 void fl_sched_end_block(void)
 {
-	fl_overlap = false;
+	fl_overlap = fl_noting = false;
 	fl_sched_startable = 0;
 }
 
@@ -136,10 +142,16 @@ static unsigned long disk(void)
 	return fl_swapdev_queue && fl.task[FL_ID_DISK].state == FL_TASK_IDLE ? 1UL << FL_ID_DISK : 0;
 }
 
-/* Who may go on but for the one that runs: interrupted, woken, or with something to begin. */
+/* Interrupted, woken, or with something to begin. */
+static unsigned long could_go_on(void)
+{
+	return (fl.ready & ~yielding) | fl.runnable | fl_sched_startable | disk();
+}
+
+/* Who may go on but for the one that runs. */
 unsigned long fl_sched_candidates(void)
 {
-	unsigned long mask = (fl.ready & ~yielding) | fl.runnable | fl_sched_startable | disk();
+	unsigned long mask = could_go_on();
 	unsigned long kept = fl.ready | fl.spinning;
 	unsigned int cpus = kept ? occupied() : 0;
 
@@ -171,7 +183,7 @@ static int choose(const struct fl_choice *choice)
 {
 	int next;
 
-	if (!(choice->mask & (choice->mask - 1)))
+	if (!policy->search && !(choice->mask & (choice->mask - 1)))
 		return __builtin_ctzl(choice->mask);
 	next = policy->choose(choice);
 	if (policy->unused)
@@ -184,7 +196,7 @@ static int choose(const struct fl_choice *choice)
 /* For the run loop, when nobody runs: the task of the mask that goes on. */
 int fl_sched_next(unsigned long mask)
 {
-	struct fl_choice choice = { .mask = mask, .task = last, .kind = FL_POINT_NEXT };
+	struct fl_choice choice = { .mask = mask, .task = last, .kind = FL_POINT_NEXT, .kept = policy->search ? could_go_on() & ~mask : 0 };
 	int next = chosen;
 
 	chosen = -1;
@@ -223,6 +235,11 @@ static int turn(int id, unsigned long others)
 	return -1;
 }
 
+static bool counts_pages(const volatile void *object)
+{
+	return (unsigned long)object - fl_memmap_start < fl_memmap_end - fl_memmap_start;
+}
+
 void fl_sched_point(enum fl_point kind, const volatile void *object)
 {
 	struct fl_task *task = fl.cur;
@@ -232,22 +249,25 @@ void fl_sched_point(enum fl_point kind, const volatile void *object)
 
 	if (task->id == FL_ID_BOOT)
 		return;
-	if (kind == FL_POINT_COUNT && (unsigned long)object - fl_memmap_start >= fl_memmap_end - fl_memmap_start)
+	if (kind == FL_POINT_COUNT && !counts_pages(object))
 		return;
 	passed[task->id]++;
 	taken.points++;
 	others = fl_sched_candidates() & ~(1UL << task->id);
 	if (others && occupies(task, fl_irqs_off))
 		others &= ~on_cpus(1U << task->cpu);
-	if (!others)
+	if (!others && !policy->search)
 		return;
 	choice = (struct fl_choice){
 		.mask = others | 1UL << task->id, .task = task->id, .runs_on = true, .passed = passed[task->id],
-		.kind = kind, .object = object,
+		.kept = policy->search ? could_go_on() & ~others : 0, .kind = kind, .object = object,
 	};
-	next = turn(task->id, others);
-	if (next < 0)
-		next = choose(&choice);
+	next = others ? turn(task->id, others) : -1;
+	if (next >= 0) {
+		choice.mask = 1UL << next;
+		choice.runs_on = false;
+	}
+	next = choose(&choice);
 	if (next != task->id) {
 		chosen = next;
 		fl_task_pause();
@@ -282,6 +302,18 @@ bool fl_sched_try_again(void)
 
 	yielding = 0;
 	return any;
+}
+
+void fl_sched_note(enum fl_mode mode, const volatile void *object)
+{
+	if (mode != FL_ADD || counts_pages(object))
+		policy->search->note(mode, object);
+}
+
+void fl_sched_all_before(void)
+{
+	if (policy->search)
+		policy->search->all_before();
 }
 
 /* In a loop that waits for another CPU. */

@@ -29,15 +29,16 @@ extern void fl_races_counted(const void *counter);
 #endif
 #define FL_ATOMIC_OP(pfx, T, I, op, sign)				\
 static __always_inline void arch_##pfx##_##op(I i, T *v)		\
-{ *(volatile I *)&v->counter = FL_COUNTER(I, v) sign i; }		\
+{ fl_note(FL_ADD, v); *(volatile I *)&v->counter = FL_COUNTER(I, v) sign i; } \
 static __always_inline I arch_##pfx##_fetch_##op(I i, T *v)		\
-{ I old = *(volatile I *)&v->counter; *(volatile I *)&v->counter = old sign i; return old; }
+{ fl_note(FL_ADD, v); I old = *(volatile I *)&v->counter; *(volatile I *)&v->counter = old sign i; return old; }
 #define FL_ATOMIC_RETURN(pfx, T, I, op, sign)				\
 static __always_inline I arch_##pfx##_##op##_return(I i, T *v)		\
-{ FL_COUNTED(v); I now = *(volatile I *)&v->counter sign i; *(volatile I *)&v->counter = now; return now; }
+{ fl_note(FL_ADD, v); FL_COUNTED(v); I now = *(volatile I *)&v->counter sign i;	\
+  *(volatile I *)&v->counter = now; return now; }
 #define FL_ATOMIC_ALL(pfx, T, I)					\
 static __always_inline void arch_##pfx##_set(T *v, I i)			\
-{ *(volatile I *)&v->counter = i; }					\
+{ fl_note(FL_ADD, v); *(volatile I *)&v->counter = i; }					\
 FL_ATOMIC_OP(pfx, T, I, add, +) FL_ATOMIC_OP(pfx, T, I, sub, -)		\
 FL_ATOMIC_OP(pfx, T, I, and, &) FL_ATOMIC_OP(pfx, T, I, or, |)		\
 FL_ATOMIC_OP(pfx, T, I, xor, ^)						\

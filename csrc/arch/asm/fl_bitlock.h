@@ -23,7 +23,7 @@ static __always_inline int arch_test_and_set_bit_lock(unsigned int nr, volatile 
 	unsigned long mask = 1UL << (nr % 64);
 
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
-		fl_point(LOCK, addr);
+		fl_point(TRY, addr);
 	if (*word & mask)
 		return 1;
 	*word |= mask;
@@ -97,7 +97,7 @@ static __always_inline bool fl_test_and_set_bit(unsigned long nr, volatile unsig
 	bool was_set;
 
 	if (FL_BITLOCK_IS_FOLIO(nr, addr))
-		fl_point(LOCK, addr);
+		fl_point(TRY, addr);
 	was_set = test_and_set_bit(nr, addr);
 
 	if (!was_set && FL_BITLOCK_IS_FOLIO(nr, addr))

@@ -4,8 +4,12 @@
 #define FL_ASM_SCHED_H
 
 enum fl_point {
-	FL_POINT_LOCK,		/* before a lock is tried */
+	FL_POINT_LOCK,		/* before a lock is taken, if need be waited for */
+	FL_POINT_LOCK_SHARED,	/* so, by a reader */
+	FL_POINT_TRY,		/* before one is tried */
+	FL_POINT_TRY_SHARED,
 	FL_POINT_UNLOCK,	/* after one was released */
+	FL_POINT_UNLOCK_SHARED,
 	FL_POINT_PTE_READ,
 	FL_POINT_PTE_WRITE,
 	FL_POINT_COUNT,		/* before a count of a page is looked at */
@@ -23,11 +27,35 @@ extern void fl_sched_point(enum fl_point kind, const volatile void *object);
 		fl_sched_point(FL_POINT_##kind, object);		\
 } while (0)
 
-/* In headers that the machine's own code includes too: that is not interrupted. */
+/*
+ * What tasks have in common, for the search that leaves out schedules which differ in nothing that tasks see of each other
+ * (csrc/sched/search.c): what the code between two scheduling points reads and writes.  Nobody is interrupted here.
+ */
+enum fl_mode {
+	FL_READ = 1,
+	FL_ADD = 2,		/* to or from a count: in any order it comes to the same */
+	FL_WRITE = 4,
+	FL_TAKE = 8,		/* a lock that was free */
+	FL_TAKE_SHARED = 16,
+	FL_RELEASE = 32,
+	FL_RELEASE_SHARED = 64,
+};
+
+extern _Bool fl_noting;
+extern void fl_sched_note(enum fl_mode mode, const volatile void *object);
+
+#define FL_NOTE(mode, object) do {					\
+	if (__builtin_expect(fl_noting, 0))				\
+		fl_sched_note(mode, object);			\
+} while (0)
+
+/* In headers that the machine's own code includes too: that is not interrupted, and seen by nobody. */
 #ifdef FL_QUIET
 #define fl_point(kind, object)	do { (void)(object); } while (0)
+#define fl_note(mode, object)	do { (void)(object); } while (0)
 #else
 #define fl_point(kind, object)	FL_POINT(kind, object)
+#define fl_note(mode, object)	FL_NOTE(mode, object)
 #endif
 
 #endif

@@ -10,6 +10,7 @@
 #endif
 #define PAGE_MASK	(~(PAGE_SIZE - 1))
 #include <linux/const.h>
+#include <asm/fl_sched.h>
 
 #ifndef __ASSEMBLY__
 /*
@@ -36,8 +37,13 @@ typedef struct page *pgtable_t;
 #define __pgd(x)	((pgd_t) { (x) })
 #define __pgprot(x)	((pgprot_t) { (x) })
 
+static inline void copy_page(void *to, const void *from)
+{
+	fl_note(FL_READ, from);	/* the copy is nobody else's yet */
+	__builtin_memcpy(to, from, PAGE_SIZE);
+}
 #define clear_page(p)	__builtin_memset((p), 0, PAGE_SIZE)
-#define copy_page(to, from)	__builtin_memcpy((to), (from), PAGE_SIZE)
+#define copy_page	copy_page
 struct page;
 #define clear_user_page(p, vaddr, page)	clear_page(p)
 #define copy_user_page(to, from, vaddr, page)	copy_page(to, from)

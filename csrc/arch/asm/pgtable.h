@@ -129,6 +129,7 @@ static inline void set_pte(pte_t *ptep, pte_t pte) { fl_set_pte(ptep, pte); }
 #define _PAGE_HUGE	(1UL << 11)	/* of a pmd: maps a huge page; it stays while that is being split */
 static inline void set_pmd(pmd_t *pmdp, pmd_t pmd)
 {
+	fl_note(FL_WRITE, pmdp);
 	*(volatile unsigned long *)&pmdp->pmd = pmd.pmd;
 }
 static inline void pmd_clear(pmd_t *pmdp) { set_pmd(pmdp, __pmd(0)); }
@@ -152,12 +153,34 @@ static inline pud_t fl_make_pud(unsigned long val)
 static inline int pud_none(pud_t pud) { return pud_val(pud) == 0; }
 static inline int pud_present(pud_t pud) { return !!(pud_val(pud) & _PAGE_PRESENT); }
 static inline int pud_bad(pud_t pud) { return (pud_val(pud) & ~PAGE_MASK) != _PAGE_TABLE; }
-static inline void set_pud(pud_t *pudp, pud_t pud) { *(volatile unsigned long *)pudp = pud_val(pud); }
-static inline void pud_clear(pud_t *pudp) { *(volatile unsigned long *)pudp = 0; }
+static inline void set_pud(pud_t *pudp, pud_t pud)
+{
+	fl_note(FL_WRITE, pudp);
+	*(volatile unsigned long *)pudp = pud_val(pud);
+}
+static inline void pud_clear(pud_t *pudp) { set_pud(pudp, fl_make_pud(0)); }
 #define pud_pfn(pud)	((pud_val(pud) & FL_PFN_MASK) >> PAGE_SHIFT)
 #define pud_page(pud)	pfn_to_page(pud_pfn(pud))
 static inline pmd_t *pud_pgtable(pud_t pud) { return (pmd_t *)__va(pud_val(pud) & FL_PFN_MASK); }
 static inline unsigned long pud_page_vaddr(pud_t pud) { return (unsigned long)pud_pgtable(pud); }
+
+/* Upper entries are read where their place is looked up, and once more where a table is mapped. */
+static inline pmd_t *pmd_offset(pud_t *pud, unsigned long address)
+{
+	pmd_t *pmdp = pud_pgtable(*pud) + ((address >> PMD_SHIFT) & (PTRS_PER_PMD - 1));
+
+	fl_note(FL_READ, pud);
+	fl_note(FL_READ, pmdp);
+	return pmdp;
+}
+#define pmd_offset pmd_offset
+static inline pmd_t pmdp_get_lockless(pmd_t *pmdp)
+{
+	fl_note(FL_READ, pmdp);
+	return __pmd(*(volatile unsigned long *)&pmdp->pmd);
+}
+#define pmdp_get_lockless pmdp_get_lockless
+static inline void pmdp_get_lockless_sync(void) { }
 
 extern void fl_bug(const char *file, int line, const char *function) __attribute__((noreturn));
 #define pte_ERROR(e)	fl_bug(__FILE__, __LINE__, __func__)

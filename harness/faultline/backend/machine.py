@@ -126,7 +126,7 @@ class Machine:
         plan = self._plan
         plan.policy, plan.parameter = _POLICIES.index(schedule.policy), schedule.parameter
         plan.points, plan.seed = schedule.points, schedule.seed
-        plan.late, plan.late_ops = schedule.late, schedule.late_ops
+        plan.late, plan.late_ops, plan.goes_on = schedule.late, schedule.late_ops, schedule.goes_on
         plan.ndecisions = len(schedule.decisions)
         for place, decision in zip(plan.decision, schedule.decisions, strict=False):
             place.block, place.task, place.next, place.passed = decision
@@ -152,7 +152,16 @@ class Machine:
         self._lib.fl_taken(taken)
         kept = taken.decision[0 : min(taken.ndecisions, self._lib.FL_DECISIONS_MAX)]
         decisions = tuple(Decision(d.block, d.task, d.next, d.passed) for d in kept)
-        return Taken(decisions, taken.ndecisions, taken.preemptions, taken.points, taken.unused)
+        return Taken(
+            decisions,
+            taken.ndecisions,
+            taken.preemptions,
+            taken.points,
+            taken.unused,
+            bool(taken.left),
+            bool(taken.cut),
+            bool(taken.redundant),
+        )
 
     @property
     def version(self) -> tuple[int, int]:

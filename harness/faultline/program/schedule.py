@@ -17,7 +17,7 @@ from faultline.program.codec import Operation, blocks, is_monitor, process_of, t
 from faultline.program.ops import BY_KTHREAD, OPS, PROCESSES, TASKS
 
 #: By their number in csrc/machine.h.
-POLICIES: Final = ("first", "random", "pct", "replay", "coarse", "steps")
+POLICIES: Final = ("first", "random", "pct", "replay", "coarse", "steps", "search", "every")
 #: Numbers of the tasks that are of no process, and of nobody.
 MONITOR: Final = PROCESSES * TASKS
 KTHREAD: Final = MONITOR + 1
@@ -55,6 +55,8 @@ class Schedule:
     parameter: int = 0
     points: int = 0
     decisions: tuple[Decision, ...] = ()
+    goes_on: bool = False
+    """Of a search: with the next schedule of the program that ran last."""
     late: int = 0
     """Tasks, as bits, of which an operation in the block hears no wake-up by one of ``late_ops``, codes as bits."""
     late_ops: int = 0
@@ -71,6 +73,12 @@ class Taken(NamedTuple):
     points: int
     unused: int
     """Decisions of a replayed schedule that found no place."""
+    left: bool = False
+    """Of a search: there are schedules to run."""
+    cut: bool = False
+    """Of a search: it was too large, so that it leaves out schedules."""
+    redundant: bool = False
+    """Of a search: the run was found to be like another one."""
 
 
 def number_of(op: Operation) -> int:
