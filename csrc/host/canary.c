@@ -81,6 +81,7 @@ static const char *const names[FL_NR_CANARIES] = {
 	[FL_CANARY_RACE_LOCKED] = "race-locked",
 #endif
 	[FL_CANARY_LOCK_ORDER] = "lock-order",
+	[FL_CANARY_BLIND_SEARCH] = "blind-search",
 	[FL_CANARY_LOCK_ORDER_OWN] = "lock-order-own",
 #ifdef FL_VMA_LOCKS
 	[FL_CANARY_KEEP_VMA_LOCK] = "keep-vma-lock",

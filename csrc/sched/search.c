@@ -405,7 +405,8 @@ static void find_before(unsigned int i, struct lasts *taken, struct lasts *relea
 			add_last(released, object, FL_RELEASE | (modes & FL_TAKE ? FL_RELEASE_SHARED : 0));
 			conflicts &= ~(FL_TAKE | FL_TAKE_SHARED);
 		}
-		add_last(others, object, conflicts);
+		if (!fl_canary_is(BLIND_SEARCH))
+			add_last(others, object, conflicts);
 	}
 	taken->by[self] = released->by[self] = others->by[self] = 0;
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -31,10 +32,12 @@ from faultline.campaign.source import Source
 from faultline.campaign.subject import DEFAULT_PROFILE, Say, Subject, build_library, prepare
 from faultline.kinds import FaultlineError
 from faultline.program.codec import encode
+from faultline.program.schedule import Schedule
 from faultline.program.text import parse_program
 from faultline.tree import TreeInfo, find_tree
 from faultline.tree.cache import cache_dir
 from faultline.verdict.judge import Judge
+from faultline.verdict.overlap import CPUS
 
 #: What the rate of a machine is measured with: a protected page, a fork, a write that waits, and all given back.
 STANDARD_PROGRAM: Final = """\
@@ -51,6 +54,33 @@ p1.0 write a0 =3
 p0.0 read a0
 p1.0 exit
 p0.0 exit
+"""
+#: Two tasks of one process, that both fault.
+TWO_TASKS: Final = """\
+p0.0 mmap a0+4 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0+4 wp
+p0.0 write a0 =1
+m uffd-wp u0 a0+4
+p0.0 madvise a1 dontneed
+par {
+  m uffd-resolve u0 a0
+  p0.1 write a1 =2
+}
+"""
+#: Three operations of each of two tasks, on one page that they share.
+SEARCHED: Final = """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 fork p1
+par {
+  p0.0 write a0 =2
+  p0.0 madvise a0 dontneed
+  p0.0 read a0
+  p1.0 write a0 =3
+  p1.0 mprotect a0 r
+  p1.0 read a0
+}
 """
 ROUNDS: Final = 5
 #: Processor seconds of one round.
@@ -94,6 +124,13 @@ def speed(kernel: str, jobs: int, say: Say) -> Iterator[Figure]:
     subject = prepare(kernel, (), DEFAULT_PROFILE, check=False, jobs=jobs, say=say)
     say("the machine alone")
     yield Figure("machine alone, standard program", _in_child(_machine_rate, subject), "programs/s", 100_000, True)
+    say("schedules")
+    rate = _in_child(_schedule_rate, subject)
+    yield Figure("schedules of two tasks, machine alone", rate, "schedules/s", 30_000, True)
+    seconds = _in_child(_search_seconds, subject)
+    yield Figure("all schedules of two tasks, three operations each", seconds, "s", 60, False)
+    say("the machine without scheduling points")
+    yield Figure("what scheduling points cost without blocks", _points_cost(subject, jobs, say), "%", 15, False)
     say("machine, snapshots, oracle and comparison")
     yield Figure("with snapshots, oracle, comparison", _in_child(_judge_rate, subject), "programs/s", 10_000, True)
     say("random programs, generated and judged")
@@ -171,6 +208,45 @@ def _machine_rate(subject: Subject) -> float:
     return _rate(partial(machine.run, encode(parse_program(STANDARD_PROGRAM)), snapshots=False))
 
 
+def _schedule_rate(subject: Subject) -> float:
+    machine, wire = Machine(subject.library.path, CPUS), encode(parse_program(TWO_TASKS))
+    seeds = iter(range(1 << 62))
+    return _rate(lambda: machine.run_overlapping(wire, Schedule("random", seed=next(seeds), parameter=8)))
+
+
+def _search_seconds(subject: Subject) -> float:
+    """Processor time until every schedule was run that differs from the others."""
+    machine, wire = Machine(subject.library.path, CPUS), encode(parse_program(SEARCHED))
+    start, left = time.process_time(), False
+    while True:
+        machine.run_overlapping(wire, Schedule("search", goes_on=left))
+        left = machine.taken.left
+        if not left:
+            return time.process_time() - start
+
+
+def _points_cost(subject: Subject, jobs: int, say: Say) -> float:
+    """How much slower the standard program is, in percent, than on a machine that was built without any points; the
+    two in turn, as other work would else be taken for a difference."""
+    with _sources_without_points():
+        without = replace(
+            subject, library=build_library(subject.library.tree, (), DEFAULT_PROFILE, jobs=jobs, say=say)
+        )
+    ratios = [_in_child(_machine_rate, without) / _in_child(_machine_rate, subject) for _ in range(ROUNDS)]
+    return (statistics.median(ratios) - 1) * 100
+
+
+@contextmanager
+def _sources_without_points() -> Iterator[None]:
+    """The machine's sources, copied, with FL_NO_POINTS."""
+    with tempfile.TemporaryDirectory(prefix="faultline-") as folder:
+        copy = shutil.copytree(csrc_dir(), Path(folder) / "csrc")
+        header = copy / "arch" / "asm" / "fl_sched.h"
+        header.write_text("#define FL_NO_POINTS\n" + header.read_text())
+        with _environment("FAULTLINE_CSRC", str(copy)):
+            yield
+
+
 def _judge(subject: Subject) -> Judge:
     return subject.judge_maker()(lambda _: None)
 
@@ -246,15 +322,20 @@ def _fuzz_seconds(target: Path, kernel: str, runs: int) -> float:
 
 @contextmanager
 def _empty_cache() -> Iterator[None]:
-    before = os.environ.get("FAULTLINE_CACHE")
-    with tempfile.TemporaryDirectory(prefix="faultline-cache-") as folder:
-        os.environ["FAULTLINE_CACHE"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["FAULTLINE_CACHE"]
-            if before is not None:
-                os.environ["FAULTLINE_CACHE"] = before
+    with tempfile.TemporaryDirectory(prefix="faultline-cache-") as folder, _environment("FAULTLINE_CACHE", folder):
+        yield
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _build_seconds(tree: TreeInfo, patches: tuple[Path, ...], jobs: int) -> float:

@@ -94,8 +94,8 @@ _campaign = _options(
     click.option("--stop-first", is_flag=True, help="End at the first finding, once it is minimised."),
     click.option(
         "--schedules", metavar="POLICY",
-        help="Operations of different tasks overlap: mix, random[:N] or pct[:DEPTH]; in a check, in every second "
-        "program.  [default: one operation after the other]",
+        help="Operations of different tasks overlap: mix, random[:N], pct[:DEPTH] or exhaustive[:PREEMPTIONS]; in a "
+        "check, in every second program.  [default: one operation after the other]",
     ),
     click.option(
         "--races", is_flag=True,
@@ -104,6 +104,9 @@ _campaign = _options(
     _json,
 )  # fmt: skip
 
+
+#: Schedules that an exhaustive search of one file takes at most.
+SCHEDULES_MAX: Final = 10_000_000
 
 # --- what the commands do in common ---
 
@@ -346,16 +349,26 @@ def _found_patch(file: Path, value: str, screen: Screen) -> Patch:
 
 @cli.command(short_help="Run a repro.")
 @_file
+@click.option(
+    "--schedules", metavar="POLICY",
+    help="Under many schedules instead of the file's own: mix, random[:N], pct[:DEPTH] or exhaustive[:PREEMPTIONS].",
+)
 @_building
 @_json
-def replay(file: Path, as_json: bool, **options: Any) -> None:
+def replay(file: Path, schedules: str | None, as_json: bool, **options: Any) -> None:
     """Runs a repro: each operation with its outcome, and the finding if it shows (exit status 1)."""
+    how = None if schedules is None else Schedules.parse(schedules)
     desk, case = _case(file, as_json, **options)
     judge = _judge_of(file, desk, case)
     overlapping = has_blocks(case.ops)
     tested = _trial(judge, judge.subject, case)
     base = _trial(judge, judge.base, case) if judge.base else None
-    if overlapping and tested.finding is None and case.signature is not None:
+    if how is not None and not overlapping:
+        raise FaultlineError(f"{file}: --schedules is for operations that overlap, and none does", ExitStatus.USAGE)
+    if how is not None:
+        tested, line = _searched(judge, case, how)
+        desk.screen.say(line)
+    elif overlapping and tested.finding is None and case.signature is not None:
         tested = judge.near(judge.subject, case.ops, case.decisions, case.signature) or tested
     finding = tested.finding
     if finding is None and base is not None and base.finding is None and not overlapping:
@@ -365,6 +378,20 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
     else:
         desk.screen.show(replay_lines(case.ops, tested, base, finding, expected=case.signature))
     sys.exit(ExitStatus.FINDINGS if finding else ExitStatus.CLEAN)
+
+
+def _searched(judge: Judge, case: _Case, schedules: Schedules) -> tuple[Trial, str]:
+    """The first finding of the program under many schedules, and how many these were."""
+    program = judge.overlap(judge.subject, case.ops)
+    if schedules.policy == "exhaustive":
+        schedules = replace(schedules, runs=SCHEDULES_MAX)
+    finding = next(program.findings(schedules), None)
+    what = f"{program.runs:,} schedule{'s' * (program.runs != 1)}"
+    if schedules.policy == "exhaustive" and finding is None and not program.undecided:
+        what += ", all there are" + f" with {schedules.parameter} preemptions at most" * bool(schedules.parameter)
+    line = f"{what}: {program.outcomes} outcome{'s' * (program.outcomes != 1)}"
+    line += "".join(f"; not judged under some schedule: {why}" for why in sorted(program.undecided))
+    return Trial(program.trace, finding, tuple(sorted(program.deviations))), line
 
 
 def _trial(judge: Judge, side: Side, case: _Case) -> Trial:

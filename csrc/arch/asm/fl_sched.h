@@ -22,10 +22,14 @@ enum fl_point {
 extern _Bool fl_overlap;	/* operations overlap */
 extern void fl_sched_point(enum fl_point kind, const volatile void *object);
 
+#ifdef FL_NO_POINTS	/* to measure what they cost */
+#define FL_POINT(kind, object)	do { (void)(object); } while (0)
+#else
 #define FL_POINT(kind, object) do {					\
 	if (__builtin_expect(fl_overlap, 0))				\
 		fl_sched_point(FL_POINT_##kind, object);		\
 } while (0)
+#endif
 
 /*
  * What tasks have in common, for the search that leaves out schedules which differ in nothing that tasks see of each other
@@ -44,10 +48,14 @@ enum fl_mode {
 extern _Bool fl_noting;
 extern void fl_sched_note(enum fl_mode mode, const volatile void *object);
 
+#ifdef FL_NO_POINTS
+#define FL_NOTE(mode, object)	do { (void)(object); } while (0)
+#else
 #define FL_NOTE(mode, object) do {					\
 	if (__builtin_expect(fl_noting, 0))				\
 		fl_sched_note(mode, object);			\
 } while (0)
+#endif
 
 /* In headers that the machine's own code includes too: that is not interrupted, and seen by nobody. */
 #ifdef FL_QUIET

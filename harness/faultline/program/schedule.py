@@ -81,6 +81,9 @@ class Taken(NamedTuple):
     """Of a search: the run was found to be like another one."""
 
 
+NOTHING_TAKEN: Final = Taken((), 0, 0, 0, 0)
+
+
 def number_of(op: Operation) -> int:
     """The number of the task that does the operation."""
     if is_monitor(op[1]):

@@ -10,7 +10,7 @@ from typing import Final
 
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, encode
-from faultline.program.schedule import Decision, Schedule, format_schedule
+from faultline.program.schedule import NOTHING_TAKEN, Decision, Schedule, format_schedule
 from faultline.verdict.finding import Finding
 from faultline.verdict.linear import Linear
 from faultline.verdict.reference import Machine, Reference
@@ -19,6 +19,8 @@ from faultline.verdict.reference import Machine, Reference
 CPUS: Final = 4
 #: Runs of one program under different schedules.
 RUNS: Final = 40
+#: Runs of one program at most, where each is another schedule.
+RUNS_EXHAUSTIVE: Final = 20_000
 #: Runs that looking for a schedule near one that does not fit may take.
 RUNS_NEAR: Final = 2000
 _MIX: Final = (("random", 4), ("pct", 2), ("random", 16), ("pct", 3), ("random", 64), ("pct", 4))
@@ -29,7 +31,8 @@ class Schedules:
     """Which schedules a program is run under.
 
     ``policy``: "mix", or one of "random" (``parameter``: one point in that many is a preemption) and "pct"
-    (``parameter``: its depth).
+    (``parameter``: its depth); or "exhaustive", every schedule but for those that come to the same, or with a
+    ``parameter`` every one with no more preemptions than that.
     """
 
     policy: str = "mix"
@@ -38,22 +41,31 @@ class Schedules:
 
     @classmethod
     def parse(cls, text: str) -> Schedules:
-        """What ``--schedules`` says: ``mix``, ``random``, ``random:N``, ``pct`` or ``pct:DEPTH``.
+        """What ``--schedules`` says: ``mix``, ``random``, ``random:N``, ``pct``, ``pct:DEPTH``, ``exhaustive`` or
+        ``exhaustive:PREEMPTIONS``.
 
         :raises FaultlineError: (USAGE) it is none of these.
         """
         policy, _, number = text.partition(":")
-        if policy not in ("mix", "random", "pct") or (number and (policy == "mix" or not number.isdigit())):
-            raise FaultlineError(f"schedules {text!r}: one of mix, random[:N], pct[:DEPTH]", ExitStatus.USAGE)
-        return cls(policy, int(number or 0))
+        if policy not in (*_WITH_NUMBER, "mix") or (number and (policy == "mix" or not number.isdigit())):
+            words = ", ".join(f"{name}[:{meaning}]" for name, meaning in _WITH_NUMBER.items())
+            raise FaultlineError(f"schedules {text!r}: one of mix, {words}", ExitStatus.USAGE)
+        return cls(policy, int(number or 0), RUNS_EXHAUSTIVE if policy == "exhaustive" else RUNS)
 
     def of(self, seed: int) -> Iterator[Schedule]:
         """The schedules for one program: without preemptions first.  How many points to expect is for the caller."""
+        if self.policy == "exhaustive":
+            for run in range(self.runs):
+                yield Schedule("every" if self.parameter else "search", parameter=self.parameter, goes_on=run > 0)
+            return
         yield Schedule()
         for run in range(1, self.runs):
             policy, parameter = (self.policy, self.parameter) if self.policy != "mix" else _MIX[run % len(_MIX)]
             yield Schedule(policy, seed << 16 | run, parameter)
 
+
+#: What stands after the colon.
+_WITH_NUMBER: Final = {"random": "N", "pct": "DEPTH", "exhaustive": "PREEMPTIONS"}
 
 MachineSaid = Callable[[Sequence[Operation], bytes], "Finding | None"]
 """What the machine's checkers said of the last run of a program, given its trace."""
@@ -78,23 +90,38 @@ class Overlap:
         self.undecided: set[str] = set()
         """Why some runs were not judged."""
         self._judged: dict[bytes, Finding | None] = {}
+        self._taken = NOTHING_TAKEN
+        self.runs = 0
         self.trace = b""
         """Of the last run."""
+
+    @property
+    def outcomes(self) -> int:
+        """How many different traces the runs without a finding of the machine's checkers came to."""
+        return len(self._judged)
 
     def findings(self, schedules: Schedules) -> Iterator[Finding]:
         """What the runs show, each with its schedule; the same again and again if it shows often."""
         seed, points = zlib.crc32(self._wire), 0
         for schedule in schedules.of(seed):
             finding = self.run(replace(schedule, points=points))
-            points = points or self._machine.taken.points
+            points = points or self._taken.points
             if finding is not None:
                 yield finding
+            if schedules.policy == "exhaustive" and not self._taken.left:
+                break
+        else:
+            if schedules.policy == "exhaustive":
+                self.undecided.add(f"there are more than {schedules.runs:,}")
+        if self._taken.cut:
+            self.undecided.add("the program is too large for an exhaustive search")
 
     def run(self, schedule: Schedule) -> Finding | None:
         """What one run shows, with its schedule."""
         self._before_run(self._wire)
         trace = self._machine.run_overlapping(self._wire, schedule)
-        self.trace, decisions = trace, self._machine.taken.decisions
+        self.trace, self._taken, self.runs = trace, self._machine.taken, self.runs + 1
+        decisions = self._taken.decisions
         finding = self._said(self._ops, trace)
         if finding is None:
             if trace not in self._judged:
