@@ -75,6 +75,7 @@ _REMAPPERS: Final = frozenset(op.code for op in OPS if op.name.startswith("mrema
 _MREMAP, _MADVISE, _MPROTECT, _SWAPOFF = (BY_NAME[name].code for name in ("mremap", "madvise", "mprotect", "swapoff"))
 #: Operations that end the write protection of pages.
 _RESOLVERS: Final = frozenset(BY_NAME[name].code for name in ("uffd-resolve", "uffd-unregister"))
+_CLOSE: Final = BY_NAME["uffd-close"].code
 #: These change the protection of pages.
 _PROTECTS: Final = frozenset(
     op.code
@@ -384,6 +385,9 @@ class Dirty(Memory):
             deviation = rules.MPROTECT_SOFT_DIRTY if op[1] & PROCESS_MASK == process.number else -1
         if deviation >= 0 and outcome[0] in (Status.DONE, Status.ERROR):
             bits.hidden[deviation] = bits.hidden.get(deviation, 0) | self._mask(op[at], op[at] + op[at + 1])
+        if op[0] == _CLOSE and not self._holds[versions.RESOLVE_NOTES_WRITES]:
+            freed = _slots(bits.row, REG_WP) & ~_slots(process.row, REG_WP)
+            bits.hidden[rules.RESOLVE_SOFT_DIRTY] = bits.hidden.get(rules.RESOLVE_SOFT_DIRTY, 0) | freed
 
     def _is_filled_by(self, process: Process, op: Operation) -> bool:
         context = self._handles[op[2]]
