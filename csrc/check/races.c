@@ -386,9 +386,23 @@ static const char *describe(int kind)
 	}
 }
 
-static void found(const struct watched *watched, const struct record *record, int kind, const void *ip, const void *bp)
+/* Whether the bytes lie in a table of the lowest level, as far as one leads to it. */
+static bool in_lowest_table(unsigned long addr)
+{
+	for (int p = 0; p < FL_PROCESSES; p++)
+		for (unsigned long at = FL_REGION; fl.process[p].mm && at < FL_REGION_END; at += PMD_SIZE) {
+			pte_t *pte = fl_pte_at(fl.process[p].mm, at);
+
+			if (pte && virt_to_page(pte) == virt_to_page((void *)addr))
+				return true;
+		}
+	return false;
+}
+
+static void found(const struct watched *watched, unsigned long at, const struct record *record, int kind, const void *ip, const void *bp)
 {
 	const struct field *field = field_at(watched);
+	const char *name = field ? field->name : !watched->fields && in_lowest_table(at) ? "pte" : NULL;
 
 	last_pair = pair_of(record, ip);
 	if (find_ignored(&last_pair)->ip[0])
@@ -400,7 +414,7 @@ static void found(const struct watched *watched, const struct record *record, in
 	}
 	fl_report_earlier(have_earlier ? &earlier : NULL);
 	fl_report_from(FL_KIND_DATA_RACE, record->ip, NULL, bp, "%s%s%s: %s, and before that %s by another task",
-		       watched->type, field ? "." : "", field ? field->name : "", describe(kind), describe(record->kind));
+		       watched->type, name ? "." : "", name ?: "", describe(kind), describe(record->kind));
 }
 
 static void look_at(const struct watched *watched, unsigned long at, unsigned char bytes, int kind, const void *ip,
@@ -419,7 +433,7 @@ static void look_at(const struct watched *watched, unsigned long at, unsigned ch
 		if (!(WRITES(kind) || WRITES(record->kind)) || !(PLAIN(kind) || PLAIN(record->kind)))
 			continue;
 		if (record->clock > actors[id].seen[record->task])
-			found(watched, record, kind, ip, bp);
+			found(watched, at, record, kind, ip, bp);
 	}
 	if (!own) {
 		own = &memory->record[nrecords];

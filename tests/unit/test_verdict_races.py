@@ -81,6 +81,13 @@ def test_an_entry_fits_its_field_and_both_places_in_any_order() -> None:
     assert not entry.fits(FIELD, reads, reads)
 
 
+def test_an_entry_may_except_a_function() -> None:
+    entry = race("__anon_vma_prepare", "!__anon_vma_prepare")
+    writes = Access(PLACES[2], [])
+    assert entry.fits(FIELD, Access(PLACES[1], []), writes)
+    assert not entry.fits(FIELD, writes, writes)
+
+
 def test_an_entry_with_locks_fits_only_while_one_is_held_at_its_second_place() -> None:
     entry = race("__anon_vma_prepare", "*", holding=("folio_lock_*",))
     free, locked = Access(PLACES[1], []), Access(PLACES[1], PLACES[3])
@@ -112,10 +119,17 @@ def test_a_run_passes_over_what_may_be_and_shows_the_rest() -> None:
 
 def test_the_locks_of_the_second_access_count() -> None:
     held = (TakenLock("rwsem (read)", 3),)
-    entry = race("__anon_vma_prepare", "*", holding=("folio_lock_anon_vma_read",))
+    entry = race("__anon_vma_prepare", "anon_vma_prepare", holding=("folio_lock_anon_vma_read",))
     machine = Machine([seen(1, 2, held), seen(1, 2)])
     watched(machine, entry).run_overlapping(b"", Schedule())
     assert machine.finding is machine.found[1]
+
+
+def test_so_do_the_calls_that_led_there() -> None:
+    entry = race("__anon_vma_prepare", "anon_vma_prepare", holding=("do_wp_page",))
+    machine = Machine([seen(1, 2)])
+    watched(machine, entry).run_overlapping(b"", Schedule())
+    assert machine.finding is None
 
 
 def test_a_signature_does_not_depend_on_which_access_came_first() -> None:

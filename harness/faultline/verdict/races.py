@@ -1,10 +1,10 @@
 """Data races that may be: the kernel says so itself, by a comment or a document.
 
 ``corpora/known/races.toml`` has one table per entry: ``field`` (as in ``vm_area_struct.anon_vma``), ``places`` (two
-functions, of which each access has one among those at its place, inlined ones included; ``*`` stands for any),
-``marked`` (optional: the access at the first place is a marked one, as it is in the kernel), ``holding`` (optional:
-functions, in one of which the task of the second place took a lock that it held), ``trees`` (versions such as "6.12"),
-``why`` and ``source`` (where the kernel says so).
+functions, of which each access has one among those at its place, inlined ones included; ``*`` stands for any, and
+``!function`` for none of that name), ``marked`` (optional: the access at the first place is a marked one, as it is in
+the kernel), ``holding`` (optional: functions, one of which led to the second place or took a lock that its task held),
+``trees`` (versions such as "6.12"), ``why`` and ``source`` (where the kernel says so).
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ _IGNORED_MAX: Final = 1000
 
 
 class Access(NamedTuple):
-    """Where an access is, innermost inlined call first, and where the locks were taken that its task held."""
+    """Where an access is, innermost inlined call first; the calls that led there, and where locks were taken that the
+    task held."""
 
     places: Sequence[Place]
-    locks: Sequence[Place]
+    around: Sequence[Place]
     marked: bool = False
 
 
@@ -55,13 +56,14 @@ class KnownRace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _are(self, first: Access, second: Access) -> bool:
         if self.marked and not first.marked:
             return False
-        locked = any(_among(pattern, second.locks) for pattern in self.holding)
+        locked = any(_among(pattern, second.around) for pattern in self.holding)
         pair = zip(self.places, (first, second), strict=True)
         return (locked or not self.holding) and all(_among(pattern, access.places) for pattern, access in pair)
 
 
 def _among(pattern: str, places: Sequence[Place]) -> bool:
-    return any(fnmatchcase(place.function, pattern) for place in places)
+    named = any(fnmatchcase(place.function, pattern.removeprefix("!")) for place in places)
+    return named is not pattern.startswith("!")
 
 
 def read_races(folder: Path) -> dict[str, KnownRace]:
@@ -94,6 +96,8 @@ class _Lock(Protocol):
 
 
 class _Chain(Protocol):
+    @property
+    def frames(self) -> Sequence[int]: ...
     @property
     def locks(self) -> Sequence[_Lock]: ...
 
@@ -157,14 +161,14 @@ class Watched:
         return trace
 
     def _may_be(self, seen: _Seen) -> bool:
-        earlier = seen.chains[0].locks if seen.chains else ()
+        earlier = seen.chains[0] if seen.chains else None
         now, _, before = seen.text.partition(_BEFORE)
-        one, other = self._access(seen.frames[0], seen.locks, now), self._access(seen.other, earlier, before)
+        one, other = self._access(seen.frames[0], seen, now), self._access(seen.other, earlier, before)
         return any(race.fits(field_of(seen.text), one, other) for race in self._known)
 
-    def _access(self, at: int, locks: Sequence[_Lock], how: str) -> Access:
-        taken = [place for lock in locks for place in self._locate(lock.at)]
-        return Access(self._locate(at), taken, _MARKED in how)
+    def _access(self, at: int, task: _Chain | None, how: str) -> Access:
+        around = [*task.frames, *(lock.at for lock in task.locks)] if task else []
+        return Access(self._locate(at), [place for offset in around for place in self._locate(offset)], _MARKED in how)
 
     @property
     def taken(self) -> Taken:
