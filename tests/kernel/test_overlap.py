@@ -117,9 +117,18 @@ def test_the_lock_defect_of_the_thread_is_found_and_replays_every_time(tmp_path:
     assert {again.run(Schedule("replay", decisions=decisions)) for _ in range(100)} == {simplest}
 
 
-def test_the_mended_proposal_has_no_lock_misuse(tmp_path: Path) -> None:
-    judge, ops = judge_of("t2", tmp_path), read_repro(DEFECT).ops
-    assert not [one for one in program(judge, ops).findings(Schedules(runs=RUNS)) if one.kind in LOCK_MISUSE]
+def test_a_search_finds_the_lock_defect_of_the_thread(tmp_path: Path) -> None:
+    judge, ops = judge_of("t1", tmp_path), read_repro(DEFECT).ops
+    assert {one.kind for one in program(judge, ops).findings(Schedules.parse("exhaustive"))} & LOCK_MISUSE
+
+
+@pytest.mark.parametrize("name", ["t2", "t3plus", "t6"])
+def test_the_mended_proposals_have_no_lock_misuse_under_any_schedule(tmp_path: Path, name: str) -> None:
+    judge, ops = judge_of(name, tmp_path), read_repro(DEFECT).ops
+    overlap = program(judge, ops)
+    assert not [one for one in overlap.findings(Schedules(runs=RUNS)) if one.kind in LOCK_MISUSE]
+    assert not list(overlap.findings(Schedules.parse("exhaustive")))
+    assert not overlap.undecided
 
 
 def test_a_finding_that_its_schedule_shows_no_more_is_found_near_it(tmp_path: Path) -> None:

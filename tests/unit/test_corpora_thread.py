@@ -31,9 +31,11 @@ FUNCTIONS = {
     "t1": WP_COPY,
     "t2": WP_COPY,
     "t3": {"do_wp_page", "do_wp_page_cont"},
+    "t3plus": {"do_wp_page", "do_wp_page_cont", "change_pte_range", "pgtable_split_needed"},
     "t4": {"do_wp_page", "do_userfaultfd_wp_page", "do_swap_page", "handle_pte_fault"},
     "t5": HELPER,
     "t5plus": HELPER,
+    "t6": {"uffd_wp_range"},
 }
 APPLICATIONS = [(name, tree) for name, entry in INDEX.items() for tree in entry["trees"]]
 
