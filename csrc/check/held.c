@@ -69,6 +69,21 @@ void fl_held_hand_over(const void *lock, int kind)
 	fl.cur->nreleased--;
 }
 
+/* Who wakes a task that has waited for a folio's lock for long takes the lock for it, inside the queue. */
+void fl_held_pass_on(struct fl_task *to)
+{
+	struct fl_task *from = fl.cur;
+	const struct fl_held *held = &from->held[from->nheld - 1];
+
+	if (from == to || from->nheld < 2 || held->kind != FL_LOCK_FOLIO || held[-1].kind != FL_LOCK_SPIN ||
+	    !fl_filemap_has_queue(held[-1].lock))
+		return;
+	if (to->nheld == FL_HELD_MAX)
+		fl_held_full();
+	to->held[to->nheld++] = *held;
+	from->nheld--;
+}
+
 void fl_held_missing(const void *lock, int kind)
 {
 	for (int i = 0; i < FL_NTASKS; i++) {

@@ -280,6 +280,8 @@ static int wake(struct task_struct *ts, unsigned int mode)
 {
 	struct fl_task *task = &fl.task[ts - structs];
 
+	if (unlikely(fl_overlap))
+		fl_held_pass_on(task);
 	if (!(READ_ONCE(ts->FL_TASK_STATE) & mode))
 		return 0;
 	if (fl_canary_is(LOST_WAKEUP))

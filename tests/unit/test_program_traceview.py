@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faultline.oracle.model import Oracle
 from faultline.program.ops import PROCESSES, SLOTS
 from faultline.program.text import parse_program
 from faultline.program.trace import (
@@ -24,7 +25,7 @@ from faultline.program.trace import (
     Status,
     Wait,
 )
-from faultline.program.traceview import Completion, Step, describe_step, describe_word, parse_trace
+from faultline.program.traceview import Completion, Step, continued, describe_step, describe_word, parse_trace
 
 OPS = parse_program(
     """
@@ -198,3 +199,12 @@ def test_describe_step_tells_which_operations_ended() -> None:
     (op,) = parse_program("m uffd-close u0")
     ended = (Completion(1, Status.DONE, 0, 0), Completion(4, Status.SIGNAL, signal.SIGSEGV, 0))
     assert describe_step(op, Step(7, Status.DONE, 0, 0, ended)) == "done; operation 2 ends; operation 5 ends: SIGSEGV"
+
+
+def test_a_trace_goes_on_as_that_of_a_longer_program_does() -> None:
+    """Also where an operation ends that has another index there."""
+    text = "p0.0 mmap a0 rw\np0.0 uffd-open u0\nm uffd-register u0 a0 missing\np0.1 read a0\n"
+    rest = "m uffd-copy u0 a0 =7\np0.0 read a0\n"
+    ops, longer = parse_program(text + rest), parse_program("p0.0 mmap a4 rw\np0.0 munmap a4\n" + text + rest)
+    trace, other = Oracle().expect(ops).trace, Oracle().expect(longer).trace
+    assert continued(trace, ops, other, longer, 5, {5: 3}) == trace
