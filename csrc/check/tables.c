@@ -73,7 +73,7 @@ void fl_pte_store(pte_t *ptep, unsigned long val)
 #if defined(FL_HAVE_PTE_MAP_RCU) && !defined(CONFIG_HUGETLB_PAGE)
 /*
  * pte_offset_map() begins a read section of RCU that pte_unmap() ends, as it keeps the table; a walk with interrupts off is
- * as good.  leaves out: trees without that, and entries of hugetlbfs, which are of another level.
+ * as good: who unlinked the table waits for it with the flush, then gives the page back.  leaves out: trees without that, and entries of hugetlbfs, which are of another level.
  */
 void fl_pte_load(const pte_t *ptep)
 {
@@ -82,8 +82,11 @@ void fl_pte_load(const pte_t *ptep)
 	if (unlikely((unsigned long)ptep - fl_arena >= FL_ARENA_PAGES << PAGE_SHIFT))
 		return;
 	page = virt_to_page(ptep);
-	if (unlikely(!PageTable(page)))
+	if (unlikely(!PageTable(page))) {
+		if (fl_irqs_off && page->_refcount.counter)
+			return;
 		fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "an entry is read from a page that is no page table");
+	}
 	if (likely(rcu_preempt_depth()) || fl_irqs_off || is_mine(lock_of_table(page)) || !is_linked(page))
 		return;
 	fl_report(FL_KIND_PTE_UNLOCKED_ACCESS, NULL, "a page-table entry is read from a table that is not mapped");

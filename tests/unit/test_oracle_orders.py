@@ -98,3 +98,10 @@ def test_a_copy_to_another_process_goes_by_a_pin() -> None:
     texts = ["; ".join(map(format_operation, order.ops[1:])) for order in found]
     assert "p1.3 pin k1 a0 write; p1.0 munmap a0; m pin-write k1 a0 =1; m unpin k1 dirty" in texts
     assert all(set(order.of) == {0, 1, ~1, 2} for order in found)
+
+
+def test_a_page_that_moves_may_be_reached_at_both_places() -> None:
+    found = texts("par {\n  p0.0 mremap a0 a4\n  p0.1 read a0\n}\n")
+    assert "p0.0 mremap a0 a4; p0.1 read a4" in found
+    assert "p0.0 mremap a0 a4; p0.1 read a0" in found
+    assert not any("a4; p1.0 read a4" in text for text in texts("par {\n  p0.0 mremap a0 a4\n  p1.0 read a0\n}\n"))

@@ -25,6 +25,7 @@ from faultline.program.codec import (
     task_byte,
 )
 from faultline.program.ops import (
+    ADVICE,
     BY_NAME,
     OPS,
     PAGES,
@@ -125,6 +126,8 @@ _QUIET: Final = {
 _LATE_AT_COPY: Final = _mask("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-move")
 LATE_AT_COPY: Final = "uffd-sleeps-at-copy"
 _WAKE, _UNREGISTER = BY_NAME["uffd-wake"].code, BY_NAME["uffd-unregister"].code
+_MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
+_FREE: Final = ADVICE.words.index("free")
 _MERGE: Final = BY_NAME["ksm-merge"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
@@ -172,12 +175,27 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     :param idle: indices of operations that do nothing in any order: they were skipped.
     """
     seen: set[tuple[bool, tuple[_Step, ...]]] = set()
-    sets = list(_idle_sets(ops, idle))
-    for last_first, level, others in product((False, True), (*_LEVELS, *_FINE_LEVELS), sets):
-        for steps in _merged(ops, level, idle | others):
+    sets, places = list(_idle_sets(ops, idle)), (ops, *_elsewhere(ops))
+    for last_first, level, others, at in product((False, True), (*_LEVELS, *_FINE_LEVELS), sets, places):
+        for steps in _merged(at, level, idle | others):
             if (last_first, steps) not in seen:
                 seen.add((last_first, steps))
                 yield _order(steps, idle | others, last_first)
+
+
+def _elsewhere(ops: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
+    """The program with an access to a page that moves meanwhile at its other place: where it was, a TLB may still lead
+    to it; where it goes, it is before the move is done."""
+    for start, end in blocks(ops):
+        for move in (op for op in ops[start:end] if op[0] == _MREMAP):
+            far = move[4] - move[2]
+            for index in range(start, end):
+                op = ops[index]
+                if op[0] not in ACCESSES or op[0] in _REMOTE | _HOLDING or process_of(op[1]) != process_of(move[1]):
+                    continue
+                for first, by in ((move[2], far), (move[4], -far)):
+                    if first <= op[2] < first + move[3]:
+                        yield (*ops[:index], (*op[:2], op[2] + by, *op[3:]), *ops[index + 1 :])
 
 
 def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
@@ -355,6 +373,11 @@ def _slots(op: Operation) -> set[int]:
         if kind is SLOT
         for slot in range(op[at], op[at] + (op[at + 1] if following is PAGES else 1))
     }
+
+
+def given_up(op: Operation) -> set[int]:
+    """The slots whose pages the operation gives up."""
+    return _slots(op) if op[0] == _MADVISE and op[4] == _FREE else set()
 
 
 def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:

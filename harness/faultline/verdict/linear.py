@@ -30,6 +30,7 @@ from faultline.oracle.orders import (
     TWO_PLACES,
     Order,
     coarse,
+    given_up,
     may_come_to,
     orders,
     telling,
@@ -100,6 +101,8 @@ class Linear:
         shares = self._reclaims or merges or bool(codes & SHARES)
         self._open = int(Bit.EXCLUSIVE if shares else 0) | int(Bit.SOFT_DIRTY if merges else 0)
         """Bits that what was reclaimed or merged meanwhile leaves open."""
+        self._given_up = {slot for op in ops[: self._end] for slot in given_up(op)}
+        """Slots whose pages reclaim may discard instead of keeping them in swap.  Source: madvise(2), MADV_FREE."""
         self._two_places = bool(codes & TWO_PLACES)
         self._allowed: dict[frozenset[int], tuple[_Allowed, _Allowed]] = {}
 
@@ -181,13 +184,13 @@ class Linear:
                 others.append((run, other))
         return any(run.counts for run, _ in others) and all(
             word & Bit.SWAP
-            or any(self._same_content(other.words[process][slot], word) and run.counts for run, other in others)
+            or any(self._same_content(other.words[process][slot], word, slot) and run.counts for run, other in others)
             for process, words in step.snapshot.words.items()
             for slot, word in enumerate(words)
         )
 
-    def _same_content(self, one: int, other: int) -> bool:
-        return not (one ^ other) & _CONTENTS or self._same_word(one, other)
+    def _same_content(self, one: int, other: int, slot: int) -> bool:
+        return not (one ^ other) & _CONTENTS or self._same_word(one, other, slot)
 
     def _in_steps(self, trace: bytes, view: View, decisions: Sequence[Decision]) -> bool:
         for schedule in _schedules_in_steps(decisions):
@@ -234,9 +237,9 @@ class Linear:
         if ours.words.keys() != theirs.words.keys():
             return False
         return all(
-            one == other or self._same_word(one, other)
+            one == other or self._same_word(one, other, slot)
             for process, words in ours.words.items()
-            for one, other in zip(words, theirs.words[process], strict=True)
+            for slot, (one, other) in enumerate(zip(words, theirs.words[process], strict=True))
         ) and (self._reclaims or self._same_counters(ours, theirs))
 
     def _same_counters(self, ours: Snapshot, theirs: Snapshot) -> bool:
@@ -246,12 +249,14 @@ class Linear:
             for process, (anon, _, swap) in ours.counters.items()
         )
 
-    def _same_word(self, one: int, other: int) -> bool:
+    def _same_word(self, one: int, other: int, slot: int) -> bool:
         """Whether two words differ only in what reclaim and KSM may have done."""
         there = Bit.PRESENT | Bit.SWAP
         if (one | other) & Bit.FILE and (one ^ other) & (Bit.PRESENT | Bit.EXCLUSIVE):
             shown = _CONTENTS if one & other & Bit.PRESENT else 0
             return not (one ^ other) & (~_OF_FILE | shown)
+        if self._reclaims and slot in self._given_up and (one ^ other) & Bit.SWAP and not (one | other) & Bit.PRESENT:
+            return not (one ^ other) & ~(there | self._open | Bit.UFFD_WP | Bit.SOFT_DIRTY)
         if not self._reclaims or not one & there or not other & there:
             return not (one ^ other) & ~self._open
         shown = Bit.CONTENT | Bit.MIXED if one & other & Bit.PRESENT else 0
