@@ -162,15 +162,23 @@ class Fail(Mremap):
             for pages in range(op[3]):  # and of the next one there was no memory for a copy
                 yield ((*op[:3], pages, op[4]), (_POPULATE, op[1], op[2] + pages, 1, _READ)), False
         if op[0] == _UNREGISTER:
-            for pages in range(op[4]):  # those who wait at the next ones were woken before that failed
-                for woken in range(1, op[4] - pages + 1):
-                    wakes = (_UFFD_WAKE, *op[1:3], op[3] + pages, woken)
+            for handle, pages in product(self._owners_in(op), range(op[4])):
+                for woken in range(1, op[4] - pages + 1):  # who waited at the next ones, before that failed
+                    wakes = (_UFFD_WAKE, op[1], handle, op[3] + pages, woken)
                     yield (((*op[:4], pages), wakes) if pages else (wakes,)), False
         if op[0] == _UNREGISTER and self._holds[versions.UNREGISTER_CLEARS]:
             for cleared in self._cleared_before(op):
                 yield (cleared,), False
                 for pages in range(1, cleared[3] + cleared[4] - op[3]):
                     yield (cleared, (*op[:4], pages)), False
+
+    def _owners_in(self, op: Operation) -> list[int]:
+        """The handles of the userfaultfds that the range of the operation is registered with."""
+        context = self._handles[op[2]]
+        if context is None:
+            return []
+        owners = {id(owner) for owner in context.mm.contexts[op[3] : op[3] + op[4]]}
+        return [handle for handle, owner in enumerate(self._handles) if owner is not None and id(owner) in owners]
 
     def _cleared_before(self, op: Operation) -> Iterator[Operation]:
         """Ways to end the write protection of a part that then could not be unregistered, with its waiters woken or
