@@ -49,6 +49,8 @@ _LACKS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.LACKS), 0)
 _BLOCKED: Final = int(Status.BLOCKED)
 _LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read"))
 _UNREGISTER, _POPULATE = (BY_NAME[name].code for name in ("uffd-unregister", "populate"))
+#: Operations that fail in ways that look alike at first.
+_FAILS_ALIKE: Final = frozenset((_UNREGISTER, BY_NAME["mremap"].code))
 _KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 _ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
 
@@ -220,7 +222,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         seen = self._failed(op)
         if seen is None:
             return self._record_of(op, self._outcome(op), snapshots)
-        waits = seen == BLOCKED_EVENT or op[0] == _UNREGISTER
+        waits = seen == BLOCKED_EVENT or op[0] in _FAILS_ALIKE
         passed_by = self._choose(_RUNS_MAX) if waits else 0
         saved = self._save()
         told: set[tuple[tuple[int, Outcome], ...]] = set()
@@ -254,9 +256,11 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         return observed.startswith(record, len(self._out))
 
     def _owed(self, op: Operation) -> tuple[tuple[int, Outcome], ...]:
-        """What tasks wait for, and what the operation ends with then: that shows later than its record."""
+        """What tasks wait for, what the operation ends with then and what of files is mapped: that shows later than its
+        record."""
         faults = [waiter for waiter in self._blocked.values() if isinstance(waiter, Waiter)]
         owed = [(waiter.task, self._message(waiter)) for waiter in faults if not waiter.read]
+        owed += self._shown_of_files(op)
         waiter = self._blocked.get(op[1])
         if not isinstance(waiter, EventWaiter):
             return tuple(owed)
@@ -266,6 +270,16 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 owed.append((places.get(id(context), -1), event))
         return (*owed, (-1, waiter.outcome))
 
+    def _shown_of_files(self, op: Operation) -> Iterator[tuple[int, Outcome]]:
+        """By slot, what the task's mappings show of files, which have numbers here by their places."""
+        process = self._processes[op[1] & PROCESS_MASK] if op[1] != TASK_MONITOR else None
+        if process is None or process.backing is None:
+            return
+        numbers: dict[int, int] = {}
+        for slot, backing in enumerate(process.backing):
+            if backing is not None:
+                yield slot, (numbers.setdefault(id(backing[0]), len(numbers)), backing[1], backing[2])
+
     def _take(self, op: Operation, steps: tuple[Operation, ...]) -> None:
         """Does what the operation did before it failed, also if that is refused otherwise while mappings change."""
         changing = {context: context.changing for context in self._handles if context is not None}
@@ -273,10 +287,22 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             for context in changing:
                 context.changing = 0
         for step in steps:
-            self._outcome(step)
+            self._take_step(op, step)
         if op[0] == _UNREGISTER:
             for context, count in changing.items():
                 context.changing = count
+
+    def _take_step(self, op: Operation, step: Operation) -> None:
+        """Does one of several things, whose events the operation waits for together."""
+        waiter = self._blocked.pop(op[1], None)
+        self._outcome(step)
+        if waiter is None:
+            return
+        later = self._blocked.get(op[1])
+        self._blocked[op[1]] = waiter
+        if isinstance(waiter, EventWaiter) and isinstance(later, EventWaiter):
+            later.queue[0][0].events.remove(later)
+            waiter.queue += later.queue
 
     def _failures(self, op: Operation, seen: Outcome, saved: dict[str, object]) -> Iterator[int]:
         """Puts the state as an operation that failed may have left it, in each way; which is a deviation, or -1."""
@@ -307,8 +333,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 yield -1
         for steps in self._done_before(op, seen) if self._may_tell_of_target(op, seen) else ():
             self._restore(saved)
-            for step in steps:
-                self._outcome(step)
+            self._take(op, steps)
             self._tell_of_target(op)
             if self._ends_in_failure(op, seen):
                 self._cut_anywhere(op)
@@ -316,8 +341,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._restore(saved)
         for steps, start, end, count in tuple(self._told_alone(op, seen)):
             self._restore(saved)
-            for step in steps:
-                self._outcome(step)
+            self._take(op, steps)
             self._tell_alone(op, start, end, count)
             if self._ends_in_failure(op, seen):
                 self._cut_anywhere(op)
