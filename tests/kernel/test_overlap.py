@@ -12,6 +12,8 @@ import pytest
 
 from faultline.build import BuiltLibrary, build
 from faultline.kinds import FindingKind
+from faultline.oracle.orders import DEVIATIONS_OVERLAPPING
+from faultline.oracle.rules import KnownDeviation
 from faultline.program.cheader import c_header
 from faultline.program.codec import Operation, overlaps
 from faultline.program.schedule import Schedule, parse_schedule
@@ -152,6 +154,13 @@ def test_an_order_that_is_left_out_is_missed(judge: Judge, monkeypatch: pytest.M
 
 
 _orders = linear.orders
+
+
+@pytest.mark.parametrize("deviation", DEVIATIONS_OVERLAPPING, ids=lambda deviation: deviation.id)
+def test_a_known_deviation_shows_among_all_schedules(judge: Judge, deviation: KnownDeviation) -> None:
+    overlap = program(judge, parse_program(deviation.evidence))
+    assert not list(overlap.findings(Schedules.parse("exhaustive")))
+    assert overlap.deviations == {deviation.id}
 
 
 def test_the_same_schedule_gives_the_same_trace(judge: Judge) -> None:

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+from faultline.oracle.orders import DEVIATIONS_OVERLAPPING
 from faultline.oracle.rules import DEVIATIONS, KnownDeviation
 
 _README = """\
@@ -15,7 +16,7 @@ Each file is a program on which an unmodified kernel departs from its documentat
 the kernel does, where that was seen.  The oracle keeps the documented rule; where the kernel shows exactly this
 deviation a run counts it as known, apart from findings.  Written from the oracle's table by
 `python -m faultline.oracle.known corpora/known`; `index.toml`, if there is one, names further known signatures,
-`races.toml` data races that may be.
+`races.toml` data races that may be.  A C file shows a deviation on the kernel that runs.
 
 | file | the kernel |
 | --- | --- |
@@ -39,8 +40,9 @@ def _program(deviation: KnownDeviation) -> str:
 
 def known_files() -> dict[str, str]:
     """The content of each file by its name."""
-    files = {f"{deviation.id}.prog": _program(deviation) for deviation in DEVIATIONS}
-    rows = "".join(f"| [{d.id}]({d.id}.prog) | {d.kernel} |\n" for d in DEVIATIONS)
+    deviations = (*DEVIATIONS, *DEVIATIONS_OVERLAPPING)
+    files = {f"{deviation.id}.prog": _program(deviation) for deviation in deviations}
+    rows = "".join(f"| [{d.id}]({d.id}.prog) | {d.kernel} |\n" for d in deviations)
     return {**files, "README.md": _README + rows}
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Final
 
+from faultline.oracle.rules import KnownDeviation
 from faultline.program.codec import (
     Operation,
     alone,
@@ -115,7 +116,6 @@ def _flag(name: str, word: str) -> tuple[int, int]:
 _LATE: Final = _mask("uffd-resolve", "uffd-poison", "uffd-wake")
 #: The same, of what ends the registration: nobody is to wait after it.  A known deviation.
 _LATE_FOR_GOOD: Final = _mask("uffd-unregister", "uffd-close")
-LATE_FOR_GOOD: Final = "uffd-late-sleeper"
 #: Who does not sleep yet when its page comes goes on without a wake-up.  Source: as above.
 _QUIET: Final = {
     BY_NAME[name].code: _flag(name, "dontwake")
@@ -124,7 +124,45 @@ _QUIET: Final = {
 #: Who has found that its page is not there is woken by nobody, if another task copies the page at that moment: it sees
 #: none once more, and sleeps.  A known deviation.
 _LATE_AT_COPY: Final = _mask("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-move")
-LATE_AT_COPY: Final = "uffd-sleeps-at-copy"
+#: What no sequential program shows; their evidence holds a block.
+DEVIATIONS_OVERLAPPING: Final = (
+    KnownDeviation(
+        "uffd-late-sleeper",
+        "The range is no longer registered: nobody waits for it.",
+        "ioctl_userfaultfd(2), UFFDIO_UNREGISTER; userfaultfd(2), DESCRIPTION",
+        "UFFDIO_UNREGISTER and close() wake who sleeps before they exclude faults under a mapping's own lock: who has "
+        "found that it must wait, but does not sleep yet, sleeps for good.  UFFDIO_WAKE ends it.",
+        "6.12, 7.2 (machine), 6.18 (live: uffd-late-sleeper.c, within 100 rounds)",
+        """\
+p0.0 mmap a0 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0 missing
+par {
+  p0.1 read a0
+  m uffd-unregister u0 a0
+}
+""",
+    ),
+    KnownDeviation(
+        "uffd-sleeps-at-copy",
+        "Who finds the page there does not wait.",
+        "Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults",
+        "Who looks again whether it must wait does so without the lock of the page table.  At the moment at which "
+        "another task's store replaces the page by a copy it sees none, and sleeps although the page was filled.",
+        "6.12 (machine)",
+        """\
+p0.0 mmap a0+2 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0 missing
+p0.1 write a0 =1
+par {
+  p0.0 pin k1 a0
+  m uffd-zeropage u0 a0
+}
+""",
+    ),
+)
+LATE_FOR_GOOD, LATE_AT_COPY = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
 _WAKE, _UNREGISTER = BY_NAME["uffd-wake"].code, BY_NAME["uffd-unregister"].code
 _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
 _FREE: Final = ADVICE.words.index("free")
