@@ -153,6 +153,8 @@ void fl_races_unlocked(const void *lock, int kind)
 	struct sync *sync = find_sync(lock, true);
 
 	join(is_shared(kind) ? sync->readers : sync->writers, actors[fl.cur->id].seen);
+	if (kind == FL_LOCK_VMA)	/* a count, which who comes next reads */
+		join(sync->writers, actors[fl.cur->id].seen);
 	fence();
 	tick();
 }
@@ -210,10 +212,14 @@ struct field {
 
 #define FIELD(type, member)	{ offsetof(type, member), #member }
 
+#ifdef FL_HAVE_FOLIO	/* the same places, and newer trees have names for them there alone */
+#define FL_PAGE	struct folio
+#else
+#define FL_PAGE	struct page
+#endif
 static const struct field of_page[] = {
-	FIELD(struct page, flags), FIELD(struct page, lru.next), FIELD(struct page, lru.prev), FIELD(struct page, mapping),
-	FIELD(struct page, index), FIELD(struct page, private), FIELD(struct page, _mapcount),
-	FIELD(struct page, _refcount), { }
+	FIELD(FL_PAGE, flags), FIELD(FL_PAGE, lru.next), FIELD(FL_PAGE, lru.prev), FIELD(FL_PAGE, mapping),
+	FIELD(FL_PAGE, index), FIELD(FL_PAGE, private), FIELD(FL_PAGE, _mapcount), FIELD(FL_PAGE, _refcount), { }
 };
 static const struct field of_vma[] = {
 	FIELD(struct vm_area_struct, vm_start), FIELD(struct vm_area_struct, vm_end), FIELD(struct vm_area_struct, vm_mm),
