@@ -228,6 +228,7 @@ class Files(Userfault, Memory):
         """What was stored beyond the end of the file is lost, if the word of a slot shows that."""
         if page.perhaps_lost and seen is not None and seen & PRESENT:
             page.perhaps_lost = False
+            page.perhaps_hole = page.perhaps_hole and not seen & CONTENT
             page.content = page.content if seen & CONTENT else 0
 
     @staticmethod
@@ -645,9 +646,9 @@ class Files(Userfault, Memory):
         if number >= file.size:
             self._rule = rules.FILL_BEYOND
             return errno.ENOMEM if shared and self._holds[versions.FILL_BEYOND] else errno.EFAULT
-        if row[slot] & PRESENT or slot in process.swapped or (shared and not self._is_hole(file, number, claim)):
-            return errno.EEXIST
         if row[slot] & GUARD and not self._fills_guard(filled):
+            return errno.EEXIST  # which tells nothing of the file
+        if row[slot] & PRESENT or slot in process.swapped or (shared and not self._is_hole(file, number, claim)):
             return errno.EEXIST
         zeroes = not shared and value < 0
         if zeroes and row[slot] & UFFD_WP and self._stops_at_marker(filled):
