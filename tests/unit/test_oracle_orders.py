@@ -105,3 +105,8 @@ def test_a_page_that_moves_may_be_reached_at_both_places() -> None:
     assert "p0.0 mremap a0 a4; p0.1 read a4" in found
     assert "p0.0 mremap a0 a4; p0.1 read a0" in found
     assert not any("a4; p1.0 read a4" in text for text in texts("par {\n  p0.0 mremap a0 a4\n  p1.0 read a0\n}\n"))
+
+
+def test_a_page_is_dropped_before_it_is_a_guard_page() -> None:
+    found = texts("par {\n  p0.0 guard-install a0\n  p0.1 read a0\n}\n")
+    assert "p0.0 madvise a0 dontneed; p0.1 populate a0 read; p0.1 read a0; p0.0 guard-install a0" in found

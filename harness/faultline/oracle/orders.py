@@ -52,7 +52,7 @@ def _codes(*names: str) -> frozenset[int]:
 #: one is at work; ioctl_userfaultfd(2) and madvise(2) even tell of ranges that are done in part.
 PAGE_BY_PAGE: Final = _codes(
     "uffd-wp", "uffd-resolve", "madvise", "populate", "swap-out", "mprotect", "numa-hint", "migrate", "pagemap-scan",
-    "ksm-merge",
+    "ksm-merge", "guard-install", "guard-remove",
 )
 #: Of these the outcome is the sum of those of the steps.
 SUMMED: Final = _codes("migrate", "pagemap-scan")
@@ -165,7 +165,8 @@ par {
 LATE_FOR_GOOD, LATE_AT_COPY = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
 _WAKE, _UNREGISTER = BY_NAME["uffd-wake"].code, BY_NAME["uffd-unregister"].code
 _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
-_FREE: Final = ADVICE.words.index("free")
+_FREE, _DONTNEED = ADVICE.words.index("free"), ADVICE.words.index("dontneed")
+_GUARD: Final = BY_NAME["guard-install"].code
 _MERGE: Final = BY_NAME["ksm-merge"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
@@ -377,9 +378,12 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
 
 
 def _twice(op: Operation) -> Sequence[Operation]:
-    """What populates makes the page, then looks at it; what scans tells, then protects: by then TLBs are flushed."""
+    """What populates makes the page, then looks at it; what scans tells, then protects: by then TLBs are flushed; what
+    makes guard pages drops what is there, then puts them."""
     if op[0] == _POPULATE:
         return op, op
+    if op[0] == _GUARD:
+        return (_MADVISE, *op[1:4], _DONTNEED), op
     if op[0] == _SCAN and op[5] & _SCAN_WP:
         return (*op[:5], op[5] & ~_SCAN_WP), op
     return (op,)
