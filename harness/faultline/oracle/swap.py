@@ -40,6 +40,7 @@ from faultline.program.trace import Skip, Status
 _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
 _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 _FREE, _COLD, _PAGEOUT = (ADVICE.words.index(word) for word in ("free", "cold", "pageout"))
+_POPULATE: Final = BY_NAME["populate"].code
 _KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 _DONE: Final = int(Status.DONE)
 _BLOCKED: Final = int(Status.BLOCKED)
@@ -336,6 +337,8 @@ class Swap(Memory):
             return False
         if word is not None and word & PRESENT and (index == self._index or seen[0] == _DONE):
             return False  # else another task that was woken has brought the page back since
+        if word is not None and word & PRESENT and op[0] == _POPULATE and slot + 1 < op[2] + op[3]:
+            return bool(self._choose(2))  # or it is another page that cannot be had
         self._rule = rules.SWAP_READ_ERROR
         return True
 
