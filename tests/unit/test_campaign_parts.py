@@ -147,6 +147,8 @@ def test_known_findings_are_read_with_their_trees(tmp_path: Path) -> None:
     assert signatures(known, "6.12") == {"stray-bit:read:swap"}
     assert signatures(known, "6.1") == frozenset()
     assert read_known(tmp_path / "missing") == {}
+    (tmp_path / "index.toml").write_text(ENTRY + 'also = ["stray-bit:read:other"]\n')
+    assert signatures(read_known(tmp_path), "6.12") == {"stray-bit:read:swap", "stray-bit:read:other"}
 
 
 def test_a_star_in_a_known_signature_stands_for_any_operation() -> None:

@@ -1,8 +1,9 @@
 """Known findings: kernel behaviour that breaks documentation, recorded so that a campaign does not report it anew.
 
 ``corpora/known/index.toml`` has one table per entry: ``signature``, ``trees`` (a list of versions such as "6.12"),
-``why`` (what the kernel does), ``source`` (the document that it breaks) and ``repro`` (a file beside the index).  A
-star in a signature stands for anything, as for the operation if many lead there.
+``why`` (what the kernel does), ``source`` (the document that it breaks) and ``repro`` (a file beside the index).
+``also`` (optional) are signatures of the same in a library that is built otherwise, where one call is not merged with
+another.  A star in a signature stands for anything, as for the operation if many lead there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str
     source: str
     repro: str
+    also: tuple[str, ...] = ()
 
 
 def read_known(folder: Path) -> dict[str, Known]:
@@ -50,7 +52,7 @@ def read_known(folder: Path) -> dict[str, Known]:
 
 def signatures(known: dict[str, Known], tree: str) -> frozenset[str]:
     """The signatures that are known for the tree version ``tree``, e.g. "6.12"."""
-    return frozenset(entry.signature for entry in known.values() if tree in entry.trees)
+    return frozenset(name for entry in known.values() if tree in entry.trees for name in (entry.signature, *entry.also))
 
 
 def is_known(signature: str, known: Iterable[str]) -> bool:
