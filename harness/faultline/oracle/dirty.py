@@ -438,7 +438,10 @@ class Dirty(Memory):
         lost = 0
         # KSM may have dropped the bits of pages, which then show the newness of the mapping alone
         merged = _slots(row, MERGEABLE) if any(past[0] in _KSM for past in self._ops[: self._index]) else 0
-        for run in self._runs(process):
+        joined = row[:SLOTS]
+        if maps and op[0] == _MREMAP:  # it is in its old place until it is in the new one
+            joined[op[2] : op[2] + op[3]] = before[op[2] : op[2] + op[3]]
+        for run in self._runs(process, joined):
             fresh = run & bits.shown & ~bits.written
             if run & (bits.shown | gone) and (run != fresh or run & bits.adopted):
                 bits.maybe |= run
@@ -457,10 +460,9 @@ class Dirty(Memory):
         return op[0] == _MREMAP or (op[0] == _MADVISE and op[4] == _UNMERGEABLE)
 
     @staticmethod
-    def _runs(process: Process) -> Iterator[int]:
-        """Masks of slots side by side that may be in one mapping."""
-        row, contexts = process.row, process.contexts
-        run = 0
+    def _runs(process: Process, row: array[int]) -> Iterator[int]:
+        """Masks of slots side by side that may be in one mapping, by their words."""
+        contexts, run = process.contexts, 0
         for slot in range(SLOTS):
             if run and ((row[slot] ^ row[slot - 1]) & VMA_BITS or contexts[slot] is not contexts[slot - 1]):
                 yield run
