@@ -48,9 +48,11 @@ from faultline.verdict.reference import Reference
 ORDERS_MAX: Final = 800
 #: After so many it is looked whether the program's own steps explain it, which is quicker than all of them.
 ORDERS_FEW: Final = 60
-#: Programs in coarse steps, and runs of each; of these few come to something different.
+#: Programs in coarse steps, and runs of each: with all tasks woken in time, and with some late; of these few come to
+#: something different.
 COARSE_MAX: Final = 120
-COARSE_RUNS: Final = 50
+COARSE_RUNS: Final = 200
+COARSE_LATE_RUNS: Final = 50
 #: Runs in steps that end where nothing is locked: near the schedule, and of any other.
 STEPS_NEAR: Final = 60
 STEPS_ANY: Final = 60
@@ -276,7 +278,7 @@ class Linear:
         found = coarse(self._ops, skipped)
         for order in islice(found, COARSE_MAX):
             seen: set[bytes] = set()
-            for seed in range(COARSE_RUNS):
+            for seed in range(COARSE_LATE_RUNS if order.late else COARSE_RUNS):
                 trace = self._reference.overlapping(
                     order.ops, Schedule("coarse", seed, late=order.late, late_ops=order.late_ops)
                 )
