@@ -207,9 +207,10 @@ class Mremap(Memory):
         return DONE
 
     def _move_piece(self, move: _Move, start: int, end: int) -> None:
-        target = move.target + start - move.start
+        target, dontunmap = move.target + start - move.start, move.dontunmap
         self._clear_target(move, target, end - start)
         self._carry(move, start, target, end - start, end - start)
+        move.dontunmap = dontunmap  # of the next mapping, whatever became of this one
 
     def _move_first(self, move: _Move, stop: int, cleared: int) -> Outcome:
         """The first mappings have moved when the memory ends."""
