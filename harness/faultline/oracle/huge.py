@@ -331,7 +331,7 @@ class Huge(Memory):
         size = _FOLIO_SIZES[-1]
         for start in range(0, SLOTS, size):
             block = Memory._mask(start, start + size)
-            if mask & block == block:
+            if mask & block == block and not process.row[start] & HUGE:
                 for slot in range(start, start + size):
                     home = process.homes.get(slot, slot)
                     process.homes[slot] = slot if home == ALONE else home % SLOTS
