@@ -248,6 +248,12 @@ signed long __sched schedule_timeout(signed long timeout)
 	return timeout;
 }
 
+/* Who waits until the disk has less to do; nobody ends the wait before its time. */
+signed long __sched io_schedule_timeout(signed long timeout)
+{
+	return schedule_timeout_uninterruptible(timeout);
+}
+
 /*
  * keeps: others go on meanwhile, if any can.  leaves out: time.  For who waits until another CPU is done with something
  * that wakes nobody.
