@@ -73,6 +73,10 @@ static void init_node(void)
 	for (int state = 0; state < NR_NODE_STATES; state++)
 		node_set(0, node_states[state]);
 	lruvec_init(&node->__lruvec);
+#ifdef FL_HAVE_RECLAIM_WAIT
+	for (int i = 0; i < ARRAY_SIZE(node->reclaim_wait); i++)
+		init_waitqueue_head(&node->reclaim_wait[i]);
+#endif
 #if FL_KVER < 511
 	spin_lock_init(&node->lru_lock);
 #endif

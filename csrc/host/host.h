@@ -94,6 +94,7 @@ struct fl_machine {
 	struct file *file[FL_FILES];
 	unsigned long runnable;		/* bit per task id: blocked, and woken since */
 	unsigned long ready;		/* bit per task id: interrupted at a scheduling point */
+	unsigned long timed;		/* bit per task id: blocked, but not for ever */
 	unsigned long spinning;		/* bit per task id: blocked, but waits for a lock that spins */
 	int lock_waiters;		/* tasks that wait for a sleeping lock */
 	bool ksm_used;
@@ -137,6 +138,7 @@ void fl_task_kill(struct fl_task *task);
 void fl_task_hand_in_counts(struct fl_task *task);
 void fl_task_block(void);
 void fl_task_pause(void);
+bool fl_time_passes(void);
 int fl_task_cpu(int id);
 void fl_wake_lock_waiters(const void *lock);
 void fl_tasks_init(void);

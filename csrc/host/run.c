@@ -180,7 +180,7 @@ static bool something_happens(void)
 		return true;
 	fl_rcu_run();
 	fl_work_run();
-	return fl.runnable;
+	return fl.runnable || fl_time_passes();
 }
 
 /* Lets every task go on that was woken, until all sleep or are done.  Bit mask of those that completed. */

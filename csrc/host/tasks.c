@@ -241,17 +241,36 @@ void __sched io_schedule(void)
 	schedule();
 }
 
-/* leaves out: time.  Nothing here is ever late, so a timeout never comes. */
+/* keeps: who waits no longer than a time goes on when nobody else can.  leaves out: how long that is. */
 signed long __sched schedule_timeout(signed long timeout)
 {
+	unsigned long bit = 1UL << fl.cur->id;
+
+	if (timeout != MAX_SCHEDULE_TIMEOUT)
+		fl.timed |= bit;
 	schedule();
-	return timeout;
+	if (timeout == MAX_SCHEDULE_TIMEOUT || fl.timed & bit) {
+		fl.timed &= ~bit;
+		return timeout;
+	}
+	return 0;
 }
 
-/* Who waits until the disk has less to do; nobody ends the wait before its time. */
+/* Time passes, as nobody can go on: who waits for no more than that goes on.  Whether there are any. */
+bool fl_time_passes(void)
+{
+	unsigned long timed = fl.timed;
+
+	fl.timed = 0;
+	fl.runnable |= timed;
+	return timed;
+}
+
+/* Who waits until the disk has less to do: that is when nobody else can go on. */
 signed long __sched io_schedule_timeout(signed long timeout)
 {
-	return schedule_timeout_uninterruptible(timeout);
+	__set_current_state(TASK_UNINTERRUPTIBLE);
+	return schedule_timeout(timeout);
 }
 
 /*

@@ -242,8 +242,8 @@ class Dirty(Memory):
             wrote, may_have = written.get(number, 0), tried.get(number, 0)
             # what another woken task dropped after the write may have lost its bit again
             gone = wrote & (~_holding(process) | since.get(number, 0)) if wrote else 0
-            # a page of a file that a new mapping shows is writable from the first read on: a store then leaves no mark of
-            # its own, beside the mapping's
+            # a page of a file that a new mapping shows is writable from the first read on: a store then leaves no mark
+            # of its own, beside the mapping's
             unmarked = bits.shown & ~bits.written & _slots(bits.row, _FILE) & _slots(process.row, _FILE)
             bits.shown = (bits.shown | wrote & ~gone) & mapped
             bits.written = (bits.written | wrote & ~gone & ~unmarked) & bits.shown

@@ -1358,8 +1358,8 @@ MERGE_SOFT_DIRTY: Final = _deviation(
     "New memory regions are always marked as soft-dirty.",
     _ADMIN + "soft-dirty.rst",
     "The mark of a new mapping whose pages are not written, or are pages of a file that were read before, is lost when "
-    "mprotect or the end of a registration makes an older one beside it join it, or when a part of it moves to where it "
-    "and an older one join.",
+    "mprotect or the end of a registration makes an older one beside it join it, or when a part of it moves to where "
+    "it and an older one join.",
     "5.10, 6.1, 6.12 (source: mprotect_fixup() gives the joined mapping the flags of the changed one; machine)",
     """\
 p0.0 mmap a0 r

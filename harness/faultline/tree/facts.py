@@ -62,6 +62,7 @@ FACTS: Final = (
     Fact("cond-resched-extern", ("include/linux/sched.h",), r"^extern int _cond_resched\(void\);"),
     Fact("printk-wrapped", ("include/linux/printk.h",), r"^int _printk\("),
     Fact("ram-aops", ("include/linux/fs.h",), r"\bram_aops;"),
+    Fact("reclaim-wait", ("include/linux/mmzone.h",), r"\breclaim_wait\["),
     Fact("task-state", ("include/linux/sched.h",), r"^\s+unsigned int\s+__state;"),
     Fact("ksm-mm-slot", ("mm/ksm.c",), r"^struct ksm_mm_slot\b"),
     Fact("rss-percpu", ("include/linux/mm_types.h",), r"\bstruct percpu_counter\s+rss_stat\["),
