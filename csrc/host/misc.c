@@ -50,7 +50,9 @@ void set_normalized_timespec64(struct timespec64 *ts, time64_t sec, s64 nsec)
 
 /* keeps: rounding up. */
 unsigned long __msecs_to_jiffies(const unsigned int msecs) { return DIV_ROUND_UP((unsigned long)msecs * HZ, 1000); }
+#ifdef FL_HAVE_JIFFIES_TO_USECS_EXTERN
 unsigned int jiffies_to_usecs(const unsigned long ticks) { return ticks * (USEC_PER_SEC / HZ); }
+#endif
 
 /* keeps: a number below the ceiling, the same in every run. */
 u32 __get_random_u32_below(u32 ceil) { return 0; }

@@ -63,6 +63,7 @@ FACTS: Final = (
     Fact("printk-wrapped", ("include/linux/printk.h",), r"^int _printk\("),
     Fact("ram-aops", ("include/linux/fs.h",), r"\bram_aops;"),
     Fact("reclaim-wait", ("include/linux/mmzone.h",), r"\breclaim_wait\["),
+    Fact("jiffies-to-usecs-extern", ("include/linux/jiffies.h",), r"^extern unsigned int jiffies_to_usecs\("),
     Fact("task-state", ("include/linux/sched.h",), r"^\s+unsigned int\s+__state;"),
     Fact("ksm-mm-slot", ("mm/ksm.c",), r"^struct ksm_mm_slot\b"),
     Fact("rss-percpu", ("include/linux/mm_types.h",), r"\bstruct percpu_counter\s+rss_stat\["),
