@@ -21,6 +21,7 @@ from faultline.oracle.state import (
     MERGEABLE,
     PRESENT,
     REG_WP,
+    REGISTERED,
     SLOT_SHIFT,
     SWAP,
     UFFD_WP,
@@ -234,7 +235,8 @@ class Dirty(Memory):
                 self._follow_fixed(process, bits, op, written.get(number, 0))
             self._hide_writes(process, bits, op, outcome)
             for deviation, hidden in bits.hidden.items():
-                bits.lost[deviation] = hidden & written.get(number, 0) & _slots(process.row, _FILE)
+                unseen = hidden & written.get(number, 0) & _slots(process.row, _FILE)
+                bits.lost[deviation] = bits.lost.get(deviation, 0) | unseen
             unsure = bits.shown & (process.poisoned | bits.poisoned)
             bits.maybe |= unsure
             bits.shown ^= unsure
@@ -444,12 +446,14 @@ class Dirty(Memory):
         joined = row[:SLOTS]
         if maps and op[0] == _MREMAP:  # it is in its old place until it is in the new one
             joined[op[2] : op[2] + op[3]] = before[op[2] : op[2] + op[3]]
-        for run in self._runs(process, joined):
+        for run in self._runs(process, joined, moves=maps and op[0] == _MREMAP):
             fresh = run & bits.shown & ~bits.written
             if run & (bits.shown | gone) and (run != fresh or run & bits.adopted):
                 bits.maybe |= run
                 lost |= fresh | run & bits.shown & merged
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
+        # pages of files that were read meanwhile stay writable
+        bits.hidden[rules.MERGE_SOFT_DIRTY] = bits.hidden.get(rules.MERGE_SOFT_DIRTY, 0) | lost & _slots(row, _FILE)
 
     def _moves_table(self, op: Operation, target: int) -> bool:
         """The page that a mremap moves to this slot may go there with its whole page table."""
@@ -463,11 +467,14 @@ class Dirty(Memory):
         return op[0] == _MREMAP or (op[0] == _MADVISE and op[4] == _UNMERGEABLE)
 
     @staticmethod
-    def _runs(process: Process, row: array[int]) -> Iterator[int]:
-        """Masks of slots side by side that may be in one mapping, by their words."""
+    def _runs(process: Process, row: array[int], *, moves: bool) -> Iterator[int]:
+        """Masks of slots side by side that may be in one mapping, by their words.  What moves is registered in its new
+        place as it was in the old one, until it has come."""
         contexts, run = process.contexts, 0
+        differ = VMA_BITS & ~REGISTERED if moves else VMA_BITS
         for slot in range(SLOTS):
-            if run and ((row[slot] ^ row[slot - 1]) & VMA_BITS or contexts[slot] is not contexts[slot - 1]):
+            other = contexts[slot] is not contexts[slot - 1] and not moves
+            if run and (other or (row[slot] ^ row[slot - 1]) & differ):
                 yield run
                 run = 0
             if row[slot]:

@@ -190,8 +190,9 @@ class Fail(Mremap):
             if not context.mm.row[slot] & REG_WP:
                 first = slot + 1
                 continue
-            for mode in (_DONTWAKE, 0):
-                yield _RESOLVE, op[1], op[2], first, slot + 1 - first, mode
+            yield _RESOLVE, op[1], op[2], first, slot + 1 - first, _DONTWAKE
+            for handle in self._owners_in(op):
+                yield _RESOLVE, op[1], handle, first, slot + 1 - first, 0
 
     def _done_by_failed(self, op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
         """What a failed operation may have done: an operation that does the same, None for nothing; and whether the

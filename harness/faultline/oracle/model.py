@@ -56,6 +56,8 @@ _ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
 
 #: Orders in which tasks woken together are tried.
 _ORDERS_MAX: Final = 120
+#: Choices within one order that are tried.
+_CHOICES_MAX: Final = 16
 #: What those trials change.
 _STATE: Final = (
     "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted",
@@ -512,18 +514,34 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         orders = list(islice(permutations(range(len(conflicting))), _ORDERS_MAX))
         passed_by = self._choose(len(orders))
         saved = self._save()
+        script = self._script
         for order in orders:
-            self._restore(saved)
-            tail = self._woken[others:]
-            self._woken[others:] = [tail[i] for i in order]
-            record = self._record(op, outcome, snapshots)
-            if observed.startswith(record, len(self._out)):
-                if not passed_by:
-                    return record
-                passed_by -= 1
+            for _ in range(_CHOICES_MAX):
+                self._restore(saved)
+                tail = self._woken[others:]
+                self._woken[others:] = [tail[i] for i in order]
+                made = len(self._choices)
+                record = self._record(op, outcome, snapshots)
+                if observed.startswith(record, len(self._out)):
+                    if not passed_by:
+                        return record
+                    passed_by -= 1
+                    break
+                if not self._next_within(made):
+                    break
+            self._script = script
         self._restore(saved)
         self._no_more_choices()
         return self._record(op, outcome, snapshots)
+
+    def _next_within(self, made: int) -> bool:
+        """Makes a script of the next of the choices after the first ``made``; false: there are none."""
+        while len(self._choices) > made:
+            _, choice, options = self._choices.pop()
+            if choice + 1 < options:
+                self._script = [*(choice for _, choice, _ in self._choices), choice + 1]
+                return True
+        return False
 
     def _save(self) -> dict[str, object]:
         return copy.deepcopy({name: getattr(self, name) for name in _STATE})
