@@ -304,7 +304,7 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
     seed = header.get("seed", "")
     setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None)
     desk = replace(desk, setting=setting)
-    decisions = parse_schedule(header.get("schedule", ""), repro.ops)
+    decisions = parse_schedule(header.get("schedule", ""), repro.ops, f"{file}: schedule")
     return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named)), decisions)
 
 

@@ -104,20 +104,21 @@ def format_schedule(decisions: tuple[Decision, ...]) -> str:
     )
 
 
-def _number(word: str, name: str) -> int:
+def _number(word: str, name: str, origin: str) -> int:
     match = _TASK.fullmatch(name)
     if match and int(match[1]) < PROCESSES and int(match[2]) < TASKS:
         return int(match[1]) * TASKS + int(match[2])
     if name in _NUMBERS:
         return _NUMBERS[name]
     tasks = f"p0.0 to p{PROCESSES - 1}.{TASKS - 1}, m, k or d"
-    raise FaultlineError(f"schedule: {word!r} names no task: {tasks}", ExitStatus.USAGE)
+    raise FaultlineError(f"{origin}: {word!r} names no task: {tasks}", ExitStatus.USAGE)
 
 
-def parse_schedule(text: str, ops: Sequence[Operation]) -> tuple[Decision, ...]:
+def parse_schedule(text: str, ops: Sequence[Operation], origin: str = "schedule") -> tuple[Decision, ...]:
     """The decisions that a line tells.
 
     :param ops: the program that they are for.
+    :param origin: where the line stands, for errors.
     :raises FaultlineError: (USAGE) a word is no decision, or names a block or task that the program has not.
     """
     found = []
@@ -125,15 +126,15 @@ def parse_schedule(text: str, ops: Sequence[Operation]) -> tuple[Decision, ...]:
     for word in text.split():
         match = _DECISION.fullmatch(word)
         if not match:
-            raise FaultlineError(f"schedule: {word[:40]!r} is no decision such as p0.1@3>m", ExitStatus.USAGE)
-        block, task, following = int(match[1] or 0), _number(word, match[2]), _number(word, match[4])
+            raise FaultlineError(f"{origin}: {word[:40]!r} is no decision such as p0.1@3>m", ExitStatus.USAGE)
+        block, task, following = int(match[1] or 0), _number(word, match[2], origin), _number(word, match[4], origin)
         if block >= len(places):
-            raise FaultlineError(f"schedule: {word!r}: the program has {len(places)} blocks", ExitStatus.USAGE)
+            raise FaultlineError(f"{origin}: {word!r}: the program has {len(places)} blocks", ExitStatus.USAGE)
         inside = {number_of(op) for op in ops[: places[block][1]]}
         for number in (task, following):
             if number not in inside | {DISK, NOBODY}:
                 raise FaultlineError(
-                    f"schedule: {word!r}: {name_of(number)} does nothing in or before that block", ExitStatus.USAGE
+                    f"{origin}: {word!r}: {name_of(number)} does nothing in or before that block", ExitStatus.USAGE
                 )
         found.append(Decision(block, task, following, int(match[3])))
     return tuple(found)
