@@ -102,12 +102,17 @@ def test_ctrl_c_keeps_all_findings(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
+        # who started the tests in the background had them ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    for line in process.stdout:
-        if line.strip().startswith("replay"):
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        for line in process.stdout:
+            if line.strip().startswith("replay"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.terminate()
     assert process.returncode == ExitStatus.INTERRUPTED
     assert out.splitlines()[-1].startswith("interrupted: ")
     assert "Traceback" not in err
