@@ -592,8 +592,9 @@ class Files(Userfault, Memory):
                 if end is None or (backing[1] < end and not copied):
                     poison = process.poisoned & 1 << slot
                     self._zap(process, slot)
-                    if poison and (self._seen_word(process, slot) or 0) & SWAP:
-                        process.poisoned |= poison  # no document says that it goes: as the backend shows
+                    # no document says that it goes: as the backend shows, of a child when it is born
+                    if poison and (self._is_unborn(process) or (self._seen_word(process, slot) or 0) & SWAP):
+                        process.poisoned |= poison
 
     def _not_removable(self, process: Process, slot: int) -> Outcome | None:
         backing = process.backing[slot] if process.backing is not None else None

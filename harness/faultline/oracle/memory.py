@@ -628,6 +628,10 @@ class Memory:
             self._marks_missing(process, slot)
         process.packed = None
 
+    def _is_unborn(self, process: Process) -> bool:
+        """Whether the process is the child of a fork that waits for its event."""
+        return any(isinstance(waiter, ForkWaiter) and waiter.child is process for waiter in self._blocked.values())
+
     def _marks_missing(self, process: Process, slot: int) -> None:
         """What says that the missing page of the slot is protected may show as a page in swap, once it can be seen."""
         bits = process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1
