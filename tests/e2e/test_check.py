@@ -103,7 +103,7 @@ def test_ctrl_c_keeps_all_findings(tmp_path):
         text=True,
         cwd=tmp_path,
         # who started the tests in the background had them ignore it
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         for line in process.stdout:

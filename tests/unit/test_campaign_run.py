@@ -185,6 +185,8 @@ def test_ctrl_c_keeps_what_was_found(tmp_path: Path) -> None:
         text=True,
         env={**os.environ, "PYTHONPATH": path},
         start_new_session=True,
+        # who started the tests in the background had them ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "found\n"
