@@ -603,7 +603,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 	fl.soft_dirty_used = false;
 	start_first_process();
 	last_first = flags & FL_LAST_FIRST;
-	fl_sched_begin_program();
+	fl_sched_begin_program(flags & FL_OVERLAPS);
 	fl_races_begin_program(flags & FL_FIND_RACES);
 	for (int i = 0, blocks = 0; i < n; ) {
 		struct fl_operation op;

@@ -71,14 +71,15 @@ int fl_sched_any(unsigned long mask)
 	return __builtin_ctzl(mask);
 }
 
-void fl_sched_begin_program(void)
+/* Only one that overlaps is a policy's: what runs in between is no run of a search. */
+void fl_sched_begin_program(bool overlaps)
 {
 	fl_overlap = fl_noting = false;
 	fl_sched_block = -1;
 	taken.ndecisions = taken.preemptions = taken.points = taken.left = taken.cut = taken.redundant = 0;
 	taken.unused = plan.policy == FL_PLAN_REPLAY ? plan.ndecisions : 0;
 	numbers = plan.seed;
-	policy = policies[plan.policy];
+	policy = overlaps ? policies[plan.policy] : &fl_policy_first;
 	policy->begin(&plan);
 }
 

@@ -49,7 +49,7 @@ unsigned long fl_sched_random(void);
 int fl_sched_any(unsigned long mask);
 
 /* core.c, for the run loop */
-void fl_sched_begin_program(void);
+void fl_sched_begin_program(bool overlaps);
 void fl_sched_begin_block(int number, int first);
 unsigned long fl_sched_candidates(void);
 int fl_sched_next(unsigned long mask);
