@@ -593,7 +593,7 @@ class Files(Userfault, Memory):
                     poison = process.poisoned & 1 << slot
                     self._zap(process, slot)
                     # no document says that it goes: as the backend shows, of a child when it is born
-                    if poison and (self._is_unborn(process) or (self._seen_word(process, slot) or 0) & SWAP):
+                    if poison and (self._fork_of(process) or (self._seen_word(process, slot) or 0) & SWAP):
                         process.poisoned |= poison
 
     def _not_removable(self, process: Process, slot: int) -> Outcome | None:

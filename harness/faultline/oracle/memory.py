@@ -628,18 +628,16 @@ class Memory:
             self._marks_missing(process, slot)
         process.packed = None
 
-    def _is_unborn(self, process: Process) -> bool:
-        """Whether the process is the child of a fork that waits for its event."""
-        return any(isinstance(waiter, ForkWaiter) and waiter.child is process for waiter in self._blocked.values())
+    def _fork_of(self, child: Process) -> ForkWaiter | None:
+        """The fork, which waits for its event, that the process is the child of; None: it is born."""
+        forks = (waiter for waiter in self._blocked.values() if isinstance(waiter, ForkWaiter))
+        return next((fork for fork in forks if fork.child is child), None)
 
     def _marks_missing(self, process: Process, slot: int) -> None:
         """What says that the missing page of the slot is protected may show as a page in swap, once it can be seen."""
         bits = process.number << SLOT_SHIFT | slot, SWAP, rules.MARKER_SWAP, -1
-        for waiter in self._blocked.values():
-            if isinstance(waiter, ForkWaiter) and waiter.child is process:
-                waiter.open_bits.append(bits)
-                return
-        self._once.append(bits)
+        fork = self._fork_of(process)
+        (self._once if fork is None else fork.open_bits).append(bits)
 
     # --- dropping pages, with the events of it ---
 

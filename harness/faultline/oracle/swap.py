@@ -207,12 +207,9 @@ class Swap(Memory):
     def _seen_of_parent(self, child: Process, slot: int, words: dict[int, int | None]) -> int | None:
         """The word to go by for a slot of a child that is not born yet and cannot be seen: that of its parent, or of
         the last of those that map the page."""
-        for waiter in self._blocked.values():
-            if isinstance(waiter, ForkWaiter) and waiter.child is child:
-                key = (waiter.task & PROCESS_MASK) << SLOT_SHIFT | slot
-                if key in words:
-                    return words[key]
-        return words[max(words)] if words else None
+        fork = self._fork_of(child)
+        key = (fork.task & PROCESS_MASK) << SLOT_SHIFT | slot if fork is not None else -1
+        return words[key] if key in words else words[max(words)] if words else None
 
     def _given_up(self, process: Process, slot: int) -> bool:
         """Whether reclaim may discard the page; also because kernels do, against their documentation."""
