@@ -110,3 +110,19 @@ def test_a_page_that_moves_may_be_reached_at_both_places() -> None:
 def test_a_page_is_dropped_before_it_is_a_guard_page() -> None:
     found = texts("par {\n  p0.0 guard-install a0\n  p0.1 read a0\n}\n")
     assert "p0.0 madvise a0 dontneed; p0.1 populate a0 read; p0.1 read a0; p0.0 guard-install a0" in found
+
+
+def test_what_takes_a_page_of_a_file_away_may_take_its_protection_away() -> None:
+    found = texts("m uffd-read u0 u1\npar {\n  p0.0 madvise a0 remove\n  p0.1 write a0 =1\n}\n")
+    ends = "m uffd-resolve u1 a0 dontwake"
+    assert f"m uffd-read u0 u1; p0.0 madvise a0 remove; {ends}; p0.1 write a0 =1" in [
+        text.replace("p0.1 populate a0 read; p0.1 populate a0 write; ", "") for text in found
+    ]
+    assert not any(ends in text for text in texts("par {\n  p0.0 madvise a0 dontneed\n  p0.1 write a0 =1\n}\n"))
+
+
+def test_what_is_in_the_swap_cache_alone_may_be_taken_when_it_is_mapped_again() -> None:
+    found = texts("par {\n  m drop-swap-cache\n  p0.0 write a3 =1\n}\n")
+    assert "m drop-swap-cache; p0.0 write a3 =1; m swap-out p0 a3" in [
+        text.replace("p0.0 populate a3 read; p0.0 populate a3 write; ", "") for text in found
+    ]

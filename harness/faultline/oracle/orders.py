@@ -27,6 +27,7 @@ from faultline.program.codec import (
 )
 from faultline.program.ops import (
     ADVICE,
+    ALLOCATE,
     BY_NAME,
     OPS,
     PAGES,
@@ -38,6 +39,7 @@ from faultline.program.ops import (
     SLOTS,
     TASK_MONITOR,
     TASKS,
+    WAKE_MODE,
     Form,
 )
 from faultline.program.schedule import number_of
@@ -68,8 +70,8 @@ RECLAIMS: Final = _codes("swap-out", "drop-swap-cache", "madvise")
 SHARES: Final = _codes("fork")
 #: What KSM merges of pages that change meanwhile is open.  Source: Documentation/admin-guide/mm/ksm.rst.
 MERGES: Final = _codes("ksm-merge", "ksm-scan")
-#: Of these EAGAIN and ENOENT say the same: the layout of the process was changing.  Source: ioctl_userfaultfd(2),
-#: ERRORS.
+#: Of these EAGAIN and ENOENT say the same: the layout of the process was changing; and so do EFAULT and ENOMEM: the
+#: file ends before the page.  Source: ioctl_userfaultfd(2), ERRORS; rule fill-beyond.
 FILLS: Final = _codes(
     "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move", "uffd-wp", "uffd-resolve"
 )
@@ -84,6 +86,8 @@ TWO_PLACES: Final = _codes("mremap")
 ACCESSES: Final = _codes(
     "read", "write", "guest-read", "guest-write", "process-read", "process-write", "mem-read", "mem-write", "pin", "ref"
 )
+#: Which messages there are to read depends on who waits.
+EVENT: Final = BY_NAME["uffd-read"].code
 _WRITES: Final = _codes("write", "guest-write", "process-write", "mem-write")
 _REMOTE: Final = _codes("process-read", "process-write", "mem-read", "mem-write")
 _HOLDING: Final = _codes("pin", "ref")
@@ -91,7 +95,6 @@ _PIN_WRITE: Final = 1 << PIN_FLAGS.words.index("write")
 _READ, _WRITE = (POPULATE.words.index(word) for word in ("read", "write"))
 _POPULATE: Final = BY_NAME["populate"].code
 _EXIT: Final = BY_NAME["exit"].code
-_EVENT: Final = BY_NAME["uffd-read"].code
 _SCAN: Final = BY_NAME["pagemap-scan"].code
 _SCAN_WP: Final = 1 << SCAN_MODE.words.index("wp")
 
@@ -165,9 +168,13 @@ par {
 LATE_FOR_GOOD, LATE_AT_COPY = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
 _WAKE, _UNREGISTER = BY_NAME["uffd-wake"].code, BY_NAME["uffd-unregister"].code
 _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
-_FREE, _DONTNEED = ADVICE.words.index("free"), ADVICE.words.index("dontneed")
+_FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dontneed", "remove"))
+_TRUNCATE, _ALLOCATE = BY_NAME["file-truncate"].code, BY_NAME["file-allocate"].code
+_PUNCH: Final = ALLOCATE.words.index("punch-hole")
+_OPEN, _RESOLVE = BY_NAME["uffd-open"].code, BY_NAME["uffd-resolve"].code
 _GUARD: Final = BY_NAME["guard-install"].code
 _MERGE: Final = BY_NAME["ksm-merge"].code
+_SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
 _PIN_READ, _PIN_WRITES = BY_NAME["pin-read"].code, BY_NAME["pin-write"].code
@@ -275,7 +282,7 @@ def may_come_to(op: Operation, status: Status, value: int) -> bool:
     """Whether this is an outcome of an operation that does nothing in an order."""
     if status in (Status.KILLED, Status.SKIPPED):
         return True
-    if op[0] == _EVENT:  # a task that was woken has taken its message away, and not yet sent the next
+    if op[0] == EVENT:  # a task that was woken has taken its message away, and not yet sent the next
         return status == Status.ERROR and value == errno.EAGAIN
     return op[0] in BEST_EFFORT and status in (Status.DONE, Status.ERROR)
 
@@ -293,7 +300,7 @@ def _idle_sets(ops: Sequence[Operation], always: frozenset[int]) -> Iterator[fro
 
 def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
     """Best effort; or its process exits, which may kill it."""
-    if op[0] in BEST_EFFORT or op[0] == _EVENT:
+    if op[0] in BEST_EFFORT or op[0] == EVENT:
         return True
     ends = {process_of(other[1]) for other in block if other[0] == _EXIT}
     return not is_monitor(op[1]) and op[0] != _EXIT and process_of(op[1]) in ends
@@ -356,8 +363,15 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
 
     A store brings a page for reading first, which may be protected, or there already; then it makes it writable.  Who
     reads or writes another process's memory pins the page, then copies.  What closes a userfaultfd ends its
-    registrations; who is at work with it finds that.  Source: process_vm_readv(2), NOTES; userfaultfd(2).
+    registrations; who is at work with it finds that.  What takes a page of a file away from an access that is at work
+    may take its protection away, too.  Reclaim that found a page in the swap cache alone may take it when an access has
+    mapped it again.  Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst,
+    Write Protect Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim.
     """
+    if _frees(op) and (ends := _unprotected(ops, index)):
+        return [(op, index), *((step, ~index) for step in ends)]
+    if op[0] == _DROP:
+        return [(op, index), *((step, ~index) for step in _taken(ops, index))]
     if op[0] == _CLOSE:
         return [((_UNREGISTER, TASK_MONITOR, op[2], 0, SLOTS), ~index), (op, index)]
     if op[0] in _REMOTE:
@@ -375,6 +389,37 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
     if op[0] in _WRITES:
         return [(step, index) for step in ((_POPULATE, op[1], op[2], 1, _READ), *_faulted_in(op), op)]
     return []
+
+
+def _frees(op: Operation) -> bool:
+    """Whether the operation takes pages of a file away."""
+    if op[0] == _MADVISE:
+        return op[4] == _REMOVE
+    return op[0] == _TRUNCATE or (op[0] == _ALLOCATE and op[5] == _PUNCH)
+
+
+def _beside(ops: Sequence[Operation], index: int) -> list[Operation]:
+    """The accesses of the operation's block."""
+    start, end = next(block for block in blocks(ops) if block[0] <= index < block[1])
+    return [op for op in ops[start:end] if op[0] in ACCESSES]
+
+
+def _unprotected(ops: Sequence[Operation], index: int) -> list[Operation]:
+    """What ends the protection of the slots that others of the block access."""
+    handles = {op[2] for op in ops if op[0] == _OPEN} | {op[3] for op in ops if op[0] == EVENT}
+    slots = {slot for op in _beside(ops, index) for slot in _slots(op)} if handles else ()
+    quiet = 1 << WAKE_MODE.words.index("dontwake")
+    return [(_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet) for uffd in sorted(handles) for slot in sorted(slots)]
+
+
+def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:
+    """Reclaim of the pages that others of the block access."""
+    pages = {
+        (op[2] if op[0] in _REMOTE else process_of(op[1]), slot)
+        for op in _beside(ops, index)
+        for slot in _slots(op)
+    }
+    return [(_SWAP_OUT, TASK_MONITOR, process, slot, 1) for process, slot in sorted(pages)]
 
 
 def _twice(op: Operation) -> Sequence[Operation]:

@@ -21,6 +21,7 @@ from typing import Final
 
 from faultline.oracle.orders import (
     ACCESSES,
+    EVENT,
     FILLS,
     MERGES,
     MOVES,
@@ -158,7 +159,8 @@ class Linear:
     # --- steps that end where nothing is locked ---
 
     def _each_fits(self, known: Sequence[Run], view: View) -> bool:
-        """Whether each outcome, and what each page holds, is what some order gives."""
+        """Whether each outcome, and what each page holds, is what some order gives.  Of what follows the blocks it is
+        open when operations end that waited, and so which messages there are to read."""
         return all(self._outcome_fits(known, step) and self._contents_fit(known, step) for step in view)
 
     def _outcome_fits(self, known: Sequence[Run], step: Step) -> bool:
@@ -171,8 +173,12 @@ class Linear:
             if _outcome(op, run.view[index]) == outcome
             or (index in run.order.idle and may_come_to(op, step.status, step.value))
         )
-        return any(run.counts for run in alike) and all(
-            any(ended in run.view[index].completions and run.counts for run in known) for ended in step.completions
+        if index < self._end:
+            return any(run.counts for run in alike) and all(
+                any(ended in run.view[index].completions and run.counts for run in known) for ended in step.completions
+            )
+        return (op[0] == EVENT or any(run.counts for run in alike)) and all(
+            any(_ends_so(run.view, ended) and run.counts for run in known) for ended in step.completions
         )
 
     def _contents_fit(self, known: Sequence[Run], step: Step) -> bool:
@@ -359,6 +365,7 @@ class _Allowed:
 
 
 _CHANGING: Final = (errno.ENOENT, errno.EAGAIN)
+_BEYOND: Final = (errno.EFAULT, errno.ENOMEM)
 _MOVING: Final = (*_CHANGING, errno.EBUSY, errno.EEXIST, errno.EFAULT)
 _ITSELF: Final = Order((), (), frozenset())
 _CONTENTS: Final = int(Bit.CONTENT | Bit.MIXED)
@@ -383,10 +390,17 @@ def _renamed(completion: Completion, index: int) -> Completion:
 
 def _outcome(op: Operation, step: Step) -> tuple[Status, int, int]:
     """The outcome; errors that say the same are one."""
-    alike = _MOVING if op[0] in MOVES else _CHANGING if op[0] in FILLS else ()
-    if step.status == Status.ERROR and step.value in alike:
-        return Status.ERROR, errno.EAGAIN, 0
+    for alike in (_MOVING,) if op[0] in MOVES else (_CHANGING, _BEYOND) if op[0] in FILLS else ():
+        if step.status == Status.ERROR and step.value in alike:
+            return Status.ERROR, alike[0], 0
     return step.status, step.value, step.aux
+
+
+def _ends_so(view: View, ended: Completion) -> bool:
+    """Whether the operation comes to the same, be it at another time."""
+    own = next((step for step in view if step.index == ended.index), None)
+    told = [] if own is None else [Completion(own.index, own.status, own.value, own.aux)]
+    return ended in (*told, *(completion for step in view for completion in step.completions))
 
 
 def _combined(op: Operation, steps: Sequence[tuple[Operation, Step | Completion]]) -> tuple[Status, int, int]:
