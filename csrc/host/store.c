@@ -63,7 +63,7 @@ static void load(struct inode *inode, struct page *page, unsigned long index)
 		memset(page_to_virt(page), 0, PAGE_SIZE);
 }
 
-static int save(struct inode *inode, struct page *page, unsigned long index)
+static int make_room(struct inode *inode, unsigned long index)
 {
 	char **block = &store_of(inode)->block[index];
 
@@ -71,15 +71,24 @@ static int save(struct inode *inode, struct page *page, unsigned long index)
 		return -EFBIG;
 	if (!*block)
 		*block = kmalloc(PAGE_SIZE, GFP_NOFS);
-	if (!*block)
-		return -ENOMEM;
+	return *block ? 0 : -ENOMEM;
+}
+
+static void save(struct inode *inode, struct page *page, unsigned long index)
+{
+	char **block = &store_of(inode)->block[index];
+
 	memcpy(*block, page_to_virt(page), PAGE_SIZE);
 	if (fl_canary_is(LOSE_WRITEBACK))
 		memset(*block, 0, PAGE_SIZE);
-	return 0;
 }
 
 #if FL_KVER >= 519
+static void redirty(struct writeback_control *wbc, struct page *page)
+{
+	folio_redirty_for_writepage(wbc, page_folio(page));
+}
+
 static int store_read(struct file *file, struct folio *folio)
 {
 	load(folio->mapping->host, &folio->page, folio->index);
@@ -88,6 +97,11 @@ static int store_read(struct file *file, struct folio *folio)
 	return 0;
 }
 #else
+static void redirty(struct writeback_control *wbc, struct page *page)
+{
+	redirty_page_for_writepage(wbc, page);
+}
+
 static int store_read(struct file *file, struct page *page)
 {
 	load(page->mapping->host, page, page->index);
@@ -97,7 +111,7 @@ static int store_read(struct file *file, struct page *page)
 }
 #endif
 
-/* The write is over at once. */
+/* The write is over at once.  A page for which there is no block yet and no memory stays dirty. */
 #ifdef FL_HAVE_WRITEBACK_PAGE
 static int store_write(struct page *page, struct writeback_control *wbc, void *data)
 {
@@ -108,13 +122,18 @@ static int store_write(struct folio *folio, struct writeback_control *wbc, void 
 	struct page *page = &folio->page;
 	pgoff_t index = folio->index;
 #endif
-	int err;
+	int err = make_room(page->mapping->host, index);
 
+	if (err) {
+		redirty(wbc, page);
+		unlock_page(page);
+		return err;
+	}
 	set_page_writeback(page);
-	err = save(page->mapping->host, page, index);
+	save(page->mapping->host, page, index);
 	unlock_page(page);
 	end_page_writeback(page);
-	return err;
+	return 0;
 }
 
 static int store_writepages(struct address_space *mapping, struct writeback_control *wbc)

@@ -127,7 +127,10 @@ class Fail(Mremap):
         return seen
 
     def _come_before(self, op: Operation, index: int, process: Process, slot: int) -> None:
-        """The page may be there, as the backend shows, though there was no memory for a copy of it."""
+        """The page may be there, as the backend shows, though there was no memory for a copy of it, or those beside it
+        in its file."""
+        if process.backing is not None and process.backing[slot] is not None:
+            self._map_around(process, slot)
         if not (self._seen_word(process, slot) or 0) & PRESENT:
             return
         if slot in process.swapped:
@@ -240,6 +243,13 @@ class Fail(Mremap):
             return self._content(process, slot)
         page = backing[0].pages.get(backing[1])
         return page.content if page is not None else 0
+
+    def _outcome_after(self, waiter: EventWaiter) -> Outcome:
+        """Of the errors that say that there was no memory, the operation ends with the one that the backend shows."""
+        seen = self._saw(waiter.index)
+        if waiter.outcome != ENOMEM or seen is None or seen[0] != _ERROR:
+            return waiter.outcome
+        return seen if seen[1] in _SAYS.get(self._ops[waiter.index][0], _NO_MEMORY) else waiter.outcome
 
     def _ends_in_failure(self, op: Operation, seen: Outcome) -> bool:
         """Has an operation that waits for the events of what it unmapped fail in the end; false: none is owed."""

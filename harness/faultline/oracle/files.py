@@ -192,7 +192,7 @@ class Files(Userfault, Memory):
         assert backing is not None
         file, number, _ = backing
         if number >= file.size:
-            if not self._huge_files or not self._reaches_beyond(process, slot, index):
+            if not self._huge_files or not self._reaches_beyond(op, index, process, slot):
                 self._rule = rules.BUS_BEYOND
                 return _BUS
             self._met[rules.HUGE_BEYOND] = None
@@ -264,11 +264,10 @@ class Files(Userfault, Memory):
         """Whether the page may be lost although the file was cut before it, and grew: a deviation."""
         return number in file.lost and number not in file.pages
 
-    def _reaches_beyond(self, process: Process, slot: int, index: int) -> bool:
+    def _reaches_beyond(self, op: Operation, index: int, process: Process, slot: int) -> bool:
         """Whether the access maps a huge page, or another folio as a whole, that the file's end lies in."""
-        seen, word = self._saw(index), self._seen_word(process, slot)
-        shown = PRESENT if self._holds[versions.FAULT_WHOLE] else HUGE
-        return seen is not None and seen[0] == Status.DONE and word is not None and word & shown == shown
+        word, shown = self._seen_word(process, slot), PRESENT if self._holds[versions.FAULT_WHOLE] else HUGE
+        return self._is_stopped(op, index, slot) is False and word is not None and word & shown == shown
 
     def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:
         backing = process.backing[slot] if process.backing is not None else None

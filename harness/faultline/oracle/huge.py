@@ -56,8 +56,9 @@ _GROUPS: Final = tuple(range(start, start + HUGE_PAGES) for start in range(0, SL
 _FOLIO_SIZES: Final = (HUGE_PAGES, HUGE_PAGES // 2)
 _ROW: Final = Struct(f"<{SLOTS}I{COUNTERS.size // 4}i")
 _FORK, _PIN = (BY_NAME[name].code for name in ("fork", "pin"))
+_FRESH: Final = PRESENT | EXCLUSIVE
 #: Of a page that was put there unasked: it holds zeroes, and has no bits of its own but these.
-_FILLED: Final = frozenset((PRESENT, PRESENT | EXCLUSIVE))
+_FILLED: Final = frozenset((PRESENT, _FRESH))
 #: How many sets of pages are tried, if it shows later alone which pages of zeroes are gone.
 _WAYS_MAX: Final = 40
 _MIXED: Final = int(Bit.MIXED)
@@ -204,8 +205,21 @@ class Huge(Memory):
             parent, child = self._processes[op[1] & PROCESS_MASK], self._processes[op[2]]
             if parent is not None and child is not None and child.number not in self._rows_before:
                 self._adopt_copied(parent, child)
+        for process, seen in self._observed_rows if self._tainted else ():
+            self._adopt_kept(process, seen)
         for key in self._emptied(sharing):
             self._empty(key)
+
+    def _adopt_kept(self, process: Process, seen: tuple[int, ...]) -> None:
+        """What was taken for the zero page, when it could not be told which pages of zeroes had become that, is a page
+        of the process; another of them then is not."""
+        for slot, page in enumerate(process.pages):
+            if page is ZERO and process.row[slot] & ~VMA_BITS == PRESENT and seen[slot] & ~VMA_BITS == _FRESH:
+                process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+                process.row[slot] |= EXCLUSIVE
+                process.row[ANON] += 1
+                process.packed = None
+                self._also(rules.SPLIT_ZERO)
 
     @staticmethod
     def _is_async(process: Process, slot: int) -> bool:

@@ -223,6 +223,11 @@ class Memory:
     def _abandon(self, waiter: Waiter) -> None:
         """A task that waited is killed."""
         raise NotImplementedError
+
+    def _outcome_after(self, waiter: EventWaiter) -> Outcome:
+        """Of an operation whose events are all read."""
+        raise NotImplementedError
+
     _swap: list[SwapEntry]
     """The pages in swap that slots refer to."""
 

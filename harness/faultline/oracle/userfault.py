@@ -144,7 +144,7 @@ class Userfault(Memory):
         if isinstance(waiter, RemoveWaiter):
             self._woken.append(waiter)
             return
-        self._ended.append((waiter.task, waiter.index, *waiter.outcome))
+        self._ended.append((waiter.task, waiter.index, *self._outcome_after(waiter)))
         if isinstance(waiter, ForkWaiter) and waiter.outcome == DONE:
             self._born(waiter.child, waiter.open_bits)
 
