@@ -29,6 +29,7 @@ from faultline.program.ops import (
     ADVICE,
     ALLOCATE,
     BY_NAME,
+    FEATURES,
     OPS,
     PAGES,
     PIN_FLAGS,
@@ -172,7 +173,8 @@ _FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dont
 _TRUNCATE, _ALLOCATE = BY_NAME["file-truncate"].code, BY_NAME["file-allocate"].code
 _PUNCH: Final = ALLOCATE.words.index("punch-hole")
 _OPEN, _RESOLVE = BY_NAME["uffd-open"].code, BY_NAME["uffd-resolve"].code
-_GUARD: Final = BY_NAME["guard-install"].code
+_GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
+_EVENT_REMOVE: Final = 1 << FEATURES.words.index("event-remove")
 _MERGE: Final = BY_NAME["ksm-merge"].code
 _SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
@@ -353,7 +355,7 @@ def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
         if op[0] == _MERGE:  # which looks at each page twice, as a page has to stay as it is for a while
             pages += pages
         if level & _ACCESSES_FINE:
-            pages = [step for page in pages for step in _twice(page)]
+            pages = [step for page in pages for step in _twice(ops, page)]
         return [(page, index) for page in pages]
     return [(op, index)]
 
@@ -422,12 +424,14 @@ def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:
     return [(_SWAP_OUT, TASK_MONITOR, process, slot, 1) for process, slot in sorted(pages)]
 
 
-def _twice(op: Operation) -> Sequence[Operation]:
+def _twice(ops: Sequence[Operation], op: Operation) -> Sequence[Operation]:
     """What populates makes the page, then looks at it; what scans tells, then protects: by then TLBs are flushed; what
-    makes guard pages drops what is there, then puts them."""
+    makes guard pages drops what is there, without the remove event, then puts them."""
     if op[0] == _POPULATE:
         return op, op
     if op[0] == _GUARD:
+        if any(other[0] == _OPEN and other[3] & _EVENT_REMOVE for other in ops):
+            return op, (_GUARD_REMOVE, *op[1:]), op
         return (_MADVISE, *op[1:4], _DONTNEED), op
     if op[0] == _SCAN and op[5] & _SCAN_WP:
         return (*op[:5], op[5] & ~_SCAN_WP), op
