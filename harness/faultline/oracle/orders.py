@@ -409,7 +409,7 @@ def _beside(ops: Sequence[Operation], index: int) -> list[Operation]:
 def _unprotected(ops: Sequence[Operation], index: int) -> list[Operation]:
     """What ends the protection of the slots that others of the block access."""
     handles = {op[2] for op in ops if op[0] == _OPEN} | {op[3] for op in ops if op[0] == EVENT}
-    slots = {slot for op in _beside(ops, index) for slot in _slots(op)} if handles else ()
+    slots = {slot for op in _beside(ops, index) for slot in slots_of(op)} if handles else ()
     quiet = 1 << WAKE_MODE.words.index("dontwake")
     return [(_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet) for uffd in sorted(handles) for slot in sorted(slots)]
 
@@ -419,7 +419,7 @@ def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:
     pages = {
         (op[2] if op[0] in _REMOTE else process_of(op[1]), slot)
         for op in _beside(ops, index)
-        for slot in _slots(op)
+        for slot in slots_of(op)
     }
     return [(_SWAP_OUT, TASK_MONITOR, process, slot, 1) for process, slot in sorted(pages)]
 
@@ -449,14 +449,15 @@ def _met(ops: Sequence[Operation], index: int) -> frozenset[int] | None:
     start, end = next(block for block in blocks(ops) if block[0] <= index < block[1])
     slots: set[int] = set()
     for other in (*range(start, index), *range(index + 1, end)):
-        named = _slots(ops[other])
+        named = slots_of(ops[other])
         if not named and ops[other][0] in _WHOLE:
             return None
         slots |= named
     return frozenset(slots)
 
 
-def _slots(op: Operation) -> set[int]:
+def slots_of(op: Operation) -> set[int]:
+    """The slots that the operation names."""
     kinds = OPS[op[0]].kinds
     return {
         slot
@@ -468,7 +469,7 @@ def _slots(op: Operation) -> set[int]:
 
 def given_up(op: Operation) -> set[int]:
     """The slots whose pages the operation gives up."""
-    return _slots(op) if op[0] == _MADVISE and op[4] == _FREE else set()
+    return slots_of(op) if op[0] == _MADVISE and op[4] == _FREE else set()
 
 
 def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:

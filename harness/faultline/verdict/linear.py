@@ -34,6 +34,7 @@ from faultline.oracle.orders import (
     given_up,
     may_come_to,
     orders,
+    slots_of,
     telling,
 )
 from faultline.program.codec import Operation, blocks
@@ -173,11 +174,14 @@ class Linear:
             if _outcome(op, run.view[index]) == outcome
             or (index in run.order.idle and may_come_to(op, step.status, step.value))
         )
+        fits = any(run.counts for run in alike)
         if index < self._end:
-            return any(run.counts for run in alike) and all(
+            return fits and all(
                 any(ended in run.view[index].completions and run.counts for run in known) for ended in step.completions
             )
-        return (op[0] == EVENT or any(run.counts for run in alike)) and all(
+        if op[0] in ACCESSES and slots_of(op) & self._given_up:
+            fits = fits or step.status == Status.DONE  # the page that it leaves tells what it read
+        return (fits or op[0] == EVENT) and all(
             any(_ends_so(run.view, ended) and run.counts for run in known) for ended in step.completions
         )
 
@@ -193,8 +197,21 @@ class Linear:
         return any(run.counts for run, _ in others) and all(
             word & Bit.SWAP
             or any(self._same_content(other.words[process][slot], word, slot) and run.counts for run, other in others)
+            or (slot in self._given_up and self._was_kept(known, process, slot, word, step.index))
             for process, words in step.snapshot.words.items()
             for slot, word in enumerate(words)
+        )
+
+    def _was_kept(self, known: Sequence[Run], process: int, slot: int, word: int, index: int) -> bool:
+        """Whether what was given up, and is in swap meanwhile, is what some order had there before."""
+        start = next(reversed(self._last.values())).start
+        return any(
+            step.snapshot is not None
+            and process in step.snapshot.words
+            and self._same_content(step.snapshot.words[process][slot], word, slot)
+            and run.counts
+            for run in known
+            for step in run.view[start:index]
         )
 
     def _same_content(self, one: int, other: int, slot: int) -> bool:
