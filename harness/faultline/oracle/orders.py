@@ -367,8 +367,10 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
     reads or writes another process's memory pins the page, then copies.  What closes a userfaultfd ends its
     registrations; who is at work with it finds that.  What takes a page of a file away from an access that is at work
     may take its protection away, too.  Reclaim that found a page in the swap cache alone may take it when an access has
-    mapped it again.  Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst,
-    Write Protect Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim.
+    mapped it again.  What populates may stop when it looks at its first page again, before it goes on.
+
+    Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
+    Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim.
     """
     if _frees(op) and (ends := _unprotected(ops, index)):
         return [(op, index), *((step, ~index) for step in ends)]
@@ -376,6 +378,9 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
         return [(op, index), *((step, ~index) for step in _taken(ops, index))]
     if op[0] == _CLOSE:
         return [((_UNREGISTER, TASK_MONITOR, op[2], 0, SLOTS), ~index), (op, index)]
+    if op[0] == _POPULATE:
+        first = _pages(op, _met(ops, index))[0]
+        return [(first, index), (op, index)] if first != op else []
     if op[0] in _REMOTE:
         handle = next((k for k in range(PINS) if not any(_HANDLE_AT.get(o[0]) and o[2] == k for o in ops)), None)
         if handle is None:

@@ -197,22 +197,26 @@ class Linear:
         return any(run.counts for run, _ in others) and all(
             word & Bit.SWAP
             or any(self._same_content(other.words[process][slot], word, slot) and run.counts for run, other in others)
-            or (slot in self._given_up and self._was_kept(known, process, slot, word, step.index))
+            or any(
+                self._was_there(run, process, slot, word, step.index)
+                for run, other in others
+                if other.words[process][slot] & Bit.SWAP or slot in self._given_up
+            )
             for process, words in step.snapshot.words.items()
             for slot, word in enumerate(words)
         )
 
-    def _was_kept(self, known: Sequence[Run], process: int, slot: int, word: int, index: int) -> bool:
-        """Whether what was given up, and is in swap meanwhile, is what some order had there before."""
+    def _was_there(self, run: Run, process: int, slot: int, word: int, index: int) -> bool:
+        """Whether the order had this content there when it was last seen, before it was in swap; of what was given up
+        any that was there since the block began."""
         start = next(reversed(self._last.values())).start
-        return any(
-            step.snapshot is not None
-            and process in step.snapshot.words
-            and self._same_content(step.snapshot.words[process][slot], word, slot)
-            and run.counts
-            for run in known
-            for step in run.view[start:index]
-        )
+        for step in reversed(run.view[start:index]):
+            words = step.snapshot.words.get(process) if step.snapshot is not None else None
+            if words is not None and self._same_content(words[slot], word, slot):
+                return run.counts
+            if words is not None and not words[slot] & Bit.SWAP and slot not in self._given_up:
+                return False
+        return False
 
     def _same_content(self, one: int, other: int, slot: int) -> bool:
         return not (one ^ other) & _CONTENTS or self._same_word(one, other, slot)
