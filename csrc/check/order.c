@@ -58,7 +58,7 @@ static const struct {
 	{ "anon_vma", offsetof(struct anon_vma, rwsem), "anon_vma lock", RANK_ANON_VMA },
 };
 
-/* Members of an inode, wherever a file system has that in its own. */
+/* Members of an inode, wherever a file system has that in its own: of all file systems one class, as mm/rmap.c has it. */
 static const struct {
 	unsigned long offset;
 	const char *name;
@@ -85,19 +85,10 @@ static bool inode_in(const char *cache, unsigned long *offset)
 
 static void describe(struct order_class *class, const char *cache)
 {
-	unsigned long inode;
-
 	for (int i = 0; i < ARRAY_SIZE(members); i++)
 		if (class->offset == members[i].offset && !strcmp(cache, members[i].cache)) {
 			class->name = members[i].name;
 			class->rank = members[i].rank;
-		}
-	if (!inode_in(cache, &inode))
-		return;
-	for (int i = 0; i < ARRAY_SIZE(of_inode); i++)
-		if (class->offset == inode + of_inode[i].offset) {
-			class->name = of_inode[i].name;
-			class->rank = of_inode[i].rank;
 		}
 }
 
@@ -114,6 +105,21 @@ static unsigned int class_by(const void *key, unsigned long offset, const char *
 	if (cache)
 		describe(class, cache);
 	return nclasses++;
+}
+
+static unsigned int class_in_inode(const void *key, unsigned long offset, const char *cache, unsigned long inode)
+{
+	for (int i = 0; i < ARRAY_SIZE(of_inode); i++)
+		if (offset == inode + of_inode[i].offset) {
+			unsigned int class = class_by(&of_inode[i], 0, NULL);
+
+			if (class == FL_CLASS_NONE)
+				return class;
+			classes[class].name = of_inode[i].name;
+			classes[class].rank = of_inode[i].rank;
+			return class;
+		}
+	return class_by(key, offset, cache);
 }
 
 /* A variable: for each CPU and task the same one, on a stack none, and none in a table of many alike. */
@@ -138,7 +144,7 @@ unsigned int fl_class_find(const void *lock)
 {
 	const void *cache;
 	const char *name;
-	unsigned long offset;
+	unsigned long offset, inode;
 
 	if ((unsigned long)lock - fl_memmap_start < fl_memmap_end - fl_memmap_start)
 		return FL_CLASS_TABLE;
@@ -146,6 +152,8 @@ unsigned int fl_class_find(const void *lock)
 		return class_of_variable(lock);
 	if (!cache)
 		return FL_CLASS_NONE;
+	if (inode_in(name, &inode))
+		return class_in_inode(cache, offset, name, inode);
 	return strcmp(name, "vma_lock") ? class_by(cache, offset, name) : FL_CLASS_VMA;
 }
 

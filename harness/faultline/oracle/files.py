@@ -715,7 +715,10 @@ class Files(Userfault, Memory):
         exists = seen is not None and not filled and seen[3] == errno.EEXIST
         if self._is_hole(file, number, None if seen is None else seen[4] <= filled and not exists):
             self._rule = rules.CONTINUE_MISSING
-            return errno.EFAULT
+            lost = self._stays_lost(file, number) and not filled and seen is not None and seen[3] == errno.EIO
+            if lost:
+                self._met[rules.TRUNCATE_LOST] = None
+            return errno.EIO if lost else errno.EFAULT
         if file.pages[number].bad and not exists and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
             self._rule = rules.SWAP_READ_ERROR
             return errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO

@@ -481,7 +481,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 self._ended.append((waiter.task, waiter.index, status, value, aux))
 
     def _conflicting(self) -> list[Waiter | RemoveWaiter]:
-        """Woken tasks that access a page which another woken task may change or drop."""
+        """Woken tasks that access a page which another woken task may change or drop, or fail to read."""
         if any(isinstance(waiter, RemoveWaiter) for waiter in self._woken):
             return list(self._woken)
         by_page: dict[tuple[int, int], list[Waiter]] = {}
@@ -492,7 +492,9 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 backing = process.backing[slot] if process.backing is not None else None
                 page = (process.number, slot) if backing is None else (id(backing[0]), backing[1])
                 by_page.setdefault(page, []).append(waiter)
-        groups = [group for group in by_page.values() if len(group) > 1 and any(w.op[0] not in _LOADS for w in group)]
+        fails = any(entry.bad for entry in self._swap)
+        groups = [group for group in by_page.values() if len(group) > 1]
+        groups = [group for group in groups if fails or any(w.op[0] not in _LOADS for w in group)]
         return [waiter for waiter in self._woken if any(waiter in group for group in groups)]
 
     @staticmethod
