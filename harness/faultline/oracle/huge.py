@@ -77,6 +77,8 @@ class Huge(Memory):
     _pins: list[Pin | None]
     _perhaps: list[int]
     _tainted: bool
+    _guessed: bool
+    """Which pages of zeroes are the zero page since a split is a guess."""
     _splitting: list[tuple[int, frozenset[int]]]
     """Masks of the slots in which the folio may have been made that the present operation splits, and when: see
     :func:`~faultline.oracle.state.home_of`."""
@@ -205,21 +207,25 @@ class Huge(Memory):
             parent, child = self._processes[op[1] & PROCESS_MASK], self._processes[op[2]]
             if parent is not None and child is not None and child.number not in self._rows_before:
                 self._adopt_copied(parent, child)
-        for process, seen in self._observed_rows if self._tainted else ():
+        for process, seen in self._observed_rows if self._guessed else ():
             self._adopt_kept(process, seen)
         for key in self._emptied(sharing):
             self._empty(key)
 
     def _adopt_kept(self, process: Process, seen: tuple[int, ...]) -> None:
         """What was taken for the zero page, when it could not be told which pages of zeroes had become that, is a page
-        of the process; another of them then is not."""
-        for slot, page in enumerate(process.pages):
-            if page is ZERO and process.row[slot] & ~VMA_BITS == PRESENT and seen[slot] & ~VMA_BITS == _FRESH:
-                process.pages[slot] = [process.number << SLOT_SHIFT | slot]
-                process.row[slot] |= EXCLUSIVE
-                process.row[ANON] += 1
-                process.packed = None
-                self._also(rules.SPLIT_ZERO)
+        of the process, alone or as it has more pages than was thought; another of them then is not."""
+        zeroes = [slot for slot, page in enumerate(process.pages) if page is ZERO]
+        zeroes = [slot for slot in zeroes if process.row[slot] & ~VMA_BITS == PRESENT]
+        for slot in sorted(zeroes, key=lambda slot: ~seen[slot] & EXCLUSIVE):
+            shown = seen[slot] & ~VMA_BITS
+            if shown != _FRESH and (shown != PRESENT or process.row[ANON] >= seen[ANON]):
+                continue
+            process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+            process.row[slot] |= shown & EXCLUSIVE
+            process.row[ANON] += 1
+            process.packed = None
+            self._also(rules.SPLIT_ZERO)
 
     @staticmethod
     def _is_async(process: Process, slot: int) -> bool:
@@ -384,6 +390,7 @@ class Huge(Memory):
         if not ways:
             return self._emptied_apart(keys, missing)
         ways += [way for way in self._emptied_anyhow(keys, missing) if set(way) not in map(set, ways)]
+        self._guessed |= len(ways) > 1
         return ways[self._choose(len(ways))]
 
     def _emptied_anyhow(self, keys: set[int], missing: dict[int, int]) -> list[list[int]]:
@@ -458,7 +465,7 @@ class Huge(Memory):
             if chosen is None and 0 < most < len(mine):
                 # which of them shows later, as a child that is not born yet has them too
                 ways = self._emptied_anyhow(set(mine), {number: most})
-                chosen, self._tainted = ways[self._choose(len(ways))], True
+                chosen, self._tainted, self._guessed = ways[self._choose(len(ways))], True, True
             gone += chosen or []
         return gone
 

@@ -61,6 +61,7 @@ _CHOICES_MAX: Final = 16
 #: What those trials change.
 _STATE: Final = (
     "_processes", "_living", "_live", "_blocked", "_handles", "_woken", "_ended", "_once", "_stale", "_met", "_tainted",
+    "_guessed",
     *PIN_STATE,
     "_swap", "_unborn", "_unread",
     "_files", "_perhaps",
@@ -351,17 +352,24 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
 
     def _record_of_failing_fork(self, op: Operation, snapshots: bool) -> bytes:
         """The record of a fork that waits for its event, and may have failed when a part of the memory was copied."""
-        observed = self._told if self._told is not None else self._observed
-        assert observed is not None
-        saved = self._save()
-        for end in (SLOTS, *reversed(range(SLOTS)), SLOTS):
+        parent = self._processes[op[1] & PROCESS_MASK]
+        assert parent is not None
+        held = [slot for slot, page in enumerate(parent.pages) if page is not None or slot in parent.swapped]
+        passed_by, saved = self._choose(1 + len(held)), self._save()
+        for end in (SLOTS, *reversed(held)):
             self._restore(saved)
             outcome = self._outcome(op)
             self._doubt_fork(op, end)
             record = self._record_of(op, outcome, snapshots)
-            if observed.startswith(record, len(self._out)):
-                break
-        return record
+            if self._fits(record):
+                if not passed_by:
+                    return record
+                passed_by -= 1
+        self._restore(saved)
+        self._no_more_choices()
+        outcome = self._outcome(op)
+        self._doubt_fork(op, SLOTS)
+        return self._record_of(op, outcome, snapshots)
 
     def _reset(self, ops: Sequence[Operation], observed: bytes | None, snapshots: bool) -> None:
         first = Process(0)
@@ -388,6 +396,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._stale = {}
         self._met = {}
         self._tainted = False
+        self._guessed = False
         self._events_asked = 0
         self._reset_pins()
         self._failing = NOTHING

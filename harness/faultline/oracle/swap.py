@@ -28,6 +28,7 @@ from faultline.oracle.state import (
     SWAP_ENTRIES,
     UFFD_WP,
     VMA_BITS,
+    ZERO,
     FilePage,
     ForkWaiter,
     Process,
@@ -56,6 +57,7 @@ class Swap(Memory):
     _marks: bool
     _closely: bool
     _tainted: bool
+    _guessed: bool
     _unborn: bool
     """Reclaim has worked on pages of a child that was not born yet."""
     _unread: list[list[int]]
@@ -139,6 +141,8 @@ class Swap(Memory):
 
     def _reclaim(self, process: Process, slots: range | list[int]) -> None:
         """Of the pages of these slots, some mappings of each may have gone to swap."""
+        if self._guessed:
+            self._hold_reclaimed()
         pages = {id(page): page for slot in slots if (page := process.pages[slot])}
         if self._tainted:
             pages.update(self._reclaimed_too())
@@ -154,6 +158,17 @@ class Swap(Memory):
                 self._reclaim_file_page(page)
             else:
                 self._reclaim_page(page)
+
+    def _hold_reclaimed(self) -> None:
+        """What was taken for the zero page, when it could not be told which pages had become that, and has gone to
+        swap, was a page of its process; see _adopt_kept()."""
+        for process in self._living:
+            for slot, page in enumerate(process.pages):
+                seen = self._seen_word(process, slot) if page is ZERO else None
+                if seen is not None and seen & (PRESENT | SWAP) == SWAP:
+                    process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+                    process.row[ANON] += 1
+                    process.packed = None
 
     def _reclaimed_too(self) -> dict[int, list[int]]:
         """Reclaim takes a folio as a whole, and a page with mappings that KSM gave it unseen: pages that it was not
