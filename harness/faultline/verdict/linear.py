@@ -109,6 +109,7 @@ class Linear:
         """Slots whose pages reclaim may discard instead of keeping them in swap.  Source: madvise(2), MADV_FREE."""
         self._two_places = bool(codes & TWO_PLACES)
         self._allowed: dict[frozenset[int], tuple[_Allowed, _Allowed]] = {}
+        self._without: dict[frozenset[int], _Allowed] = {}
 
     def answer(self, trace: bytes, decisions: Sequence[Decision] = ()) -> Answer:
         """What a trace of the program is.
@@ -230,15 +231,25 @@ class Linear:
 
     # --- orders ---
 
-    def _runs(self, view: View) -> tuple[_Allowed, _Allowed]:
+    def _runs(self, view: View) -> Sequence[_Allowed]:
         """What is allowed where the operations that this run skipped do nothing: by sequential programs, and by those
-        with blocks."""
+        with blocks; and where those do nothing that failed to access memory.  What they found is allowed elsewhere, but
+        may have been gone for them earlier than for others, whose TLBs led there still."""
         skipped = frozenset(
             step.index for step in view if self._in_block(step.index) and step.status == Status.SKIPPED
         )
+        failed = frozenset(step.index for step in view if self._in_block(step.index) and self._has_failed(step))
         if skipped not in self._allowed:
             self._allowed[skipped] = _Allowed(self._sequential(skipped)), _Allowed(self._coarse(skipped))
-        return self._allowed[skipped]
+        if not failed:
+            return self._allowed[skipped]
+        if skipped | failed not in self._without:
+            self._without[skipped | failed] = _Allowed(self._sequential(skipped | failed))
+        return *self._allowed[skipped], self._without[skipped | failed]
+
+    def _has_failed(self, step: Step) -> bool:
+        failed = step.status == Status.SIGNAL or (step.status == Status.ERROR and step.value == errno.EFAULT)
+        return failed and self._ops[step.index][0] in ACCESSES
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
