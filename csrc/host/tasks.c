@@ -79,16 +79,18 @@ static void end_task(struct fl_task *task)
 {
 	struct fl_process *process = &fl.process[task->process];
 	struct mm_struct *mm = task->ts->mm;
+	bool last;
 
 	fl_task_hand_in_counts(task);
 	task->ts->mm = NULL;
 	task->ts->active_mm = NULL;
 	mmgrab(mm);
+	last = atomic_read(&mm->mm_users) == 1;	/* else a task that is at work in it takes it along, maybe just now */
 	mmput(mm);
 	process->tasks &= ~(1 << task->id % FL_TASKS);
 	if (!process->tasks) {
 		fl_guest_ended(task->process);
-		if (!atomic_read(&mm->mm_users))	/* else a task that is at work in it takes it along */
+		if (last && !atomic_read(&mm->mm_users))
 			fl_tlb_process_gone(mm);
 		process->mm = NULL;
 		fl_vmas_forget(task->process);
