@@ -28,12 +28,14 @@ from faultline.oracle.state import (
     ANON,
     CONTENT,
     EXCLUSIVE,
+    FILE,
     HUGE,
     HUGE_PAGES,
     MAPPED,
     PRESENT,
     REG_MISSING,
     REG_WP,
+    SLOT_MASK,
     SLOT_SHIFT,
     SWAP,
     UFFD_WP,
@@ -188,13 +190,7 @@ class Huge(Memory):
 
         :param sharing: the record's sharing map, empty if it has none.
         """
-        self._observed_rows = []
-        observed = self._observed
-        for process in self._living:
-            if observed is not None and at + _ROW.size <= len(observed):
-                if observed[at : at + _ROW.size] != process.pack():
-                    self._observed_rows.append((process, _ROW.unpack_from(observed, at)))
-                at += _ROW.size
+        self._look_at_rows(at)
         for process, seen in self._observed_rows:
             self._adopt_filled(process, seen)
             if self._huge_files and process.backing is not None:
@@ -209,8 +205,20 @@ class Huge(Memory):
                 self._adopt_copied(parent, child)
         for process, seen in self._observed_rows if self._guessed else ():
             self._adopt_kept(process, seen)
+        if self._guessed and len(sharing) == len(self._living) * SLOTS:
+            self._adopt_shared(sharing)
+            self._look_at_rows(at)
         for key in self._emptied(sharing):
             self._empty(key)
+
+    def _look_at_rows(self, at: int) -> None:
+        self._observed_rows = []
+        observed = self._observed
+        for process in self._living:
+            if observed is not None and at + _ROW.size <= len(observed):
+                if observed[at : at + _ROW.size] != process.pack():
+                    self._observed_rows.append((process, _ROW.unpack_from(observed, at)))
+                at += _ROW.size
 
     def _adopt_kept(self, process: Process, seen: tuple[int, ...]) -> None:
         """What was taken for the zero page, when it could not be told which pages of zeroes had become that, is a page
@@ -226,6 +234,30 @@ class Huge(Memory):
             process.row[ANON] += 1
             process.packed = None
             self._also(rules.SPLIT_ZERO)
+
+    def _adopt_shared(self, sharing: bytes) -> None:
+        """What was taken for the zero page, see _adopt_kept(), is a page that the sharing map says others map too."""
+        at = iter(sharing)
+        groups: dict[int, list[int]] = {}
+        for process in self._living:
+            for slot in range(SLOTS):
+                groups.setdefault(next(at), []).append(process.number << SLOT_SHIFT | slot)
+        for group in groups.values():
+            zeroes = [key for key in group if self._slot_of(key)[0].pages[key & SLOT_MASK] is ZERO]
+            pages = {id(page): page for key in group if (page := self._slot_of(key)[0].pages[key & SLOT_MASK])}
+            empty = all(self._word(key) & (PRESENT | CONTENT | FILE) == PRESENT for key in group)
+            if len(group) < 2 or not zeroes or len(pages) > 1 or not empty:
+                continue
+            page = next(iter(pages.values()), [])
+            assert isinstance(page, list)
+            page += zeroes
+            self._also(rules.SPLIT_ZERO)
+            for key in page:
+                process, slot = self._slot_of(key)
+                process.pages[slot] = page
+                process.row[slot] &= ~EXCLUSIVE
+                process.row[ANON] += key in zeroes
+                process.packed = None
 
     @staticmethod
     def _is_async(process: Process, slot: int) -> bool:
@@ -283,7 +315,8 @@ class Huge(Memory):
 
     def _adopt_fill(self, process: Process, slot: int, seen: int) -> None:
         row, page = process.row, process.pages[slot]
-        word = row[slot] & ~HUGE
+        key = process.number << SLOT_SHIFT | slot
+        word = row[slot] & ~(HUGE | UFFD_WP if key in self._stale else HUGE)
         filled = seen & ~VMA_BITS
         if word == seen or filled not in _FILLED:
             return
@@ -305,7 +338,7 @@ class Huge(Memory):
         process.touched |= 1 << slot
         process.homes[slot] = home_of(slot, self._index)
         if filled & EXCLUSIVE:
-            process.pages[slot] = FilledPage([process.number << SLOT_SHIFT | slot])
+            process.pages[slot] = FilledPage([key])
             row[ANON] += 1
         else:
             process.pages[slot] = ZERO

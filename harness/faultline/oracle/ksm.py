@@ -128,11 +128,6 @@ class Ksm(Memory):
         assert isinstance(page, list)
         return page
 
-    def _word(self, key: int) -> int:
-        process = self._processes[key >> SLOT_SHIFT]
-        assert process is not None
-        return process.row[key & SLOT_MASK]
-
     def _groups(self, shares: bytes) -> list[Group] | None:
         """The slots by page; None if slots without a page, or with unequal ones, are said to share."""
         groups: dict[int, Group] = {}

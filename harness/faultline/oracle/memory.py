@@ -353,6 +353,11 @@ class Memory:
         assert process is not None
         return process, key & SLOT_MASK
 
+    def _word(self, key: int) -> int:
+        process = self._processes[key >> SLOT_SHIFT]
+        assert process is not None
+        return process.row[key & SLOT_MASK]
+
     def _drop_page(self, process: Process, slot: int, page: Page) -> None:
         """The slot maps the page no longer; its word is the caller's."""
         if self._frames:
