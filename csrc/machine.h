@@ -98,7 +98,6 @@ struct fl_taken {
 	unsigned int unused;		/* decisions of a plan that found no place */
 	unsigned int left;		/* of a search: there are schedules to run */
 	unsigned int cut;		/* of a search: some program or task was too large for it, so that schedules were left out */
-	unsigned int redundant;		/* of a search: this run was found to be like another one */
 	struct fl_decision decision[FL_DECISIONS_MAX];
 };
 

@@ -76,7 +76,7 @@ void fl_sched_begin_program(bool overlaps)
 {
 	fl_overlap = fl_noting = false;
 	fl_sched_block = -1;
-	taken.ndecisions = taken.preemptions = taken.points = taken.left = taken.cut = taken.redundant = 0;
+	taken.ndecisions = taken.preemptions = taken.points = taken.left = taken.cut = 0;
 	taken.unused = plan.policy == FL_PLAN_REPLAY ? plan.ndecisions : 0;
 	numbers = plan.seed;
 	policy = overlaps ? policies[plan.policy] : &fl_policy_first;

@@ -67,7 +67,7 @@ static FL_KEEP struct {
 	int woken_by[TASKS_MAX];
 	struct touched next[TASKS_MAX];
 	bool frozen;		/* whatever comes is of no more interest */
-	bool redundant, over;
+	bool over;
 } run;
 
 static void touch(struct touched *touched, int mode, const volatile void *object)
@@ -316,7 +316,7 @@ static void new_step(struct step *s, const struct fl_choice *choice)
 	s->asleep = inherit_asleep(s);
 	may = within_bound(s, choice) & ~s->asleep;
 	if (!may) {
-		run.frozen = run.redundant = true;
+		run.frozen = true;
 		return;
 	}
 	s->task = fl_default_choice(choice);
@@ -553,7 +553,6 @@ static void end(struct fl_taken *taken)
 		taken->left = next_run();
 	}
 	taken->cut = search.cut;
-	taken->redundant = run.redundant;
 }
 
 static const struct fl_search the_search = { begin_block, note, all_before, end };

@@ -160,7 +160,6 @@ class Machine:
             taken.unused,
             bool(taken.left),
             bool(taken.cut),
-            bool(taken.redundant),
         )
 
     @property

@@ -77,8 +77,6 @@ class Taken(NamedTuple):
     """Of a search: there are schedules to run."""
     cut: bool = False
     """Of a search: it was too large, so that it leaves out schedules."""
-    redundant: bool = False
-    """Of a search: the run was found to be like another one."""
 
 
 NOTHING_TAKEN: Final = Taken((), 0, 0, 0, 0)
