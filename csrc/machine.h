@@ -26,10 +26,11 @@
 /*
  * Each run of one program takes another schedule until there is none; see fl_taken.left.  SEARCH leaves out those that differ
  * from one that was run only in the order of steps which have nothing in common.  EVERY leaves out none that has no more than
- * `parameter` preemptions, 0: any number.
+ * `parameter` preemptions.
  */
 #define FL_PLAN_SEARCH	6
 #define FL_PLAN_EVERY	7
+#define FL_ANY_NUMBER	4294967295	/* of preemptions */
 
 #define FL_FRAMES_MAX	24
 #define FL_TEXT_MAX	240

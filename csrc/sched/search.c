@@ -158,7 +158,7 @@ static void begin(const struct fl_plan *plan)
 		memset(&search, 0, sizeof(search));
 		memset(slot_of, 0, sizeof(slot_of));
 	}
-	search.bound = plan->parameter ?: UINT_MAX;
+	search.bound = plan->policy == FL_PLAN_EVERY ? plan->parameter : FL_ANY_NUMBER;
 	search.reduces = plan->policy == FL_PLAN_SEARCH;
 	memset(&run, 0, sizeof(run));
 	if (!step && !room())

@@ -23,7 +23,7 @@ from faultline.build import BuiltLibrary, Variant
 from faultline.campaign.benchmark import attempt, chosen, read_set
 from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
-from faultline.campaign.source import corpora_dir, read_corpus
+from faultline.campaign.source import AGAIN_ONE_IN, OVERLAPPING_ONE_IN, corpora_dir, read_corpus
 from faultline.campaign.subject import DEFAULT_PROFILE, Subject, build_library, prepare
 from faultline.campaign.worker import Crash, Plan, crash_finding
 from faultline.doctor import checks
@@ -43,9 +43,11 @@ from faultline.tree import DEFAULT_TREE, TreeInfo, find_tree
 from faultline.tree.cache import cache_dir, store
 from faultline.verdict.compare import difference
 from faultline.verdict.finding import Finding
-from faultline.verdict.judge import Judge, Side, Trial
-from faultline.verdict.overlap import Schedules
+from faultline.verdict.judge import Blame, Judge, Side, Trial
+from faultline.verdict.overlap import POLICIES, Schedules
 
+#: What --schedules says where operations do not overlap.
+NO_SCHEDULES: Final = "none"
 SECONDS_DEFAULT: Final = 60.0
 #: A check ends this many seconds after its last new finding: the author's next step is to look at it.
 SETTLE_SECONDS: Final = 5.0
@@ -83,6 +85,15 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only fin
 _verbose = click.option("-v", "--verbose", is_flag=True, help="More about what is done.")
 _file = click.argument("file", type=_path, metavar="FILE")
 _building = _options(_tree, _patches, _profile, _jobs, _quiet, _verbose)
+
+
+def _schedules(which: str, default: str, *also: str) -> Callable[[F], F]:
+    """What may follow is :meth:`Schedules.parse`'s, or one of ``also``."""
+    return click.option(
+        "--schedules", metavar="POLICY", help=f"{which}: {', '.join((*also, POLICIES))}.  [default: {default}]"
+    )
+
+
 _campaign = _options(
     click.option(
         "--time", "seconds", type=click.FloatRange(0, min_open=True), default=None, metavar="SECONDS",
@@ -92,11 +103,6 @@ _campaign = _options(
     click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Which programs are generated.  [default: random]"),
     click.option("--out", type=_path, default=Path("findings"), show_default=True, help="Where repros are written."),
     click.option("--stop-first", is_flag=True, help="End at the first finding, once it is minimised."),
-    click.option(
-        "--schedules", metavar="POLICY",
-        help="Operations of different tasks overlap: mix, random[:N], pct[:DEPTH] or exhaustive[:PREEMPTIONS]; in a "
-        "check, in every second program.  [default: one operation after the other]",
-    ),
     click.option(
         "--races", is_flag=True,
         help="Data races of operations that overlap are findings too; --schedules mix unless given.",
@@ -210,6 +216,7 @@ def _library_json(library: BuiltLibrary) -> dict[str, Any]:
 @cli.command("run", short_help="A campaign on a tree against the model of documented behaviour.")
 @_building
 @_campaign
+@_schedules("How operations of different tasks overlap", NO_SCHEDULES, NO_SCHEDULES)
 def run_command(**options: Any) -> None:
     """A campaign: generated programs on a tree, with patches if given, against the model of documented behaviour."""
     _run_campaign(check=False, **options)
@@ -218,11 +225,12 @@ def run_command(**options: Any) -> None:
 @cli.command("check", short_help="The verdict for a patch author: a tree with and without the patches.")
 @_building
 @_campaign
+@_schedules("How operations overlap, in half of the programs", "mix, in half of the time", NO_SCHEDULES)
 def check_command(**options: Any) -> None:
     """The verdict for a patch author: the same programs on the tree with and without the patches.
 
-    Only what the patches bring is a finding: a bug, or any difference that user space can see.  Ends when --time is
-    over, or 5 seconds after the last new finding.
+    Only what the patches bring is a finding: a bug, or any difference that user space can see.  About half of the time
+    goes to programs whose operations overlap.  Ends when --time is over, or 5 seconds after the last new finding.
     """
     if not options["patches"]:
         raise click.UsageError("check needs a patch: --patch FILE; to test a tree as it is, use 'faultline run'")
@@ -234,7 +242,10 @@ def _run_campaign(
     schedules: str | None, races: bool, as_json: bool, **options: Any,
 ) -> NoReturn:  # fmt: skip
     """Runs a campaign, shows what it came to and ends the command."""
-    how = Schedules.parse(schedules) if schedules is not None else Schedules() if races else None
+    by_default = "mix" if check or races else NO_SCHEDULES
+    how = None if (schedules or by_default) == NO_SCHEDULES else Schedules.parse(schedules or by_default)
+    if races and how is None:
+        raise click.UsageError(f"--races needs operations that overlap, --schedules {NO_SCHEDULES} has none")
     if programs is not None and seconds is not None:
         raise click.UsageError("--time and --programs exclude each other; give one")
     seed = secrets.randbits(32) if seed is None else seed
@@ -244,7 +255,8 @@ def _run_campaign(
     settle = SETTLE_SECONDS if check and programs is None else None
     plan = Plan(
         make_judge=subject.judge_maker(how),
-        overlapping=0 if how is None else 2 if check else 1,
+        overlapping=0 if how is None else _one_in(check=check, asked=bool(schedules or races)),
+        again=AGAIN_ONE_IN if check and how is not None and not how.ends else 0,
         seed=seed,
         jobs=desk.jobs,
         seconds=SECONDS_DEFAULT if seconds is None and programs is None else seconds,
@@ -264,6 +276,11 @@ def _run_campaign(
         for line in summary(result, setting, verbose=desk.verbose):
             screen.say(line)
     sys.exit(_status(result))
+
+
+def _one_in(*, check: bool, asked: bool) -> int:
+    """Of so many programs one has operations that overlap."""
+    return 1 if not check else 2 if asked else OVERLAPPING_ONE_IN
 
 
 def _status(result: Result) -> ExitStatus:
@@ -349,10 +366,7 @@ def _found_patch(file: Path, value: str, screen: Screen) -> Patch:
 
 @cli.command(short_help="Run a repro.")
 @_file
-@click.option(
-    "--schedules", metavar="POLICY",
-    help="Under many schedules instead of the file's own: mix, random[:N], pct[:DEPTH] or exhaustive[:PREEMPTIONS].",
-)
+@_schedules("Run it under many schedules", "the file's own")
 @_building
 @_json
 def replay(file: Path, schedules: str | None, as_json: bool, **options: Any) -> None:
@@ -388,7 +402,9 @@ def _searched(judge: Judge, case: _Case, schedules: Schedules) -> tuple[Trial, s
     finding = next(program.findings(schedules), None)
     what = f"{program.runs:,} schedule{'s' * (program.runs != 1)}"
     if schedules.policy == "exhaustive" and finding is None and not program.undecided:
-        what += ", all there are" + f" with {schedules.parameter} preemptions at most" * bool(schedules.parameter)
+        what += ", all there are"
+        if schedules.parameter is not None:
+            what += f" with {schedules.parameter} preemptions at most"
     line = f"{what}: {program.outcomes} outcome{'s' * (program.outcomes != 1)}"
     line += "".join(f"; not judged under some schedule: {why}" for why in sorted(program.undecided))
     return Trial(program.trace, finding, tuple(sorted(program.deviations))), line
@@ -414,17 +430,18 @@ def minimize(file: Path, output: Path | None, **options: Any) -> None:
     """Makes a repro's program smaller, with the same kind of finding and the same signature."""
     desk, case = _case(file, False, **options)
     judge = _judge_of(file, desk, case)
-    verdict = judge.judge(case.ops)
-    if verdict.finding is None:
+    best, blame = _to_minimise(judge, case)
+    if best is None:
         raise FaultlineError(
             f"{file}: shows no finding, so there is nothing to keep; see 'faultline replay'", ExitStatus.SKIPPED
         )
-    signature, blame = verdict.finding.signature, verdict.blame
 
     def showing(ops: Sequence[Operation]) -> Finding | None:
-        verdict = judge.judge(ops)
-        same = verdict.finding is not None and (verdict.finding.signature, verdict.blame) == (signature, blame)
-        return verdict.finding if same else None
+        nonlocal best
+        assert best is not None
+        finding = judge.again(ops, best, blame)
+        best = finding or best
+        return finding
 
     with desk.screen.progress():
         desk.screen.status(f"minimising {len(case.ops)} operations")
@@ -438,7 +455,17 @@ def minimize(file: Path, output: Path | None, **options: Any) -> None:
         store(output, repro_text(desk.setting, finding, ops, output).encode())
     except OSError as error:
         raise FaultlineError(f"{output}: {error.strerror}; name another place with --output") from None
-    desk.screen.say(f"{output}: {len(case.ops)} -> {len(ops)} operations, {signature}")
+    desk.screen.say(f"{output}: {len(case.ops)} -> {len(ops)} operations, {finding.signature}")
+
+
+def _to_minimise(judge: Judge, case: _Case) -> tuple[Finding | None, Blame]:
+    """What the repro shows, under its own schedule if it has one."""
+    if case.decisions:
+        finding = judge.trial(judge.subject, case.ops, case.decisions).finding
+        if finding is not None:
+            return finding, judge.blame(case.ops, finding)
+    verdict = judge.judge(case.ops)
+    return verdict.finding, verdict.blame
 
 
 # --- trees ---

@@ -12,7 +12,7 @@ from faultline.backend.machine import Machine
 from faultline.build import build
 from faultline.program.cheader import c_header
 from faultline.program.codec import encode
-from faultline.program.schedule import Schedule
+from faultline.program.schedule import ANY_NUMBER, Schedule
 from faultline.program.text import parse_program
 from faultline.tree import find_tree
 from faultline.verdict.overlap import CPUS
@@ -93,7 +93,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return Machine(Path(shutil.copy(built.path, tmp_path_factory.mktemp("search") / "search.so")), CPUS)
 
 
-def outcomes(machine: Machine, text: str, policy: str, preemptions: int = 0) -> tuple[set[bytes], int]:
+def outcomes(machine: Machine, text: str, policy: str, preemptions: int = ANY_NUMBER) -> tuple[set[bytes], int]:
     """The traces of all schedules, and how many these are."""
     wire, found, left, runs = encode(parse_program(text)), set(), False, 0
     while runs == 0 or left:
@@ -124,6 +124,16 @@ def test_all_orders_of_accesses_are_found(machine: Machine) -> None:
     assert reduced == every
     assert len(reduced) == 12
     assert runs < 20 < unreduced_runs
+
+
+def test_without_preemptions_operations_come_whole_in_every_order(machine: Machine) -> None:
+    """The second task begins when the first is done, or sleeps: of two operations there are two orders."""
+    wire, left, runs = encode(parse_program(FIRST_TOUCH)), False, 0
+    while runs == 0 or left:
+        machine.run_overlapping(wire, Schedule("every", parameter=0, goes_on=left))
+        assert machine.taken.preemptions == 0
+        left, runs = machine.taken.left, runs + 1
+    assert runs == 2
 
 
 def test_a_search_that_sees_no_conflicts_misses_outcomes(machine: Machine) -> None:

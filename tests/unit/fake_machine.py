@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import struct
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 from faultline.backend.machine import TakenLock, TaskChain
 from faultline.kinds import FindingKind
 from faultline.oracle.model import Oracle
-from faultline.program.codec import Operation, decode
+from faultline.program.codec import Operation, alone, blocks, decode, overlaps
 from faultline.program.ops import NEED_NAMES, OPS
-from faultline.program.trace import RECORD, Status
+from faultline.program.schedule import NOBODY, NOTHING_TAKEN, Decision, Schedule, Taken, number_of
+from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD, Status
+from faultline.program.traceview import Snapshot, Step, parse_trace
 from faultline.verdict.finding import Place
 from faultline.verdict.judge import Judge, Side
 
@@ -93,6 +99,21 @@ def wrong_read(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | No
     return with_record(ops, trace, index, value=value ^ 1), None
 
 
+def read_before_write(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | None]:
+    """A load that comes just before another task's store is a bug."""
+    for index, (op, following) in enumerate(pairwise(ops)):
+        if (OPS[op[0]].name, OPS[following[0]].name) == ("read", "write") and op[1] != following[1]:
+            return trace[: record_at(ops, index)], Seen(FindingKind.LOCK_LEAK, index)
+    return trace, None
+
+
+def deadly_order(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | None]:
+    """A load that comes just before another task's store kills the process."""
+    if read_before_write(ops, trace)[1]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return trace, None
+
+
 def bug_in_fork(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | None]:
     """A fork ends the program."""
     index = first(ops, "fork", trace)
@@ -132,7 +153,10 @@ def unsupported(ops: Sequence[Operation], trace: bytes) -> tuple[bytes, Seen | N
 
 PLANTS: dict[str, Plant] = {
     plant.__name__: plant
-    for plant in (healthy, wrong_read, bug_in_fork, deadly_scan, stuck_scan, broken_tool, unsupported)
+    for plant in (
+        healthy, wrong_read, read_before_write, deadly_order, bug_in_fork, deadly_scan, stuck_scan, broken_tool,
+        unsupported,
+    )
 }
 
 
@@ -145,14 +169,111 @@ class FakeMachine:
         self._plant = plant
         self.has = NEED_NAMES - set(lacks)
         self.finding: Seen | None = None
+        self.taken = NOTHING_TAKEN
 
     def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes:
         ops = decode(wire)
         trace, self.finding = self._plant(ops, Oracle(has=self.has).expect(ops).trace)
         return trace
 
+    def run_last_first(self, wire: bytes) -> bytes:
+        """The oracle knows no order of those that are woken together."""
+        return self.run(wire)
+
+    def run_overlapping(self, wire: bytes, schedule: Schedule, *, paranoid: bool = False) -> bytes:
+        """Whole operations, in the order that the schedule gives: the end of each is its only scheduling point."""
+        ops = decode(wire, with_blocks=True)
+        scheduler = _Scheduler(schedule)
+        order = [index for start, end in _parts(ops) for index in scheduler.order(ops, start, end)]
+        self.taken = Taken(tuple(scheduler.taken), len(scheduler.taken), scheduler.preemptions, len(order), 0)
+        in_order = [alone(ops[index]) for index in order]
+        trace, seen = self._plant(in_order, Oracle(has=self.has).expect(in_order).trace)
+        self.finding = seen and replace(seen, op=order[seen.op] if 0 <= seen.op < len(order) else seen.op)
+        return _with_blocks(parse_trace(trace, in_order, snapshots=True), order, ops)
+
     def close(self) -> None:
         pass
+
+
+def _parts(ops: Sequence[Operation]) -> list[tuple[int, int]]:
+    """Blocks, and what is in none, each by itself."""
+    inside = blocks(ops)
+    single = [(i, i + 1) for i, op in enumerate(ops) if not overlaps(op)]
+    return sorted(inside + single)
+
+
+class _Scheduler:
+    """Decides as the machine does (csrc/sched): who runs goes on unless the policy says otherwise."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._random = random.Random(schedule.seed) if schedule.policy in ("random", "pct", "coarse", "steps") else None
+        self._told = list(schedule.decisions)
+        self._block = -1
+        self.taken: list[Decision] = []
+        self.preemptions = 0
+
+    def order(self, ops: Sequence[Operation], start: int, end: int) -> Iterator[int]:
+        if not overlaps(ops[start]):
+            yield start
+            return
+        self._block += 1
+        left: dict[int, list[int]] = {}
+        for index in range(start, end):
+            left.setdefault(number_of(ops[index]), []).append(index)
+        passed: Counter[int] = Counter()
+        running = NOBODY
+        while left:
+            passed[running] += 1
+            running = self._next(running, passed[running], sorted(left))
+            yield left[running].pop(0)
+            if not left[running]:
+                del left[running]
+
+    def _next(self, running: int, passed: int, tasks: list[int]) -> int:
+        by_default = running if running in tasks else tasks[0]
+        chosen = self._random.choice(tasks) if self._random else by_default
+        if self._told and self._told[0][:2] == (self._block, running) and self._told[0].passed == passed:
+            told = self._told.pop(0).next
+            chosen = told if told in tasks else by_default
+        if chosen != by_default:
+            self.taken.append(Decision(self._block, running, chosen, passed))
+            self.preemptions += running in tasks
+        return chosen
+
+
+def _with_blocks(steps: Sequence[Step], order: Sequence[int], ops: Sequence[Operation]) -> bytes:
+    """The trace of the program itself: of a block outcomes, and the one snapshot, are as they are at its end."""
+    trace, done = b"", 0
+    for start, end in _parts(ops):
+        part = steps[done : done + end - start]
+        if len(part) < end - start:
+            break  # the machine stopped here
+        outcome, earlier = {}, []
+        for place, step in enumerate(part, done):
+            outcome[order[place]] = step.status, step.value, step.aux
+            for one in step.completions:
+                ended = order[one.index], one.status, one.value, one.aux
+                if ended[0] < start:
+                    earlier.append(ended)
+                else:
+                    outcome[ended[0]] = ended[1:]
+        done += end - start
+        for index in range(start, end):
+            ended_now = sorted(earlier) if index == end - 1 else []
+            status, value, aux = outcome[index]
+            trace += RECORD.pack(index, status, len(ended_now), value, aux)
+            trace += b"".join(COMPLETION.pack(*ended) for ended in ended_now)
+        trace += (not overlaps(ops[start]) and part[-1].sharing) or b""
+        trace += _packed(part[-1].snapshot)
+    return trace
+
+
+def _packed(snapshot: Snapshot | None) -> bytes:
+    assert snapshot is not None
+    packed = SNAPSHOT_HEAD.pack(sum(1 << process for process in snapshot.words))
+    for process, words in snapshot.words.items():
+        packed += struct.pack(f"<{len(words)}I", *words) + COUNTERS.pack(*snapshot.counters[process])
+    return packed
 
 
 def _open(

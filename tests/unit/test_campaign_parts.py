@@ -13,7 +13,7 @@ from faultline.campaign.isolate import death_of
 from faultline.campaign.source import Source, corpora_dir, read_corpus
 from faultline.campaign.worker import Crash, crash_finding
 from faultline.kinds import FaultlineError, FindingKind
-from faultline.program.codec import encode
+from faultline.program.codec import encode, has_blocks
 from faultline.program.ops import NEED_NAMES, OP_SIZE, OPS_MAX, lacking
 from faultline.program.text import parse_program
 from faultline.verdict.known import is_known, read_known, signatures
@@ -176,3 +176,41 @@ def test_a_damaged_index_is_a_users_error(tmp_path: Path, text: str, message: st
 def test_the_projects_own_index_and_corpora_are_sound() -> None:
     read_known(corpora_dir() / "known")
     assert read_corpus([corpora_dir() / "seeds", corpora_dir() / "regressions"])
+
+
+BLOCK = parse_program("p0.0 mmap a0 rw\npar {\n  p0.0 write a0 =1\n  p0.1 read a0\n}\n")
+
+
+def test_sequential_programs_of_a_check_are_those_of_a_run() -> None:
+    corpus = [parse_program("p0.0 mmap a0 rw\n")]
+    run, check = Source(1, corpus), Source(1, corpus, overlapping=10, again=3)
+    programs = [(run.program(index), check.program(index)) for index in range(300)]
+    sequential = [(one, other) for one, other in programs if not has_blocks(other)]
+    assert 250 < len(sequential) < 300
+    assert all(one == other for one, other in sequential)
+
+
+def test_programs_that_overlap_fall_to_all_workers_and_some_are_of_the_corpus_again() -> None:
+    sequential = parse_program("p0.0 mmap a0 rw\n")
+    check = Source(1, [BLOCK, sequential], overlapping=10, again=3)
+    assert (check.program(0), check.program(1)) == (sequential, BLOCK)  # those that take longer come last
+    programs = {index: check.program(index) for index in range(2, 1_002)}
+    overlapping = {index for index, ops in programs.items() if has_blocks(ops)}
+    assert 60 < len(overlapping) < 110
+    assert {index % 4 for index in overlapping} == {0, 1, 2, 3}
+    again = [ops for ops in programs.values() if ops == BLOCK]
+    assert 15 < len(again) < 50
+    assert {check.times(ops) for ops in again} == {10}
+    assert check.times(sequential) == 1
+
+
+def test_without_schedules_the_corpus_is_what_does_not_overlap() -> None:
+    source = Source(1, [BLOCK])
+    assert not any(has_blocks(source.program(index)) for index in range(300))
+
+
+@pytest.mark.parametrize("overlapping", [1, 2])
+def test_a_campaign_of_programs_that_overlap_repeats_none_unless_asked(overlapping: int) -> None:
+    source = Source(1, [BLOCK], overlapping=overlapping)
+    assert BLOCK not in [source.program(index) for index in range(1, 300)]
+    assert source.times(BLOCK) == 1

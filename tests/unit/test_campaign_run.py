@@ -113,6 +113,17 @@ def test_a_program_that_kills_the_base_too_is_not_the_patchs() -> None:
     assert (result.records, result.deaths, result.count(Blame.BASE)) == ([], 1, 1)
 
 
+def test_a_program_that_kills_its_worker_in_one_order_is_minimised_too() -> None:
+    text = "p0.0 mmap a0 rw\npar {\n  p0.0 write a0 =1\n  p0.1 read a0\n}\np0.0 read a0\n"
+    deadly = replace(plan("deadly_order", base=[]), jobs=1, programs=1, corpus=(parse_program(text),), overlapping=1)
+    result = run(deadly, Log())
+    assert result.deaths == 1
+    (record,) = result.records
+    assert record.finding.aspect == "process-SIGSEGV"
+    assert record.minimised
+    assert format_program(record.ops) == "par {\n  p0.0 write a0 =1\n  p0.1 read a0\n}\n"
+
+
 def test_a_program_that_gets_stuck_is_a_finding_and_the_campaign_goes_on() -> None:
     scan = parse_program("m ksm-scan\n")
     read = parse_program("p0.0 mmap a0 rw\np0.0 read a0\n")

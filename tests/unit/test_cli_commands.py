@@ -10,6 +10,7 @@ import pytest
 from fake_machine import judge_maker
 
 from faultline import cli
+from faultline.campaign.run import Result
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.text import format_program, parse_program, read_repro
 from faultline.report.repro import Patch
@@ -102,6 +103,51 @@ def test_json_is_all_of_standard_output(plant, capsys, patch) -> None:
     assert finding["program"] == READ
     assert Path(finding["repro"]).is_file()
     assert result["patches"] == [f"fix.patch sha256:{Patch.of(patch).digest}"]
+
+
+@pytest.mark.parametrize(
+    ("command", "overlapping", "again"),
+    [
+        (["check"], 40, 10),
+        (["check", "--schedules", "none"], 0, 0),
+        (["check", "--schedules", "pct:3"], 2, 10),
+        (["check", "--races"], 2, 10),
+        (["check", "--schedules", "exhaustive"], 2, 0),
+        (["run"], 0, 0),
+        (["run", "--schedules", "mix"], 1, 0),
+    ],
+)
+def test_in_how_many_programs_operations_overlap(plant, monkeypatch, patch, command, overlapping, again) -> None:
+    plant()
+    plans = []
+    monkeypatch.setattr(cli, "run", lambda plan, _: plans.append(plan) or Result(1, programs=1))
+    if "check" in command:
+        command = [*command, "--patch", str(patch)]
+    assert cli.command_line([*command, "--programs", "1", "-q"]) == ExitStatus.CLEAN
+    assert (plans[0].overlapping, plans[0].again) == (overlapping, again)
+
+
+def test_a_finding_of_one_order_alone_leaves_a_repro_with_its_schedule(plant, capsys, patch, monkeypatch, tmp_path):
+    plant("read_before_write", base=[])
+    (tmp_path / "corpora/seeds").mkdir(parents=True)
+    monkeypatch.setenv("FAULTLINE_CORPORA", str(tmp_path / "corpora"))
+    (tmp_path / "corpora/seeds/a.prog").write_text("p0.0 mmap a0 rw\npar {\n  p0.0 write a0 =1\n  p0.1 read a0\n}\n")
+    command = ["check", "--patch", str(patch), "--programs", "1", "--jobs", "1", "--seed", "3", "--out", "found"]
+    assert cli.command_line(command) == ExitStatus.FINDINGS
+    (file,) = (tmp_path / "found").iterdir()
+    assert read_repro(file).header["schedule"] == "-@1>p0.1"
+    capsys.readouterr()
+    assert cli.command_line(["replay", str(file)]) == ExitStatus.FINDINGS
+    assert "lock-leak" in capsys.readouterr().out
+    assert cli.command_line(["minimize", str(file)]) == ExitStatus.CLEAN
+    smaller = read_repro(file.with_name(file.name + ".min"))
+    assert (smaller.header["schedule"], len(smaller.ops)) == ("-@1>p0.1", 2)
+
+
+def test_data_races_without_operations_that_overlap_are_a_mistake(plant, capsys) -> None:
+    plant()
+    assert cli.command_line(["run", "--races", "--schedules", "none"]) == ExitStatus.USAGE
+    assert "--races needs operations that overlap" in capsys.readouterr().err
 
 
 def test_findings_of_the_base_are_counted_and_do_not_fail_a_check(plant, capsys, patch) -> None:

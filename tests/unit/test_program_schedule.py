@@ -11,8 +11,17 @@ from faultline.program.codec import alone, blocks, decode, encode, overlaps
 from faultline.program.generate import random_program
 from faultline.program.minimize import minimize
 from faultline.program.overlap import APART, with_block
-from faultline.program.schedule import KTHREAD, NOBODY, Decision, format_schedule, number_of, parse_schedule
+from faultline.program.schedule import (
+    KTHREAD,
+    NOBODY,
+    Decision,
+    Schedule,
+    format_schedule,
+    number_of,
+    parse_schedule,
+)
 from faultline.program.text import format_program, parse_program
+from faultline.verdict.overlap import Schedules
 
 TEXT = """\
 p0.0 mmap a0+2 rw
@@ -101,3 +110,30 @@ def test_the_minimiser_keeps_a_block_that_is_needed_and_drops_one_that_is_not() 
     assert format_program(minimize(ops, needs_first_block)) == "par {\n  p0.0 madvise a0 dontneed\n}\n"
     smallest = minimize(ops, lambda fewer: any(op[0] == ops[1][0] for op in fewer))
     assert smallest == [alone((*ops[1][:1], 0, *ops[1][2:]))]
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "parameter"),
+    [
+        ("mix", "mix", None),
+        ("random:3", "random", 3),
+        ("pct", "pct", None),
+        ("exhaustive", "exhaustive", None),
+        ("exhaustive:0", "exhaustive", 0),
+    ],
+)
+def test_policies_by_their_words(text: str, policy: str, parameter: int | None) -> None:
+    schedules = Schedules.parse(text)
+    assert (schedules.policy, schedules.parameter) == (policy, parameter)
+
+
+def test_no_preemptions_are_a_bound_and_none_given_is_none() -> None:
+    bounded, all_of_them = Schedules.parse("exhaustive:0"), Schedules.parse("exhaustive")
+    assert next(bounded.of(0)) == Schedule("every", parameter=0)
+    assert next(all_of_them.of(0)).policy == "search"
+
+
+@pytest.mark.parametrize("text", ["", "often", "mix:", "mix:3", "random:0", "pct:0", "pct:", "pct:-1", "exhaustive:x"])
+def test_what_is_no_policy(text: str) -> None:
+    with pytest.raises(FaultlineError, match=r"one of mix, random\[:N\], pct\[:DEPTH\], exhaustive\[:PREEMPTIONS\]"):
+        Schedules.parse(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,12 @@ from faultline.program.text import read_repro
 
 #: Of the generated programs, one in this many is a mutation of a corpus program; the others are fresh.
 MUTATED_ONE_IN: Final = 3
+#: In a check one program of so many has operations that overlap, of which one of so many is one of the corpus once
+#: more.  These run under many schedules: about half of the time goes to them, and half of that to the corpus.
+OVERLAPPING_ONE_IN: Final = 40
+AGAIN_ONE_IN: Final = 10
+#: One of the corpus runs under so many times as many schedules: its operations were chosen to meet.
+TIMES_CORPUS: Final = 10
 SUFFIXES: Final = (".prog", ".repro")
 
 
@@ -25,6 +32,7 @@ class Source:
     :param has: what the kernel has, of :data:`~faultline.program.ops.NEEDS`: no operation needs anything else, and a
         program of the corpus that does is left out.
     :param overlapping: in one program of so many operations overlap, where that can be; 0: in none.
+    :param again: one in so many of those is one of the corpus as it stands, to be run under other schedules; 0: none.
     """
 
     def __init__(
@@ -33,21 +41,31 @@ class Source:
         corpus: Sequence[list[Operation]] = (),
         has: frozenset[str] = NEED_NAMES,
         overlapping: int = 0,
+        again: int = 0,
     ) -> None:
         self._seed = seed
         self._has = has
-        self._overlapping = overlapping
-        self._corpus = [ops for ops in corpus if not lacking(ops, has) and (overlapping or not has_blocks(ops))]
+        self._overlapping, self._again = overlapping, again
+        kept = [ops for ops in corpus if not lacking(ops, has)]
+        self._blocks = [ops for ops in kept if overlapping and has_blocks(ops)]
+        # those that run under many schedules take longer
+        self._corpus = [ops for ops in kept if not has_blocks(ops)] + self._blocks
 
     def program(self, index: int) -> list[Operation]:
         """Program number ``index``, counted from 0."""
         if index < len(self._corpus):
             return list(self._corpus[index])
         rng = random.Random(self._seed << 64 | index)
+        if not self._overlapping or zlib.crc32(index.to_bytes(8)) % self._overlapping:
+            return self._fresh(rng)  # not every n-th: of several workers one would have them all
+        if self._again and self._blocks and rng.randrange(self._again) == 0:
+            return list(rng.choice(self._blocks))
         ops = self._fresh(rng)
-        if self._overlapping and index % self._overlapping == 0:
-            return with_block(rng, ops) or ops
-        return ops
+        return with_block(rng, ops) or ops
+
+    def times(self, ops: Sequence[Operation]) -> int:
+        """As many schedules as usual the program is to be run under."""
+        return TIMES_CORPUS if self._again and list(ops) in self._blocks else 1
 
     def _fresh(self, rng: random.Random) -> list[Operation]:
         if self._corpus and rng.randrange(MUTATED_ONE_IN) == 0:

@@ -17,10 +17,10 @@ from faultline.campaign.flight import Flight
 from faultline.campaign.isolate import PATIENCE, death_of
 from faultline.campaign.source import Source
 from faultline.kinds import FaultlineError, FindingKind
-from faultline.program.codec import Operation, decode, encode
+from faultline.program.codec import Operation, decode, encode, has_blocks
 from faultline.program.minimize import minimize
 from faultline.verdict.finding import END, Finding
-from faultline.verdict.judge import Blame, Judge
+from faultline.verdict.judge import Blame, Judge, Side
 
 #: Runs that the minimiser may spend on one finding where every run is a forked process.
 BUDGET_ISOLATED: Final = 300
@@ -50,6 +50,8 @@ class Plan:
     wanted: frozenset[FindingKind] = frozenset()
     overlapping: int = 0
     """In one program of so many operations overlap; 0: in none."""
+    again: int = 0
+    """Of those, one in so many is one of the corpus once more, under other schedules; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Worker:
 
     def __init__(self, task: Task, judge: Judge, flight: Flight, send: Callable[[object], None]) -> None:
         self._task, self._judge, self._flight, self._send = task, judge, flight, send
-        self._source = Source(task.plan.seed, task.plan.corpus, judge.has, task.plan.overlapping)
+        self._source = Source(task.plan.seed, task.plan.corpus, judge.has, task.plan.overlapping, task.plan.again)
         self._seen = set(task.seen)
         self._tally = Tally()
 
@@ -161,7 +163,7 @@ class Worker:
 
     def _one(self, index: int) -> None:
         ops = self._source.program(index)
-        verdict = self._judge.judge(ops)
+        verdict = self._judge.judge(ops, seed=index, times=self._source.times(ops))
         self._tally.deviations.update(verdict.deviations)
         self._tally.undecided.update(verdict.undecided)
         finding = verdict.finding
@@ -175,12 +177,13 @@ class Worker:
     def _report(self, record: Record) -> None:
         """Sends the finding as it is, so that nothing is lost, then with a minimised program."""
         self._send(record)
-        signature = record.finding.signature
+        best = record.finding
 
         def showing(ops: Sequence[Operation]) -> Finding | None:
-            verdict = self._judge.judge(ops)
-            finding = verdict.finding
-            return finding if finding and verdict.blame is Blame.NEW and finding.signature == signature else None
+            nonlocal best
+            finding = self._judge.again(ops, best)
+            best = finding or best
+            return finding
 
         if showing(record.ops) is None:
             self._send(replace(record, finding=record.finding.with_note(NOT_AGAIN)))
@@ -199,7 +202,8 @@ class Worker:
         self._flight.rest()  # nothing runs in this process meanwhile
         finding = crash_finding(crash)
         ops = decode(crash.wire, with_blocks=True)
-        blame = self._dies(ops)
+        index = crash.index
+        blame = self._dies(ops, index)
         self._tally.signatures[blame or Blame.NEW, finding.signature] += 1
         if blame is not Blame.BASE and finding.signature not in self._seen:
             self._seen.add(finding.signature)
@@ -207,20 +211,25 @@ class Worker:
             note = NOT_AGAIN if blame is None else NOT_SMALLER
             self._send(Record(finding if smaller else finding.with_note(note), ops, crash.index))
             if smaller:
-                ops = minimize(ops, lambda fewer: self._dies(fewer) is Blame.NEW, budget=BUDGET_ISOLATED)
+                ops = minimize(ops, lambda fewer: self._dies(fewer, index) is Blame.NEW, budget=BUDGET_ISOLATED)
                 self._send(Record(finding, ops, crash.index, minimised=not self._flight.hurrying))
         self._send(Explained())
 
-    def _dies(self, ops: Sequence[Operation]) -> Blame | None:
+    def _dies(self, ops: Sequence[Operation], index: int) -> Blame | None:
         """Whose machine dies of the program: the subject's (NEW), the base's, or nobody's."""
         if self._flight.hurrying:
             return None
-        wire = encode(ops)
-        base, subject = self._judge.base, self._judge.subject
+        wire, times = encode(ops), self._source.times(ops)
         patience = self._task.plan.patience
-        if base is not None and death_of(lambda: base.machine.run(wire), patience):
+
+        def dies(side: Side) -> bool:
+            if has_blocks(ops):
+                return bool(death_of(lambda: self._judge.exercise(side, ops, index, times), patience))
+            return bool(death_of(lambda: side.machine.run(wire), patience))
+
+        if self._judge.base is not None and dies(self._judge.base):
             return Blame.BASE
-        return Blame.NEW if death_of(lambda: subject.machine.run(wire), patience) else None
+        return Blame.NEW if dies(self._judge.subject) else None
 
 
 def main(task: Task, pipe: Connection) -> None:

@@ -18,6 +18,8 @@ from faultline.program.ops import BY_KTHREAD, OPS, PROCESSES, TASKS
 
 #: By their number in csrc/machine.h.
 POLICIES: Final = ("first", "random", "pct", "replay", "coarse", "steps", "search", "every")
+#: Of preemptions: FL_ANY_NUMBER of csrc/machine.h.
+ANY_NUMBER: Final = 2**32 - 1
 #: Numbers of the tasks that are of no process, and of nobody.
 MONITOR: Final = PROCESSES * TASKS
 KTHREAD: Final = MONITOR + 1
@@ -46,8 +48,8 @@ class Decision(NamedTuple):
 class Schedule:
     """A policy with what it needs.
 
-    ``parameter``: of random, one point in that many is a preemption; of pct the depth.  ``points``: how many points to
-    expect in a program, for pct.
+    ``parameter``: of random, one point in that many is a preemption; of pct the depth; of every how many preemptions
+    there may be.  ``points``: how many points to expect in a program, for pct.
     """
 
     policy: str = "first"
@@ -112,27 +114,38 @@ def _number(word: str, name: str, origin: str) -> int:
     raise FaultlineError(f"{origin}: {word!r} names no task: {tasks}", ExitStatus.USAGE)
 
 
-def parse_schedule(text: str, ops: Sequence[Operation], origin: str = "schedule") -> tuple[Decision, ...]:
+def parse_schedule(
+    text: str, ops: Sequence[Operation] | None = None, origin: str = "schedule"
+) -> tuple[Decision, ...]:
     """The decisions that a line tells.
 
-    :param ops: the program that they are for.
+    :param ops: the program that they are for, None: any.
     :param origin: where the line stands, for errors.
     :raises FaultlineError: (USAGE) a word is no decision, or names a block or task that the program has not.
     """
     found = []
-    places = blocks(ops)
     for word in text.split():
         match = _DECISION.fullmatch(word)
         if not match:
             raise FaultlineError(f"{origin}: {word[:40]!r} is no decision such as p0.1@3>m", ExitStatus.USAGE)
         block, task, following = int(match[1] or 0), _number(word, match[2], origin), _number(word, match[4], origin)
-        if block >= len(places):
-            raise FaultlineError(f"{origin}: {word!r}: the program has {len(places)} blocks", ExitStatus.USAGE)
-        inside = {number_of(op) for op in ops[: places[block][1]]}
-        for number in (task, following):
-            if number not in inside | {DISK, NOBODY}:
-                raise FaultlineError(
-                    f"{origin}: {word!r}: {name_of(number)} does nothing in or before that block", ExitStatus.USAGE
-                )
         found.append(Decision(block, task, following, int(match[3])))
+        if ops is not None:
+            _check(found[-1], word, ops, origin)
     return tuple(found)
+
+
+def tasks_of_blocks(ops: Sequence[Operation]) -> list[set[int]]:
+    """For each block the tasks that may have something to do in it: they do in or before it, or are the disk."""
+    return [{number_of(op) for op in ops[:end]} | {DISK, NOBODY} for _, end in blocks(ops)]
+
+
+def _check(decision: Decision, word: str, ops: Sequence[Operation], origin: str) -> None:
+    there = tasks_of_blocks(ops)
+    if decision.block >= len(there):
+        raise FaultlineError(f"{origin}: {word!r}: the program has {len(there)} blocks", ExitStatus.USAGE)
+    for number in (decision.task, decision.next):
+        if number not in there[decision.block]:
+            raise FaultlineError(
+                f"{origin}: {word!r}: {name_of(number)} does nothing in or before that block", ExitStatus.USAGE
+            )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -27,6 +27,10 @@ from faultline.verdict.known import is_known
 from faultline.verdict.overlap import CPUS, Overlap, Schedules
 from faultline.verdict.races import KnownRace, Watched, field_of
 from faultline.verdict.reference import Reference
+
+#: Runs of a program that may still show a finding of another one; of one on the base tree that may show it, too.
+RUNS_AGAIN: Final = 100
+RUNS_BASE: Final = 100
 
 
 class LockSeen(Protocol):
@@ -149,15 +153,19 @@ class Judge:
         self._schedules = schedules or Schedules()
         self._oracle = Oracle(tree_version=subject.machine.version, has=subject.machine.has)
 
-    def judge(self, ops: Sequence[Operation], wire: bytes | None = None) -> Verdict:
+    def judge(
+        self, ops: Sequence[Operation], wire: bytes | None = None, *, seed: int = 0, times: int = 1
+    ) -> Verdict:
         """Runs the program; an exception of our own code becomes a ``tool-error``.
 
-        ``wire``: bytes that decode to ``ops``, if the caller has them.
+        :param wire: bytes that decode to ``ops``, if the caller has them.
+        :param seed: of the schedules, where operations overlap.
+        :param times: as many schedules as usual.
         """
         try:
             wire = encode(ops) if wire is None else wire
             if has_blocks(ops):
-                return self._overlapping(ops)
+                return self._overlapping(ops, seed, times)
             return self._test(ops, wire) if self.base is None else self._check(self.base, ops, wire)
         except Exception as error:
             return Verdict(_tool_error(error))
@@ -236,35 +244,95 @@ class Judge:
         None: there is none among those that were tried."""
         program = self.overlap(side, ops)
         finding = program.near(decisions, signature)
-        return Trial(program.trace, finding, tuple(sorted(program.deviations))) if finding is not None else None
+        if finding is None:
+            return None
+        finding = finding.with_note("The schedule of the file does not show it any more; this one, near it, does.")
+        return Trial(program.trace, finding, tuple(sorted(program.deviations)))
+
+    def again(self, ops: Sequence[Operation], finding: Finding, blame: Blame = Blame.NEW) -> Finding | None:
+        """A finding of the same signature and blame, that this program shows; None: it shows none.
+
+        :param ops: the finding's own program or a smaller one, which is run under schedules like the finding's first.
+        """
+        if not has_blocks(ops):
+            verdict = self.judge(ops)
+            same = verdict.finding is not None and verdict.finding.signature == finding.signature
+            return verdict.finding if same and verdict.blame is blame else None
+        try:
+            shown = self.overlap(self.subject, ops).near(decisions_of(finding), finding.signature, RUNS_AGAIN)
+            same = shown is not None and self.blame(ops, shown) is blame
+        except Exception as error:
+            shown = _tool_error(error)
+            same = (shown.signature, Blame.NEW) == (finding.signature, blame)
+        return shown if same else None
+
+    def blame(self, ops: Sequence[Operation], finding: Finding) -> Blame:
+        """Whose a finding of operations that overlap is."""
+        return self._blame(finding, self._on_base(ops, 0, 1))
 
     def simplest(self, ops: Sequence[Operation], finding: Finding) -> Finding:
         """A finding of overlapping operations with as few preemptions as it needs."""
-        decisions = parse_schedule(finding.schedule, ops)
-        return self.overlap(self.subject, ops).simplest(finding, decisions)
+        return self.overlap(self.subject, ops).simplest(finding, decisions_of(finding))
 
-    def _overlapping(self, ops: Sequence[Operation]) -> Verdict:
+    def exercise(self, side: Side, ops: Sequence[Operation], seed: int, times: int) -> None:
+        """Runs a program whose operations overlap on one machine, as :meth:`judge` does."""
+        for _ in self.overlap(side, ops).findings(self._more(times), seed):
+            pass
+
+    def _more(self, times: int) -> Schedules:
+        return self._schedules if self._schedules.ends else replace(self._schedules, runs=self._schedules.runs * times)
+
+    def _overlapping(self, ops: Sequence[Operation], seed: int, times: int) -> Verdict:
         """The first finding that is the tested tree's own, else the first that is not."""
-        tested = self.overlap(self.subject, ops)
+        tested, on_base = self.overlap(self.subject, ops), self._on_base(ops, seed, times)
         other: Verdict | None = None
-        on_base: set[str] | None = None
-        for finding in tested.findings(self._schedules):
-            blame = Blame.KNOWN if is_known(finding.signature, self._known) else Blame.NEW
-            if blame is Blame.NEW and self.base is not None:
-                if on_base is None:
-                    found = self.overlap(self.base, ops).findings(self._schedules)
-                    on_base = {one.signature for one in found}
-                blame = Blame.BASE if finding.signature in on_base else Blame.NEW
-            verdict = _of(tested, finding, blame)
-            if blame is Blame.NEW:
+        for finding in tested.findings(self._more(times), seed):
+            verdict = _of(tested, finding, self._blame(finding, on_base))
+            if verdict.blame is Blame.NEW:
                 return verdict
             other = other or verdict
         return other or _of(tested, None, Blame.NEW)
+
+    def _on_base(self, ops: Sequence[Operation], seed: int, times: int) -> _OnBase | None:
+        return _OnBase(self.overlap(self.base, ops), self._more(times), seed) if self.base else None
+
+    def _blame(self, finding: Finding, on_base: _OnBase | None) -> Blame:
+        if is_known(finding.signature, self._known):
+            return Blame.KNOWN
+        return Blame.BASE if on_base is not None and on_base.shows(finding) else Blame.NEW
 
     def _verdict(self, finding: Finding | None, blame: Blame, trial: Trial) -> Verdict:
         if finding is not None and blame is Blame.NEW and is_known(finding.signature, self._known):
             blame = Blame.KNOWN
         return Verdict(finding, blame, trial.deviations)
+
+
+class _OnBase:
+    """What the base tree shows of a program whose operations overlap; it is run when that is asked."""
+
+    def __init__(self, program: Overlap, schedules: Schedules, seed: int) -> None:
+        self._program, self._schedules, self._seed = program, schedules, seed
+        self._answers: dict[str, bool] = {}
+
+    @cached_property
+    def _signatures(self) -> set[str]:
+        return {finding.signature for finding in self._program.findings(self._schedules, self._seed)}
+
+    def shows(self, finding: Finding) -> bool:
+        """Whether it shows a finding of the same signature: under the schedules of the tested tree, or near the one
+        that shows it there, as a patch moves the points at which others go on."""
+        signature = finding.signature
+        if signature not in self._answers:
+            self._answers[signature] = (
+                signature in self._signatures
+                or self._program.near(decisions_of(finding), signature, RUNS_BASE) is not None
+            )
+        return self._answers[signature]
+
+
+def decisions_of(finding: Finding) -> tuple[Decision, ...]:
+    """The schedule that shows a finding."""
+    return parse_schedule(finding.schedule)
 
 
 def _of(tested: Overlap, finding: Finding | None, blame: Blame) -> Verdict:

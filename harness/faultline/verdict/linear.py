@@ -47,7 +47,7 @@ from faultline.verdict.finding import Because, Finding
 from faultline.verdict.reference import Reference
 
 #: Orders of one program that are tried of each sort; with more of them some are left out.
-ORDERS_MAX: Final = 800
+ORDERS_MAX: Final = 12_000
 #: After so many it is looked whether the program's own steps explain it, which is quicker than all of them.
 ORDERS_FEW: Final = 60
 #: Programs in coarse steps, and runs of each: with all tasks woken in time, and with some late; of these few come to

@@ -10,7 +10,14 @@ from typing import Final
 
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, encode
-from faultline.program.schedule import NOTHING_TAKEN, Decision, Schedule, format_schedule
+from faultline.program.schedule import (
+    ANY_NUMBER,
+    NOTHING_TAKEN,
+    Decision,
+    Schedule,
+    format_schedule,
+    tasks_of_blocks,
+)
 from faultline.verdict.finding import Finding
 from faultline.verdict.linear import Linear
 from faultline.verdict.reference import Machine, Reference
@@ -21,8 +28,9 @@ CPUS: Final = 4
 RUNS: Final = 40
 #: Runs of one program at most, where each is another schedule.
 RUNS_EXHAUSTIVE: Final = 20_000
-#: Runs that looking for a schedule near one that does not fit may take.
+#: Runs that looking for a schedule near one that does not fit may take; how many points its decisions are moved.
 RUNS_NEAR: Final = 2000
+REACH: Final = 20
 _MIX: Final = (("random", 4), ("pct", 2), ("random", 16), ("pct", 3), ("random", 64), ("pct", 4))
 
 
@@ -32,11 +40,11 @@ class Schedules:
 
     ``policy``: "mix", or one of "random" (``parameter``: one point in that many is a preemption) and "pct"
     (``parameter``: its depth); or "exhaustive", every schedule but for those that come to the same, or with a
-    ``parameter`` every one with no more preemptions than that.
+    ``parameter`` every one with no more preemptions than that.  Without a ``parameter`` the machine has a default.
     """
 
     policy: str = "mix"
-    parameter: int = 0
+    parameter: int | None = None
     runs: int = RUNS
 
     @classmethod
@@ -46,26 +54,37 @@ class Schedules:
 
         :raises FaultlineError: (USAGE) it is none of these.
         """
-        policy, _, number = text.partition(":")
-        if policy not in (*_WITH_NUMBER, "mix") or (number and (policy == "mix" or not number.isdigit())):
-            words = ", ".join(f"{name}[:{meaning}]" for name, meaning in _WITH_NUMBER.items())
-            raise FaultlineError(f"schedules {text!r}: one of mix, {words}", ExitStatus.USAGE)
-        return cls(policy, int(number or 0), RUNS_EXHAUSTIVE if policy == "exhaustive" else RUNS)
+        policy, colon, number = text.partition(":")
+        known = policy == "mix" and not colon
+        if policy in _WITH_NUMBER:
+            known = not colon or (number.isdecimal() and _LEAST[policy] <= int(number) < ANY_NUMBER)
+        if not known:
+            raise FaultlineError(f"schedules {text[:40]!r}: one of {POLICIES}", ExitStatus.USAGE)
+        return cls(policy, int(number) if colon else None, RUNS_EXHAUSTIVE if policy == "exhaustive" else RUNS)
+
+    @property
+    def ends(self) -> bool:
+        """Whether a program has been run under all of them some day, so that it is of no use to run it again."""
+        return self.policy == "exhaustive"
 
     def of(self, seed: int) -> Iterator[Schedule]:
         """The schedules for one program: without preemptions first.  How many points to expect is for the caller."""
         if self.policy == "exhaustive":
             for run in range(self.runs):
-                yield Schedule("every" if self.parameter else "search", parameter=self.parameter, goes_on=run > 0)
+                policy = "search" if self.parameter is None else "every"
+                yield Schedule(policy, parameter=self.parameter or 0, goes_on=run > 0)
             return
         yield Schedule()
         for run in range(1, self.runs):
-            policy, parameter = (self.policy, self.parameter) if self.policy != "mix" else _MIX[run % len(_MIX)]
+            policy, parameter = (self.policy, self.parameter or 0) if self.policy != "mix" else _MIX[run % len(_MIX)]
             yield Schedule(policy, seed << 16 | run, parameter)
 
 
 #: What stands after the colon.
 _WITH_NUMBER: Final = {"random": "N", "pct": "DEPTH", "exhaustive": "PREEMPTIONS"}
+#: What :meth:`Schedules.parse` knows.
+POLICIES: Final = ", ".join(("mix", *(f"{name}[:{meaning}]" for name, meaning in _WITH_NUMBER.items())))
+_LEAST: Final = {"random": 1, "pct": 1, "exhaustive": 0}
 
 MachineSaid = Callable[[Sequence[Operation], bytes], "Finding | None"]
 """What the machine's checkers said of the last run of a program, given its trace."""
@@ -100,9 +119,12 @@ class Overlap:
         """How many different traces the runs without a finding of the machine's checkers came to."""
         return len(self._judged)
 
-    def findings(self, schedules: Schedules) -> Iterator[Finding]:
-        """What the runs show, each with its schedule; the same again and again if it shows often."""
-        seed, points = zlib.crc32(self._wire), 0
+    def findings(self, schedules: Schedules, seed: int = 0) -> Iterator[Finding]:
+        """What the runs show, each with its schedule; the same again and again if it shows often.
+
+        :param seed: with another one the schedules of the same program are others.
+        """
+        seed, points = zlib.crc32(self._wire, seed & 0xFFFFFFFF), 0
         for schedule in schedules.of(seed):
             finding = self.run(replace(schedule, points=points))
             points = points or self._taken.points
@@ -137,21 +159,32 @@ class Overlap:
             self.undecided.add(answer.undecided)
         return answer.finding
 
-    def near(self, decisions: Sequence[Decision], signature: str) -> Finding | None:
-        """The finding under a schedule like this one: each decision earlier or later by some points, then any
-        schedule."""
+    def near(self, decisions: Sequence[Decision], signature: str, runs: int = RUNS_NEAR) -> Finding | None:
+        """The finding under this schedule, or one like it: each decision earlier or later by some points; then under
+        any.
+
+        :param decisions: of this program, or of another one that it was made from.
+        """
         rng = random.Random(zlib.crc32(self._wire))
-        for run in range(RUNS_NEAR):
-            reach = 1 + run // 50
+        decisions = self._fitting(decisions)
+        half, points = runs // 2, 0
+        for run in range(runs):
+            reach = run * REACH // half
             moved = (d._replace(passed=max(1, d.passed + rng.randint(-reach, reach))) for d in decisions)
             schedule = Schedule("replay", decisions=tuple(moved))
-            if run >= RUNS_NEAR // 2 or not decisions:
+            if run and (run >= half or not decisions):
                 policy, parameter = _MIX[run % len(_MIX)]
-                schedule = Schedule(policy, run, parameter, 100)
+                schedule = Schedule(policy, run, parameter, points)
             finding = self.run(schedule)
+            points = points or self._taken.points
             if finding is not None and finding.signature == signature:
-                return finding.with_note("The schedule of the file does not show it any more; this one, near it, does.")
+                return finding
         return None
+
+    def _fitting(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Those of tasks that have something to do in their block: a replay would wait for the others in vain."""
+        there = tasks_of_blocks(self._ops)
+        return [d for d in decisions if d.block < len(there) and {d.task, d.next} <= there[d.block]]
 
     def simplest(self, finding: Finding, decisions: Sequence[Decision]) -> Finding:
         """The finding with as few decisions as it needs, found by leaving them out one by one."""
