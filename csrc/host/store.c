@@ -155,14 +155,31 @@ static int store_fsync(struct file *file, loff_t start, loff_t end, int datasync
 	return file_write_and_wait_range(file, start, end);
 }
 
+/* Who reads pages from the store must not find blocks that are about to go.  Older trees have no such lock. */
+static void begin_to_forget(struct inode *inode)
+{
+#if FL_KVER >= 515
+	filemap_invalidate_lock(inode->i_mapping);
+#endif
+}
+
+static void have_forgotten(struct inode *inode)
+{
+#if FL_KVER >= 515
+	filemap_invalidate_unlock(inode->i_mapping);
+#endif
+}
+
 static long store_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	struct inode *inode = file_inode(file);
 
 	inode_lock(inode);
 	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		begin_to_forget(inode);
 		truncate_pagecache_range(inode, offset, offset + len - 1);
 		forget(inode, offset >> PAGE_SHIFT, (offset + len) >> PAGE_SHIFT);
+		have_forgotten(inode);
 	} else if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + len > i_size_read(inode)) {
 		i_size_write(inode, offset + len);
 	}
@@ -172,8 +189,10 @@ static long store_fallocate(struct file *file, int mode, loff_t offset, loff_t l
 
 static void set_size(struct inode *inode, const struct iattr *attr)
 {
+	begin_to_forget(inode);
 	truncate_setsize(inode, attr->ia_size);
 	forget(inode, DIV_ROUND_UP(attr->ia_size, PAGE_SIZE), BLOCKS);
+	have_forgotten(inode);
 }
 
 #if FL_KVER >= 603

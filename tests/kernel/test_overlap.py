@@ -23,6 +23,7 @@ from faultline.tree.cache import cache_dir
 from faultline.verdict import linear
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.overlap import Overlap, Schedules
+from faultline.verdict.reference import Reference
 
 pytestmark = pytest.mark.kernel
 
@@ -111,6 +112,24 @@ def test_orders_that_were_left_out_are_told_instead_of_a_finding(
     overlap = program(judge, ops)
     assert not list(overlap.findings(Schedules(runs=60)))
     assert overlap.undecided == {linear.TOO_MANY}
+
+
+def test_an_order_with_a_finding_of_its_own_is_told_instead_of_what_no_other_gives(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = parse_program("p0.0 mmap a0 rw\np0.0 write a0 =1\npar {\n  p0.0 write a0 =2\n  p0.1 read a0\n}\n")
+    monkeypatch.setattr(linear, "coarse", lambda ops, idle: iter(()))
+    monkeypatch.setattr(
+        Reference,
+        "sequential",
+        lambda self, order: _sequential(self, order) if order.of[-1] == len(ops) - 1 else None,
+    )
+    overlap = program(judge, ops)
+    assert not list(overlap.findings(Schedules(runs=60)))
+    assert overlap.undecided == {linear.ENDS_EARLY}
+
+
+_sequential = Reference.sequential
 
 
 def test_without_an_order_that_runs_nothing_is_said(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:

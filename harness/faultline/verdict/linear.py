@@ -60,9 +60,10 @@ STEPS_NEAR: Final = 60
 STEPS_ANY: Final = 60
 
 #: Why a run was not judged: it is none of the orders that were tried, but there are more; in each order the machine or
-#: the oracle finds something by itself.
+#: the oracle finds something by itself; it is none of the others, but the machine finds something in one.
 TOO_MANY: Final = "too many orders"
 NO_ORDER: Final = "no order to compare with"
+ENDS_EARLY: Final = "an order ends with a finding of its own"
 
 View = tuple[Step, ...]
 
@@ -110,6 +111,7 @@ class Linear:
         self._two_places = bool(codes & TWO_PLACES)
         self._allowed: dict[frozenset[int], tuple[_Allowed, _Allowed]] = {}
         self._without: dict[frozenset[int], _Allowed] = {}
+        self._ends_early = False
 
     def answer(self, trace: bytes, decisions: Sequence[Decision] = ()) -> Answer:
         """What a trace of the program is.
@@ -135,6 +137,8 @@ class Linear:
             return Answer(undecided=NO_ORDER)
         if any(runs.cut for runs in sorts):
             return Answer(undecided=TOO_MANY)
+        if self._ends_early:
+            return Answer(undecided=ENDS_EARLY)
         return Answer(self._finding(known, view))
 
     def _finding(self, known: Sequence[Run], view: View) -> Finding | None:
@@ -176,6 +180,8 @@ class Linear:
             or (index in run.order.idle and may_come_to(op, step.status, step.value))
         )
         fits = any(run.counts for run in alike)
+        if op[0] == EVENT and self._two_places:
+            fits = True  # whether the mapping can be merged where it goes depends on accesses, and with it the event
         if index < self._end:
             return fits and all(
                 any(ended in run.view[index].completions and run.counts for run in known) for ended in step.completions
@@ -307,7 +313,9 @@ class Linear:
         found = orders(self._ops, skipped)
         for order in islice(found, ORDERS_MAX):
             trace = self._reference.sequential(order)
-            if trace is not None:
+            if trace is None:
+                self._ends_early = True
+            else:
                 yield Run(order, trace, self._view_of_order(order, trace), self._reference)
         if next(found, None) is not None:
             yield None
