@@ -214,9 +214,10 @@ class Dirty(Memory):
             bits.lost.clear()
             bits.stray = 0
             if codes <= _PAGE_OPS:
-                self._follow_pages(process, bits, op, outcome[2])
+                self._follow_pages(process, bits, op)
             else:
                 self._follow_mappings(process, bits, op, acting == number and self._does(op, outcome))
+            self._follow_fill(process, bits, op, outcome[2])
             gone = bits.shown & dropped.get(number, 0)
             bits.shown ^= gone
             bits.maybe |= gone
@@ -351,7 +352,8 @@ class Dirty(Memory):
                 masks[number] = masks.get(number, 0) | 1 << tried[2]
         return masks
 
-    def _follow_pages(self, process: Process, bits: SoftDirtyBits, op: Operation, moved: int) -> None:
+    @staticmethod
+    def _follow_pages(process: Process, bits: SoftDirtyBits, op: Operation) -> None:
         """No mapping has changed, so a bit appears or goes only with a page."""
         row, before = process.row, bits.row
         for slot in range(SLOTS):
@@ -363,6 +365,9 @@ class Dirty(Memory):
                 bits.maybe |= bit
             elif op[0] in _FILLS and row[slot] & _PAGE:
                 bits.maybe |= bit
+
+    def _follow_fill(self, process: Process, bits: SoftDirtyBits, op: Operation, moved: int) -> None:
+        """Pages were put, or moved, to where there was none."""
         if op[0] in (_COPY, _MOVE) and moved > 0 and self._is_filled_by(process, op):
             for slot in range(op[3], op[3] + moved):
                 if process.pages[slot] or slot in process.swapped:

@@ -192,9 +192,7 @@ class Mremap(Memory):
         if len(pieces) == 1 and pieces[0] == (move.start, move.start + move.pages):
             edges = process.edges & self._mask(move.start + 1, move.start + move.pages)
             if process.contexts[move.start] is None or not edges or self._moved(move):
-                self._clear_target(move, move.target, move.new)
-                self._carry(move, move.start, move.target, move.pages, move.pages)
-                process.edges |= self._shifted(edges, move.target - move.start) | (edges if move.dontunmap else 0)
+                self._move_piece(move, *pieces[0])
                 return DONE
             self._rule = rules.MREMAP_FAULT
             return _EFAULT
@@ -207,9 +205,11 @@ class Mremap(Memory):
         return DONE
 
     def _move_piece(self, move: _Move, start: int, end: int) -> None:
-        target, dontunmap = move.target + start - move.start, move.dontunmap
+        process, target, dontunmap = move.process, move.target + start - move.start, move.dontunmap
+        edges = process.edges & self._mask(start + 1, end)
         self._clear_target(move, target, end - start)
         self._carry(move, start, target, end - start, end - start)
+        process.edges |= self._shifted(edges, target - start) | (edges if move.dontunmap else 0)
         move.dontunmap = dontunmap  # of the next mapping, whatever became of this one
 
     def _move_first(self, move: _Move, stop: int, cleared: int) -> Outcome:
