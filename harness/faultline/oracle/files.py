@@ -209,6 +209,11 @@ class Files(Userfault, Memory):
         if stopped and word & REG_MISSING and word & REG_MINOR and self._is_doubtful(file, number):
             claim = not self._choose(2)  # as missing, or as minor: the message tells
         if self._is_hole(file, number, claim):
+            minor = stopped and word & REG_MINOR and self._stays_lost(file, number)
+            if minor and not (word & REG_MISSING and self._choose(2)):
+                self._met[rules.TRUNCATE_LOST] = None
+                self._rule = rules.FAULT_MINOR
+                return self._fault(op, index, process, slot, flags | MESSAGE_MINOR)
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
                 return self._fault(op, index, process, slot, flags)
@@ -266,8 +271,11 @@ class Files(Userfault, Memory):
 
     def _reaches_beyond(self, op: Operation, index: int, process: Process, slot: int) -> bool:
         """Whether the access maps a huge page, or another folio as a whole, that the file's end lies in."""
-        word, shown = self._seen_word(process, slot), PRESENT if self._holds[versions.FAULT_WHOLE] else HUGE
-        return self._is_stopped(op, index, slot) is False and word is not None and word & shown == shown
+        seen, word = self._saw(index), self._seen_word(process, slot)
+        shown = PRESENT if self._holds[versions.FAULT_WHOLE] else HUGE
+        # it does not wait for a page beyond the end
+        passes = seen is not None and (seen[0] == Status.BLOCKED or not self._is_stopped(op, index, slot))
+        return passes and word is not None and word & shown == shown
 
     def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:
         backing = process.backing[slot] if process.backing is not None else None

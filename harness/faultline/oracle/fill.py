@@ -11,6 +11,7 @@ from faultline.oracle.state import (
     CONTENT,
     EXCLUSIVE,
     GUARD,
+    HUGE,
     PRESENT,
     READ,
     SLOT_SHIFT,
@@ -71,6 +72,8 @@ class Fill(Userfault):
     def _poison_slot(self, process: Process, slot: int) -> int:
         """0, or the errno."""
         backing = process.backing[slot] if process.backing is not None else None
+        if process.row[slot] & HUGE:
+            return errno.EEXIST  # also beyond the end of the file
         if backing is not None and backing[1] >= backing[0].size:
             self._rule = rules.FILL_BEYOND
             return errno.EFAULT
