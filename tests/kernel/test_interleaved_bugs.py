@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from machines import copied_library
 
 from faultline.backend.machine import Machine
-from faultline.build import build
 from faultline.campaign.benchmark import read_set
 from faultline.kinds import FindingKind
-from faultline.program.cheader import c_header
 from faultline.program.codec import Operation, encode
 from faultline.program.schedule import Schedule
 from faultline.program.text import read_repro
 from faultline.program.traceview import Step, parse_trace
-from faultline.tree import find_tree
-from faultline.tree.cache import cache_dir
+from faultline.verdict.overlap import CPUS
 
 pytestmark = pytest.mark.kernel
 
 CORPORA = Path(__file__).parents[2] / "corpora"
 ENTRIES = read_set("bugs")
-CPUS = 4
 SCHEDULES, CLEAN_SCHEDULES = 300_000, 5_000
 
 
@@ -53,15 +49,11 @@ CASES = {
 
 
 def machine_of(name: str, folder: Path, *, patched: bool) -> Machine:
-    version = CASES[name].version
-    if not (cache_dir() / "trees" / f"linux-{version}").is_dir():
-        pytest.skip(f"no tree of Linux {version}: `faultline tree fetch debian:{version}`")
-    patches = [CORPORA / "bugs" / ENTRIES[name].file] if patched else []
-    library = build(
-        find_tree(f"debian:{version}"), patches, profile=ENTRIES[name].profile, extra_headers={"ops.h": c_header()}
-    )
-    # other tests may have opened it, with fewer CPUs
-    return Machine(Path(shutil.copy(library.path, folder)), cpus=CPUS)
+    entry = ENTRIES[name]
+    patches = [CORPORA / "bugs" / entry.file] if patched else []
+    copy = "patched" if patched else "base"
+    tree = f"debian:{CASES[name].version}"
+    return Machine(copied_library(folder, copy, *patches, tree=tree, profile=entry.profile), CPUS)
 
 
 def schedule(seed: int, points: int) -> Schedule:
@@ -85,8 +77,6 @@ def shows(machine: Machine, name: str, steps: list[Step]) -> FindingKind | None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_bug_that_needs_an_interleaving_is_found(name: str, tmp_path: Path) -> None:
-    if not shutil.which("spatch"):
-        pytest.skip("spatch is missing: apt-get install coccinelle")
     ops = read_repro(CORPORA / "seeds" / f"{CASES[name].program}.prog").ops
     wire = encode(ops)
     base, patched = machine_of(name, tmp_path, patched=False), machine_of(name, tmp_path, patched=True)

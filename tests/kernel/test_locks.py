@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from machines import TWO_PAGES
 from test_machine import OVERLAPPING_CANARIES, locator
 
 from faultline.backend.machine import Machine
@@ -19,15 +20,6 @@ pytestmark = pytest.mark.kernel
 #: Schedules that are tried.
 TRIES = 200
 
-TWO_PAGES = """
-p0.0 mmap a0+2 rw
-p0.0 write a0 =1
-p0.0 write a1 =1
-par {
-p0.0 read a0
-p0.1 read a1
-}
-"""
 TWO_PROCESSES = """
 p0.0 mmap a0+2 rw
 p0.0 write a0 =1

@@ -3,22 +3,20 @@ found."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from machines import TREE, copied_library
 
-from faultline.build import BuiltLibrary, build
 from faultline.kinds import FindingKind
 from faultline.oracle.orders import DEVIATIONS_OVERLAPPING
 from faultline.oracle.rules import KnownDeviation
-from faultline.program.cheader import c_header
 from faultline.program.codec import Operation, overlaps
 from faultline.program.schedule import Schedule, parse_schedule
 from faultline.program.text import parse_program, read_repro
-from faultline.tree import SUPPORTED, find_tree
+from faultline.tree import SUPPORTED
 from faultline.tree.cache import cache_dir
 from faultline.verdict import linear
 from faultline.verdict.judge import Judge, open_judge
@@ -33,18 +31,11 @@ EXPLAINED = sorted((CORPORA / "regressions").glob("par-*.repro"))
 LOCK_MISUSE = {FindingKind.PTE_UNLOCKED_ACCESS, FindingKind.UNLOCK_NOT_OWNER}
 DEFECT = CORPORA / "seeds" / "par-resolve-dontneed.prog"
 RUNS = 400
-TREE = "debian:6.12"
-
-
-def library(folder: Path, name: str, patches: tuple[Path, ...] = (), tree: str = TREE) -> Path:
-    """A copy of the built library: a process that has the original open runs it on another number of CPUs."""
-    built: BuiltLibrary = build(find_tree(tree), patches, extra_headers={"ops.h": c_header()}, profile="base")
-    return Path(shutil.copy(built.path, folder / name))
 
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
-    plain = library(tmp_path_factory.mktemp("plain"), "plain.so")
+    plain = copied_library(tmp_path_factory.mktemp("plain"), "plain")
     return open_judge(lambda _: None, subject=plain, schedules=Schedules())
 
 
@@ -54,15 +45,13 @@ def newest(tmp_path_factory: pytest.TempPathFactory) -> Judge | None:
     tree = "debian:{}.{}".format(*max(SUPPORTED))
     if not (cache_dir() / "trees" / f"linux-{tree.removeprefix('debian:')}").is_dir():
         return None
-    plain = library(tmp_path_factory.mktemp("newest"), "plain.so", tree=tree)
+    plain = copied_library(tmp_path_factory.mktemp("newest"), "plain", tree=tree)
     return open_judge(lambda _: None, subject=plain, schedules=Schedules())
 
 
 def judge_of(name: str, folder: Path) -> Judge:
-    if not shutil.which("spatch"):
-        pytest.skip("spatch is missing: apt-get install coccinelle")
-    patched = library(folder, f"{name}.so", (CORPORA / "thread" / f"{name}.cocci",))
-    return open_judge(lambda _: None, subject=patched, base=library(folder, "base.so"), schedules=Schedules())
+    patched = copied_library(folder, name, CORPORA / "thread" / f"{name}.cocci")
+    return open_judge(lambda _: None, subject=patched, base=copied_library(folder, "base"), schedules=Schedules())
 
 
 def program(judge: Judge, ops: list[Operation]) -> Overlap:
@@ -93,9 +82,7 @@ def test_what_steps_of_operations_come_to_is_explained(judge: Judge, newest: Jud
 
 def test_a_store_that_a_bug_loses_is_found_though_the_tree_is_its_own_reference(tmp_path: Path) -> None:
     """The canary of comparing with the tree's own steps: they show the bug too, but no order does."""
-    if not shutil.which("spatch"):
-        pytest.skip("spatch is missing: apt-get install coccinelle")
-    patched = library(tmp_path, "bug-07.so", (CORPORA / "bugs" / "bug-07.cocci",))
+    patched = copied_library(tmp_path, "bug-07", CORPORA / "bugs" / "bug-07.cocci")
     judge = open_judge(lambda _: None, subject=patched, schedules=Schedules())
     findings = program(judge, read_repro(CORPORA / "seeds" / "par-swap-twice.prog").ops).findings(
         Schedules(policy="pct", parameter=3, runs=20_000)

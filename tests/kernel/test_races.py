@@ -6,16 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from machines import TWO_PAGES, copied_library
 
-from faultline.build import build
 from faultline.campaign.source import corpora_dir
 from faultline.kinds import FindingKind
-from faultline.program.cheader import c_header
 from faultline.program.codec import encode
 from faultline.program.ops import lacking
 from faultline.program.schedule import Schedule
 from faultline.program.text import parse_program, read_repro
-from faultline.tree import find_tree
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Blame, Judge, machine_finding, open_judge
 from faultline.verdict.overlap import Schedules
@@ -23,34 +21,17 @@ from faultline.verdict.races import known_races, read_races
 
 pytestmark = pytest.mark.kernel
 
-TREE = "debian:6.12"
 SEEDS = sorted((corpora_dir() / "seeds").glob("par-*.prog"))
 RUNS = 100
-#: Two tasks each look at memory of the same process.
-TWO_TASKS = parse_program("""
-p0.0 mmap a0+2 rw
-p0.0 write a0 =1
-p0.0 write a1 =1
-par {
-p0.0 read a0
-p0.1 read a1
-}
-""")
+TWO_TASKS = parse_program(TWO_PAGES)
 FIELD = "vm_area_struct.vm_pgoff"
-
-
-def library(folder: Path, name: str, *patches: Path) -> Path:
-    built = build(find_tree(TREE), patches, variant="race", extra_headers={"ops.h": c_header()})
-    return Path(shutil.copy(built.path, folder / f"{name}.so"))
 
 
 def judge_of(folder: Path, *patches: Path) -> Judge:
     races = known_races(read_races(corpora_dir() / "known"), "6.12")
-    base = library(folder, "base") if patches else None
-    return open_judge(
-        lambda _: None, subject=library(folder, "subject", *patches), base=base, schedules=Schedules(runs=RUNS),
-        races=races,
-    )  # fmt: skip
+    base = copied_library(folder, "base", variant="race") if patches else None
+    subject = copied_library(folder, "subject", *patches, variant="race")
+    return open_judge(lambda _: None, subject=subject, base=base, schedules=Schedules(runs=RUNS), races=races)
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,13 @@ not."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
+from machines import copied_library
 
 from faultline.backend.machine import Machine
-from faultline.build import build
-from faultline.program.cheader import c_header
 from faultline.program.codec import encode
 from faultline.program.schedule import ANY_NUMBER, Schedule
 from faultline.program.text import parse_program
-from faultline.tree import find_tree
 from faultline.verdict.overlap import CPUS
 
 pytestmark = pytest.mark.kernel
@@ -89,8 +84,7 @@ RANDOM_RUNS = 3_000
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    built = build(find_tree("debian:6.12"), (), extra_headers={"ops.h": c_header()}, profile="base")
-    return Machine(Path(shutil.copy(built.path, tmp_path_factory.mktemp("search") / "search.so")), CPUS)
+    return Machine(copied_library(tmp_path_factory.mktemp("search"), "search"), CPUS)
 
 
 def outcomes(machine: Machine, text: str, policy: str, preemptions: int = ANY_NUMBER) -> tuple[set[bytes], int]:
