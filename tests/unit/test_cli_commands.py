@@ -73,8 +73,10 @@ def test_a_repro_of_a_search_for_data_races_says_so(plant, capsys, tmp_path) -> 
     assert cli.command_line(["run", "--races", *options]) == ExitStatus.FINDINGS
     (file,) = (tmp_path / "found").glob("wrong-data-*")  # the fake has no blocks
     assert read_repro(file).header["variant"] == "race"
-    file.write_text(file.read_text().replace("variant: race", "variant: fast"))
     capsys.readouterr()
+    assert cli.command_line(["replay", str(file), "--json"]) == ExitStatus.FINDINGS
+    assert json.loads(capsys.readouterr().out)["variant"] == "race"
+    file.write_text(file.read_text().replace("variant: race", "variant: fast"))
     assert cli.command_line(["replay", str(file)]) == ExitStatus.USAGE
     assert "one of plain, race" in capsys.readouterr().err
 
@@ -231,6 +233,7 @@ def test_replay_survives_what_kills_the_machine(plant, capsys, tmp_path) -> None
     shown = json.loads(capsys.readouterr().out)
     assert shown["finding"]["signature"] == "kernel-bug:end:process-SIGSEGV"
     assert shown["operations"] == [{"text": "m ksm-scan", "outcome": None}]
+    assert shown["variant"] == "plain"
 
 
 def test_minimize_writes_a_smaller_repro_beside_the_file(plant, capsys, tmp_path) -> None:

@@ -45,6 +45,7 @@ def replay_json(
         "kernel": setting.kernel,
         "patches": [str(patch) for patch in setting.patches],
         "profile": setting.profile,
+        "variant": setting.variant,
         "operations": [
             {"text": format_operation(op), "outcome": outcomes[index] if index < len(outcomes) else None}
             | ({"overlaps": True} if overlaps(op) else {})

@@ -27,6 +27,7 @@ def result_json(result: Result, setting: Setting, files: Mapping[str, Path]) -> 
         "kernel": setting.kernel,
         "patches": [str(patch) for patch in setting.patches],
         "profile": setting.profile,
+        "variant": setting.variant,
         "seed": result.seed,
         "programs": result.programs,
         "seconds": round(result.seconds, 3),
