@@ -20,7 +20,7 @@ import msgspec
 from faultline import __version__
 from faultline.bench import speed
 from faultline.build import BuiltLibrary, Variant
-from faultline.campaign.benchmark import attempt, chosen, read_set
+from faultline.campaign.benchmark import attempt, chosen, read_set, tree_of
 from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
 from faultline.campaign.source import AGAIN_ONE_IN, OVERLAPPING_ONE_IN, corpora_dir, read_corpus
@@ -68,10 +68,16 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 _path = click.Path(path_type=Path)
-_tree = click.option(
-    "--tree", default=None, envvar="FAULTLINE_TREE", metavar="TREE",
-    help=f"Kernel tree: a path, or debian:VERSION.  [default: {DEFAULT_TREE}]",
-)  # fmt: skip
+
+
+def _tree_option(default: str) -> Callable[[F], F]:
+    return click.option(
+        "--tree", default=None, envvar="FAULTLINE_TREE", metavar="TREE",
+        help=f"Kernel tree: a path, or debian:VERSION.  [default: {default}]",
+    )  # fmt: skip
+
+
+_tree = _tree_option(DEFAULT_TREE)
 _patches = click.option(
     "--patch", "patches", multiple=True, type=_path, metavar="FILE", help="Unified diff or .cocci; repeat for a series."
 )
@@ -553,7 +559,8 @@ def bench_speed(tree: str | None, jobs: int, as_json: bool, quiet: bool) -> None
 @bench.command("bugs")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--set", "which", default="bugs", show_default=True, help="Which set below corpora/.")
-@_tree
+@click.option("--interleaved", is_flag=True, help="Those that need an interleaving, instead of those that need none.")
+@_tree_option(f"{DEFAULT_TREE}, or the newest that the bug is for")
 @_jobs
 @click.option(
     "--time", "seconds", type=click.FloatRange(0, min_open=True), default=SECONDS_DEFAULT, show_default=True,
@@ -563,22 +570,26 @@ def bench_speed(tree: str | None, jobs: int, as_json: bool, quiet: bool) -> None
 @_json
 @_quiet
 def bench_bugs(
-    names: tuple[str, ...], which: str, tree: str | None, jobs: int, seconds: float, seed: int, as_json: bool,
-    quiet: bool,
+    names: tuple[str, ...], which: str, interleaved: bool, tree: str | None, jobs: int, seconds: float, seed: int,
+    as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Puts known bugs back, one after the other, and says how soon a check finds each.
+    """Puts known bugs back, one after the other, and says how soon a check finds each, how small its repro gets and
+    how often that shows it again.
 
-    Exit status 1 if one is not found, or something else is.
+    Exit status 1 if one is not found, or something else is, or a repro does not always show it.
     """
     desk = _begin(as_json, tree=tree, patches=(), profile=None, jobs=jobs, quiet=quiet, verbose=False)
-    screen, kernel = desk.screen, desk.setting.kernel
-    entries = chosen(which, read_set(which), find_tree(kernel, screen.status), names)
+    screen = desk.screen
+    only = find_tree(desk.setting.kernel, screen.status) if tree else None
+    version = f"{only.major}.{only.minor}" if only else None
+    entries = chosen(which, read_set(which), version, names, interleaved=interleaved)
     folder = corpora_dir() / which
     trials = []
     if not as_json:
         screen.show([trials_head()])
     with screen.progress():
         for name, entry in entries.items():
+            kernel = desk.setting.kernel if tree else tree_of(entry)
             trial = attempt(name, entry, folder, kernel, seconds=seconds, seed=seed, jobs=jobs, say=screen.status)
             trials.append(trial)
             if not as_json:

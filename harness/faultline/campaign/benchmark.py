@@ -9,20 +9,28 @@ from __future__ import annotations
 import time
 import tomllib
 from collections.abc import Callable, Collection
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from faultline.campaign.run import Progress, run
-from faultline.campaign.source import corpora_dir, read_corpus
-from faultline.campaign.subject import DEFAULT_PROFILE, Say, prepare
+from faultline.campaign.source import AGAIN_ONE_IN, OVERLAPPING_ONE_IN, corpora_dir, read_corpus
+from faultline.campaign.subject import DEFAULT_PROFILE, Say, Subject, prepare
 from faultline.campaign.worker import Plan, Record
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
-from faultline.tree import TreeInfo
+from faultline.program.codec import has_blocks
+from faultline.program.schedule import Schedule
+from faultline.tree import DEFAULT_TREE
+from faultline.verdict.judge import decisions_of
+from faultline.verdict.overlap import Schedules
 
 INDEX: Final = "index.toml"
+#: Runs of a repro.
+REPLAYS: Final = 100
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,11 +55,16 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Sighting:
-    """The first finding of an expected kind: seconds of the campaign until it was there, operations once minimised."""
+    """The findings of an expected kind: seconds of the campaign until the first was there; of the one with the fewest
+    operations how it is once it was minimised."""
 
     kind: FindingKind
     seconds: float
     operations: int
+    preemptions: int | None
+    """None: no operations overlap."""
+    replayed: int
+    """Of :data:`REPLAYS` runs of its repro, those that show it."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +83,8 @@ class Trial:
 
     @property
     def passed(self) -> bool:
-        """Whether the check said what it must."""
-        return not self.missed and not self.stray
+        """Whether the check said what it must, and says it again."""
+        return not self.missed and not self.stray and all(one.replayed == REPLAYS for one in self.sightings)
 
 
 def sets() -> tuple[str, ...]:
@@ -103,23 +116,35 @@ def read_set(name: str) -> dict[str, Entry]:
     return entries
 
 
-def chosen(name: str, entries: dict[str, Entry], tree: TreeInfo, names: Collection[str]) -> dict[str, Entry]:
-    """The entries to try: those named, else all that fit the tree and need no interleaving.
+def chosen(
+    name: str, entries: dict[str, Entry], version: str | None, names: Collection[str], *, interleaved: bool
+) -> dict[str, Entry]:
+    """The entries to try: those named, else all of one mode.
 
+    :param version: such as "6.12": only those for that tree; None: for any.
+    :param interleaved: the mode, if no names are given.
     :raises FaultlineError: (USAGE) a name is not in the set; (SKIPPED) nothing fits.
     """
     unknown = [wanted for wanted in names if wanted not in entries]
     if unknown:
         raise FaultlineError(f"{unknown[0]}: not in corpora/{name}; see its {INDEX}", ExitStatus.USAGE)
-    version = f"{tree.major}.{tree.minor}"
+    mode = "I" if interleaved else "S"
     fitting = {
         patch: entry
         for patch, entry in entries.items()
-        if version in entry.trees and (patch in names if names else entry.mode == "S")
+        if version in (None, *entry.trees) and (patch in names if names else entry.mode == mode)
     }
     if not fitting:
-        raise FaultlineError(f"corpora/{name}: nothing of it is for Linux {version}", ExitStatus.SKIPPED)
+        where = f"for Linux {version}" if version else f"of mode {mode}"
+        raise FaultlineError(f"corpora/{name}: nothing of it is {where}", ExitStatus.SKIPPED)
     return fitting
+
+
+def tree_of(entry: Entry) -> str:
+    """The tree to try an entry on: the default one, or else the newest that it is for."""
+    wanted = DEFAULT_TREE.removeprefix("debian:")
+    newest = max(entry.trees, key=lambda version: tuple(map(int, version.split("."))))
+    return f"debian:{wanted if wanted in entry.trees else newest}"
 
 
 @dataclass
@@ -147,21 +172,50 @@ def attempt(
     subject = prepare(kernel, [folder / entry.file], entry.profile, check=True, jobs=jobs, say=say)
     corpus = tuple(read_corpus(corpora_dir() / part for part in ("regressions", "seeds")))
     wanted = frozenset(entry.expected)
-    plan = Plan(subject.judge_maker(), seed, jobs, seconds=seconds, corpus=corpus, wanted=wanted)
+    plan = Plan(
+        subject.judge_maker(Schedules()),
+        seed,
+        jobs,
+        seconds=seconds,
+        corpus=corpus,
+        wanted=wanted,
+        overlapping=OVERLAPPING_ONE_IN,
+        again=AGAIN_ONE_IN,
+    )
     watch = _Watch(lambda text: say(f"{name}: {text}"))
     result = run(plan, watch)
-    lengths: dict[FindingKind, int] = {}
+    best: dict[FindingKind, Record] = {}
     for record in result.records:
         kind = record.finding.kind
-        lengths[kind] = min(len(record.ops), lengths.get(kind, len(record.ops)))
-    sightings = tuple(Sighting(kind, watch.seen[kind], lengths[kind]) for kind in entry.expected if kind in lengths)
+        if kind not in best or (not record.done, len(record.ops)) < (not best[kind].done, len(best[kind].ops)):
+            best[kind] = record
     allowed = wanted | set(entry.also) | set(entry.expected_interleaved)
     return Trial(
         name=name,
         entry=entry,
-        sightings=sightings,
-        missed=tuple(kind for kind in entry.expected if kind not in lengths),
-        stray=tuple(kind for kind in lengths if kind not in allowed),
+        sightings=tuple(_sighting(subject, best[kind], watch) for kind in entry.expected if kind in best),
+        missed=tuple(kind for kind in entry.expected if kind not in best),
+        stray=tuple(kind for kind in best if kind not in allowed),
         programs=result.programs,
         seconds=result.seconds,
     )
+
+
+def _sighting(subject: Subject, record: Record, watch: _Watch) -> Sighting:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:  # a process opens a library once
+        replayed, preemptions = pool.submit(_replay, subject, record).result()
+    kind = record.finding.kind
+    return Sighting(kind, watch.seen[kind], len(record.ops), preemptions, replayed)
+
+
+def _replay(subject: Subject, record: Record) -> tuple[int, int | None]:
+    """How often the repro shows its finding, and its preemptions if operations overlap."""
+    judge = subject.judge_maker(Schedules())(lambda _: None)
+    signature = record.finding.signature
+    if not has_blocks(record.ops):
+        shown = (judge.judge(record.ops).finding for _ in range(REPLAYS))
+        return sum(one is not None and one.signature == signature for one in shown), None
+    program = judge.overlap(judge.subject, record.ops)
+    schedule = Schedule("replay", decisions=decisions_of(record.finding))
+    shown = (program.run(schedule) for _ in range(REPLAYS))
+    return sum(one is not None and one.signature == signature for one in shown), program.taken.preemptions

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from faultline.bench import Figure
-from faultline.campaign.benchmark import Trial
+from faultline.campaign.benchmark import REPLAYS, Sighting, Trial
 from faultline.report.text import Line, Style
 
 
@@ -49,24 +49,30 @@ def figures_json(figures: Sequence[Figure]) -> dict[str, Any]:
 
 def trials_head() -> Line:
     """The head of the table of patches put to the test."""
-    return Style.DIM, f"{'':<10} {'found':<20} {'seconds':>8} {'operations':>10}  what it is"
+    return Style.DIM, _trial_row("", "found", "seconds", "operations", "preemptions", f"of {REPLAYS}", "what it is")
 
 
 def trial_lines(trial: Trial) -> list[Line]:
     """The rows of one patch: a row for each kind that must be found, one if none must."""
-    rows = [
-        (Style.PLAIN, f"{sighting.kind.value:<20} {sighting.seconds:>8.1f} {sighting.operations:>10}")
-        for sighting in trial.sightings
-    ]
-    rows += [(Style.MARKED, f"not {kind.value:<16} {trial.seconds:>8.1f} {'':>10}") for kind in trial.missed]
-    rows += [(Style.MARKED, f"also {kind.value:<15} {'':>8} {'':>10}") for kind in trial.stray]
+    rows = [(Style.PLAIN if one.replayed == REPLAYS else Style.MARKED, _sighting_cells(one)) for one in trial.sightings]
+    took = f"{trial.seconds:.1f}"
+    rows += [(Style.MARKED, (f"not {kind.value}", took, "", "", "")) for kind in trial.missed]
+    rows += [(Style.MARKED, (f"also {kind.value}", "", "", "", "")) for kind in trial.stray]
     if not rows:
-        rows = [(Style.PLAIN, f"{'clean':<20} {trial.seconds:>8.1f} {'':>10}")]
+        rows = [(Style.PLAIN, ("clean", took, "", "", ""))]
     heads = [(trial.name, trial.entry.title), *(("", "") for _ in rows[1:])]
     return [
-        (style, f"{name:<10} {text}  {title}".rstrip())
-        for (name, title), (style, text) in zip(heads, rows, strict=True)
+        (style, _trial_row(name, *cells, title)) for (name, title), (style, cells) in zip(heads, rows, strict=True)
     ]
+
+
+def _sighting_cells(one: Sighting) -> tuple[str, str, str, str, str]:
+    preemptions = "-" if one.preemptions is None else f"{one.preemptions}"
+    return one.kind.value, f"{one.seconds:.1f}", f"{one.operations}", preemptions, f"{one.replayed}"
+
+
+def _trial_row(name: str, found: str, seconds: str, operations: str, preemptions: str, again: str, title: str) -> str:
+    return f"{name:<10} {found:<20} {seconds:>8} {operations:>10} {preemptions:>11} {again:>6}  {title}".rstrip()
 
 
 def trials_json(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -78,9 +84,16 @@ def trials_json(trials: Sequence[Trial]) -> dict[str, Any]:
                 "title": trial.entry.title,
                 "passed": trial.passed,
                 "found": [
-                    {"kind": s.kind.value, "seconds": round(s.seconds, 3), "operations": s.operations}
-                    for s in trial.sightings
+                    {
+                        "kind": one.kind.value,
+                        "seconds": round(one.seconds, 3),
+                        "operations": one.operations,
+                        "preemptions": one.preemptions,
+                        "replayed": one.replayed,
+                    }
+                    for one in trial.sightings
                 ],
+                "replays": REPLAYS,
                 "missed": [kind.value for kind in trial.missed],
                 "stray": [kind.value for kind in trial.stray],
                 "programs": trial.programs,

@@ -15,6 +15,7 @@ from faultline.program.schedule import (
     NOTHING_TAKEN,
     Decision,
     Schedule,
+    Taken,
     format_schedule,
     tasks_of_blocks,
 )
@@ -113,6 +114,11 @@ class Overlap:
         self.runs = 0
         self.trace = b""
         """Of the last run."""
+
+    @property
+    def taken(self) -> Taken:
+        """What the last run decided."""
+        return self._taken
 
     @property
     def outcomes(self) -> int:
