@@ -59,7 +59,7 @@ PAGE_BY_PAGE: Final = _codes(
 )
 #: Of these the outcome is the sum of those of the steps.
 SUMMED: Final = _codes("migrate", "pagemap-scan")
-#: Best effort: may leave pages as they are.  Source: Documentation/admin-guide/mm/ksm.rst,
+#: Best effort, as is MADV_PAGEOUT: may leave pages as they are.  Source: Documentation/admin-guide/mm/ksm.rst,
 #: Documentation/mm/page_migration.rst (pages in use elsewhere are passed over), madvise(2), MADV_PAGEOUT.
 BEST_EFFORT: Final = _codes(
     "swap-out", "ksm-merge", "ksm-scan", "khugepaged", "split", "migrate", "drop-swap-cache", "numa-hint"
@@ -76,6 +76,8 @@ MERGES: Final = _codes("ksm-merge", "ksm-scan")
 FILLS: Final = _codes(
     "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move", "uffd-wp", "uffd-resolve"
 )
+#: Of this EINVAL says that, too.
+CONTINUES: Final = _codes("uffd-continue")
 #: What cannot be moved for now it tells by one of several errors, by what it looks at first.  Source:
 #: ioctl_userfaultfd(2), UFFDIO_MOVE, ERRORS.
 MOVES: Final = _codes("uffd-move")
@@ -170,6 +172,7 @@ LATE_FOR_GOOD, LATE_AT_COPY = (deviation.id for deviation in DEVIATIONS_OVERLAPP
 _WAKE, _UNREGISTER = BY_NAME["uffd-wake"].code, BY_NAME["uffd-unregister"].code
 _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
 _FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dontneed", "remove"))
+_MAY_RECLAIM: Final = (ADVICE.words.index("pageout"), ADVICE.words.index("cold"))
 _TRUNCATE, _ALLOCATE = BY_NAME["file-truncate"].code, BY_NAME["file-allocate"].code
 _PUNCH: Final = ALLOCATE.words.index("punch-hole")
 _OPEN, _RESOLVE = BY_NAME["uffd-open"].code, BY_NAME["uffd-resolve"].code
@@ -286,7 +289,11 @@ def may_come_to(op: Operation, status: Status, value: int) -> bool:
         return True
     if op[0] == EVENT:  # a task that was woken has taken its message away, and not yet sent the next
         return status == Status.ERROR and value == errno.EAGAIN
-    return op[0] in BEST_EFFORT and status in (Status.DONE, Status.ERROR)
+    return _is_best_effort(op) and status in (Status.DONE, Status.ERROR)
+
+
+def _is_best_effort(op: Operation) -> bool:
+    return op[0] in BEST_EFFORT or (op[0] == _MADVISE and op[4] in _MAY_RECLAIM)
 
 
 def _idle_sets(ops: Sequence[Operation], always: frozenset[int]) -> Iterator[frozenset[int]]:
@@ -302,7 +309,7 @@ def _idle_sets(ops: Sequence[Operation], always: frozenset[int]) -> Iterator[fro
 
 def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
     """Best effort; or its process exits, which may kill it."""
-    if op[0] in BEST_EFFORT or op[0] == EVENT:
+    if _is_best_effort(op) or op[0] == EVENT:
         return True
     ends = {process_of(other[1]) for other in block if other[0] == _EXIT}
     return not is_monitor(op[1]) and op[0] != _EXIT and process_of(op[1]) in ends

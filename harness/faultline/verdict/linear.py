@@ -21,6 +21,7 @@ from typing import Final
 
 from faultline.oracle.orders import (
     ACCESSES,
+    CONTINUES,
     EVENT,
     FILLS,
     MERGES,
@@ -102,7 +103,7 @@ class Linear:
         self._reference = reference
         codes = {ops[index][0] for block in self._last.values() for index in block}
         self._reclaims = bool(codes & RECLAIMS)
-        merges = bool(codes & MERGES)
+        self._merges = merges = bool(codes & MERGES)
         shares = self._reclaims or merges or bool(codes & SHARES)
         self._open = int(Bit.EXCLUSIVE if shares else 0) | int(Bit.SOFT_DIRTY if merges else 0)
         """Bits that what was reclaimed or merged meanwhile leaves open."""
@@ -239,12 +240,16 @@ class Linear:
 
     def _runs(self, view: View) -> Sequence[_Allowed]:
         """What is allowed where the operations that this run skipped do nothing: by sequential programs, and by those
-        with blocks; and where those do nothing that failed to access memory.  What they found is allowed elsewhere, but
-        may have been gone for them earlier than for others, whose TLBs led there still."""
+        with blocks; and where those do nothing that failed.  What they found is allowed elsewhere, but memory may have
+        been gone for them earlier than for others, whose TLBs led there still."""
         skipped = frozenset(
             step.index for step in view if self._in_block(step.index) and step.status == Status.SKIPPED
         )
-        failed = frozenset(step.index for step in view if self._in_block(step.index) and self._has_failed(step))
+        failed = frozenset(
+            step.index
+            for step in view
+            if self._in_block(step.index) and step.status in (Status.ERROR, Status.SIGNAL)
+        )
         if skipped not in self._allowed:
             self._allowed[skipped] = _Allowed(self._sequential(skipped)), _Allowed(self._coarse(skipped))
         if not failed:
@@ -252,10 +257,6 @@ class Linear:
         if skipped | failed not in self._without:
             self._without[skipped | failed] = _Allowed(self._sequential(skipped | failed))
         return *self._allowed[skipped], self._without[skipped | failed]
-
-    def _has_failed(self, step: Step) -> bool:
-        failed = step.status == Status.SIGNAL or (step.status == Status.ERROR and step.value == errno.EFAULT)
-        return failed and self._ops[step.index][0] in ACCESSES
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
@@ -298,6 +299,8 @@ class Linear:
     def _same_word(self, one: int, other: int, slot: int) -> bool:
         """Whether two words differ only in what reclaim and KSM may have done."""
         there = Bit.PRESENT | Bit.SWAP
+        if self._merges and one & other & Bit.MERGEABLE:
+            one, other = one & ~Bit.UFFD_WP, other & ~Bit.UFFD_WP  # merging drops it, by a known deviation
         if (one | other) & Bit.FILE and (one ^ other) & (Bit.PRESENT | Bit.EXCLUSIVE):
             shown = _CONTENTS if one & other & Bit.PRESENT else 0
             return not (one ^ other) & (~_OF_FILE | shown)
@@ -430,7 +433,8 @@ def _renamed(completion: Completion, index: int) -> Completion:
 
 def _outcome(op: Operation, step: Step) -> tuple[Status, int, int]:
     """The outcome; errors that say the same are one."""
-    for alike in (_MOVING,) if op[0] in MOVES else (_CHANGING, _BEYOND) if op[0] in FILLS else ():
+    beyond = (*_BEYOND, errno.EINVAL) if op[0] in CONTINUES else _BEYOND
+    for alike in (_MOVING,) if op[0] in MOVES else (_CHANGING, beyond) if op[0] in FILLS else ():
         if step.status == Status.ERROR and step.value in alike:
             return Status.ERROR, alike[0], 0
     return step.status, step.value, step.aux
