@@ -201,7 +201,7 @@ class Files(Userfault, Memory):
         if stopped and (self._seen_word(process, slot) or 0) & PRESENT:
             stopped = False  # by the write protection, or further on, as the page is there
         if self._stays_lost(file, number) and self._shows_bad_read(process, slot, index):
-            self._met[rules.TRUNCATE_LOST] = None
+            self._lingers(file, number, True)
             return _BUS
         claim = stopped if word & REG_MISSING else None if stopped is None else not stopped
         if not word & (REG_MISSING | REG_MINOR) and number in file.pages and file.pages[number].perhaps_lost:
@@ -210,8 +210,7 @@ class Files(Userfault, Memory):
             claim = not self._choose(2)  # as missing, or as minor: the message tells
         if self._is_hole(file, number, claim):
             minor = stopped and word & REG_MINOR and self._stays_lost(file, number)
-            if minor and not (word & REG_MISSING and self._choose(2)):
-                self._met[rules.TRUNCATE_LOST] = None
+            if minor and self._lingers(file, number, not word & REG_MISSING or not self._choose(2)):
                 self._rule = rules.FAULT_MINOR
                 return self._fault(op, index, process, slot, flags | MESSAGE_MINOR)
             if word & REG_MISSING:
@@ -260,14 +259,21 @@ class Files(Userfault, Memory):
         if not (bad or lost) or self._saw(self._index) != _EIO:
             return False
         self._rule = rules.SWAP_READ_ERROR
-        if not bad:
-            self._met[rules.TRUNCATE_LOST] = None
+        for number in range(start, end) if not bad else ():
+            self._lingers(file, number, True)
         return True
 
     @staticmethod
     def _stays_lost(file: File, number: int) -> bool:
         """Whether the page may be lost although the file was cut before it, and grew: a deviation."""
         return number in file.lost and number not in file.pages
+
+    def _lingers(self, file: File, number: int, shows: bool) -> bool:
+        """Whether such a page is there, by that deviation, if the backend shows it."""
+        if not shows or not self._stays_lost(file, number):
+            return False
+        self._met[rules.TRUNCATE_LOST] = None
+        return True
 
     def _reaches_beyond(self, op: Operation, index: int, process: Process, slot: int) -> bool:
         """Whether the access maps a huge page, or another folio as a whole, that the file's end lies in."""
@@ -656,7 +662,9 @@ class Files(Userfault, Memory):
             return errno.ENOMEM if shared and self._holds[versions.FILL_BEYOND] else errno.EFAULT
         if row[slot] & GUARD and not self._fills_guard(filled):
             return errno.EEXIST  # which tells nothing of the file
-        if row[slot] & PRESENT or slot in process.swapped or (shared and not self._is_hole(file, number, claim)):
+        if row[slot] & PRESENT or slot in process.swapped:
+            return errno.EEXIST
+        if shared and (self._lingers(file, number, claim is False) or not self._is_hole(file, number, claim)):
             return errno.EEXIST
         zeroes = not shared and value < 0
         if zeroes and row[slot] & UFFD_WP and self._stops_at_marker(filled):
@@ -723,10 +731,8 @@ class Files(Userfault, Memory):
         exists = seen is not None and not filled and seen[3] == errno.EEXIST
         if self._is_hole(file, number, None if seen is None else seen[4] <= filled and not exists):
             self._rule = rules.CONTINUE_MISSING
-            lost = self._stays_lost(file, number) and not filled and seen is not None and seen[3] == errno.EIO
-            if lost:
-                self._met[rules.TRUNCATE_LOST] = None
-            return errno.EIO if lost else errno.EFAULT
+            unreadable = not filled and seen is not None and seen[3] == errno.EIO
+            return errno.EIO if self._lingers(file, number, unreadable) else errno.EFAULT
         if file.pages[number].bad and not exists and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
             self._rule = rules.SWAP_READ_ERROR
             return errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO
