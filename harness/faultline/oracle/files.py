@@ -208,11 +208,12 @@ class Files(Userfault, Memory):
             claim = None  # what the page holds tells
         if stopped and word & REG_MISSING and word & REG_MINOR and self._is_doubtful(file, number):
             claim = not self._choose(2)  # as missing, or as minor: the message tells
-        if self._is_hole(file, number, claim):
-            minor = stopped and word & REG_MINOR and self._stays_lost(file, number)
-            if minor and self._lingers(file, number, not word & REG_MISSING or not self._choose(2)):
+        if stopped and word & REG_MINOR and self._stays_lost(file, number):
+            open_to_doubt = word & REG_MISSING or number in file.doubtful
+            if self._lingers(file, number, not open_to_doubt or not self._choose(2)):
                 self._rule = rules.FAULT_MINOR
                 return self._fault(op, index, process, slot, flags | MESSAGE_MINOR)
+        if self._is_hole(file, number, claim):
             if word & REG_MISSING:
                 self._rule = rules.FAULT_MISSING_FILE
                 return self._fault(op, index, process, slot, flags)
