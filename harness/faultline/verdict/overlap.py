@@ -32,6 +32,10 @@ RUNS_EXHAUSTIVE: Final = 20_000
 #: Runs that looking for a schedule near one that does not fit may take; how many points its decisions are moved.
 RUNS_NEAR: Final = 2000
 REACH: Final = 20
+#: Runs that a search for a schedule with fewer preemptions may take, for each number of them.
+RUNS_SIMPLEST: Final = 5_000
+#: Preemptions of which that many runs are most schedules that there are.
+EVERY_MAX: Final = 1
 _MIX: Final = (("random", 4), ("pct", 2), ("random", 16), ("pct", 3), ("random", 64), ("pct", 4))
 
 
@@ -193,19 +197,48 @@ class Overlap:
         return [d for d in decisions if d.block < len(there) and {d.task, d.next} <= there[d.block]]
 
     def simplest(self, finding: Finding, decisions: Sequence[Decision]) -> Finding:
-        """The finding with as few decisions as it needs, found by leaving them out one by one."""
-        best, kept, improved = finding, list(decisions), True
+        """The finding with as few preemptions as it needs, as far as they were searched for, and no decision that it
+        can do without.
+
+        :param decisions: the schedule that shows it.
+        """
+        best, kept = self._without_needless(finding, list(decisions))
+        self.run(Schedule("replay", decisions=tuple(kept)))
+        for preemptions in range(self._taken.preemptions):
+            fewer = self._with_few(finding.signature, preemptions, self._taken.points)
+            if fewer is not None:
+                return self._without_needless(fewer, list(self._taken.decisions))[0]
+        return best
+
+    def _with_few(self, signature: str, preemptions: int, points: int) -> Finding | None:
+        """The finding under a schedule with no more preemptions than that; of many such schedules some are tried."""
+        every = preemptions <= EVERY_MAX
+        for run in range(RUNS_SIMPLEST):
+            if every:
+                schedule = Schedule("every", parameter=preemptions, goes_on=run > 0)
+            else:
+                schedule = Schedule("pct", run, preemptions + 1, points)
+            finding = self.run(schedule)
+            if finding is not None and finding.signature == signature and self._taken.preemptions <= preemptions:
+                return finding
+            if every and not self._taken.left:
+                break
+        return None
+
+    def _without_needless(self, best: Finding, kept: list[Decision]) -> tuple[Finding, list[Decision]]:
+        """What is left if decisions that it does not need are left out, some at a time."""
+        improved = True
         while improved:
             improved = False
-            for size in (max(len(kept) // 2, 1), 1):
+            for size in range(max(len(kept) // 2, 1), 0, -1):
                 for start in range(len(kept) - size, -1, -1):
                     fewer = [*kept[:start], *kept[start + size :]]
                     shown = self.run(Schedule("replay", decisions=tuple(fewer)))
-                    if shown is not None and shown.signature == finding.signature:
-                        taken = list(self._machine.taken.decisions)
+                    if shown is not None and shown.signature == best.signature:
+                        taken = list(self._taken.decisions)
                         kept = taken if len(taken) < len(kept) else fewer
                         best, improved = shown, True
                         break
                 if improved:
                     break
-        return best
+        return best, kept
