@@ -133,18 +133,18 @@ class Linear:
                     return Answer()
             if self._each_fits(known, view) and same_in_steps():
                 return Answer()
-        known = [run for run in known if run.counts]
-        if not known:
+        nearest_first = sorted(known, key=lambda run: _agreement(run.view, view), reverse=True)
+        nearest = next((run for run in nearest_first if run.counts), None)
+        if nearest is None:
             return Answer(undecided=NO_ORDER)
         if any(runs.cut for runs in sorts):
             return Answer(undecided=TOO_MANY)
         if self._ends_early:
             return Answer(undecided=ENDS_EARLY)
-        return Answer(self._finding(known, view))
+        return Answer(self._finding(nearest, view))
 
-    def _finding(self, known: Sequence[Run], view: View) -> Finding | None:
+    def _finding(self, nearest: Run, view: View) -> Finding | None:
         """What parts the trace, which no order gives, from the nearest one."""
-        nearest = max(known, key=lambda run: _agreement(run.view, view))
         order = nearest.order
         finding = steps_finding(self._ops, list(nearest.view), list(view), _BECAUSE)
         inside = (op for op, index in zip(order.ops, order.of, strict=True) if self._in_block(index))
@@ -157,11 +157,10 @@ class Linear:
         end, order = self._end, run.order
         if order.in_blocks or end == len(view) or not self._same(run.view[:end], order, view[:end]):
             return False
-        steps = parse_trace(run.trace, order.ops, snapshots=True)
-        blocked = (place for place, step in enumerate(steps) if step.status == Status.BLOCKED)
+        blocked = (place for place, step in enumerate(_steps(order, run.trace)) if step.status == Status.BLOCKED)
         place = {order.of[place]: place for place in blocked}
         joined = self._reference.goes_on(order, run.trace, place, self._ops, trace, end - 1)
-        return self._same(self._view_of_order(order, joined), order, view)
+        return self._same(self._view_of_order(order, _steps(order, joined)), order, view)
 
     # --- steps that end where nothing is locked ---
 
@@ -314,12 +313,18 @@ class Linear:
     def _sequential(self, skipped: frozenset[int]) -> Iterator[Run | None]:
         """None: there are more orders than were tried."""
         found = orders(self._ops, skipped)
+        asleep: set[tuple[Operation, ...]] = set()  # orders in which several tasks sleep, that may be woken together
         for order in islice(found, ORDERS_MAX):
+            if order.last_first and order.ops not in asleep:
+                continue
             trace = self._reference.sequential(order)
             if trace is None:
                 self._ends_early = True
-            else:
-                yield Run(order, trace, self._view_of_order(order, trace), self._reference)
+                continue
+            steps = _steps(order, trace)
+            if sum(step.status == Status.BLOCKED for step in steps) > 1:
+                asleep.add(order.ops)
+            yield Run(order, trace, self._view_of_order(order, steps), self._reference)
         if next(found, None) is not None:
             yield None
 
@@ -333,7 +338,7 @@ class Linear:
                 )
                 if trace is not None and trace not in seen:
                     seen.add(trace)
-                    yield Run(order, trace, self._view_of_order(order, trace), self._reference)
+                    yield Run(order, trace, self._view_of_order(order, _steps(order, trace)), self._reference)
         if next(found, None) is not None:
             yield None
 
@@ -346,8 +351,7 @@ class Linear:
             Step(s.index, s.status, s.value, s.aux, _sorted(s.completions), s.snapshot, None) for s in steps
         )
 
-    def _view_of_order(self, order: Order, trace: bytes) -> View:
-        steps = parse_trace(trace, order.ops, snapshots=True)
+    def _view_of_order(self, order: Order, steps: Sequence[Step]) -> View:
         inside: dict[int, dict[int, Step | Completion]] = {}
         before: dict[int, dict[int, Completion]] = {}
         view: dict[int, Step] = {}
@@ -421,6 +425,10 @@ _BECAUSE: Final = (
         "docs/oracle.md, Operations that overlap",
     ),
 )
+
+
+def _steps(order: Order, trace: bytes) -> list[Step]:
+    return parse_trace(trace, order.ops, snapshots=True)
 
 
 def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:
