@@ -81,6 +81,8 @@ CONTINUES: Final = _codes("uffd-continue")
 #: What cannot be moved for now it tells by one of several errors, by what it looks at first.  Source:
 #: ioctl_userfaultfd(2), UFFDIO_MOVE, ERRORS.
 MOVES: Final = _codes("uffd-move")
+#: What ends a registration wakes who waits.  Source: ioctl_userfaultfd(2), UFFDIO_UNREGISTER; userfaultfd(2).
+UNREGISTERS: Final = _codes("uffd-unregister", "uffd-close")
 #: While a mapping moves, its pages may be reached at both places.  Source: mremap(2) tells of no moment at which they
 #: move.
 TWO_PLACES: Final = _codes("mremap")
@@ -154,8 +156,9 @@ par {
         "Who finds the page there does not wait.",
         "Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults",
         "Who looks again whether it must wait does so without the lock of the page table.  At the moment at which "
-        "another task's store replaces the page by a copy it sees none, and sleeps although the page was filled.",
-        "6.12 (machine)",
+        "another task's store replaces the page by a copy it sees none, and sleeps although the page was filled; so it "
+        "does while the kernel changes the protection of a page of a file's private mapping.",
+        "6.12, 7.2 (machine)",
         """\
 p0.0 mmap a0+2 rw
 p0.0 uffd-open u0
@@ -179,6 +182,7 @@ _OPEN, _RESOLVE = BY_NAME["uffd-open"].code, BY_NAME["uffd-resolve"].code
 _GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
 _EVENT_REMOVE: Final = 1 << FEATURES.words.index("event-remove")
 _MERGE: Final = BY_NAME["ksm-merge"].code
+_MIGRATE: Final = BY_NAME["migrate"].code
 _SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
@@ -374,15 +378,19 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
     reads or writes another process's memory pins the page, then copies.  What closes a userfaultfd ends its
     registrations; who is at work with it finds that.  What takes a page of a file away from an access that is at work
     may take its protection away, too.  Reclaim that found a page in the swap cache alone may take it when an access has
-    mapped it again.  What populates may stop when it looks at its first page again, before it goes on.
+    mapped it again.  What populates may stop when it looks at its first page again, before it goes on.  A page that
+    migrates looks like one in swap.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
-    Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim.
+    Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
+    Documentation/mm/page_migration.rst, How migrate_pages() works (migration entries).
     """
     if _frees(op) and (ends := _unprotected(ops, index)):
         return [(op, index), *((step, ~index) for step in ends)]
     if op[0] == _DROP:
         return [(op, index), *((step, ~index) for step in _taken(ops, index))]
+    if op[0] == _MIGRATE and any(other[0] == _SCAN for other in _beside(ops, index)):
+        return [((_SWAP_OUT, *op[1:]), ~index), (op, index)]
     if op[0] == _CLOSE:
         return [((_UNREGISTER, TASK_MONITOR, op[2], 0, SLOTS), ~index), (op, index)]
     if op[0] == _POPULATE:
@@ -412,16 +420,16 @@ def _frees(op: Operation) -> bool:
     return op[0] == _TRUNCATE or (op[0] == _ALLOCATE and op[5] == _PUNCH)
 
 
-def _beside(ops: Sequence[Operation], index: int) -> list[Operation]:
-    """The accesses of the operation's block."""
+def _beside(ops: Sequence[Operation], index: int) -> Sequence[Operation]:
+    """The operations of the operation's block."""
     start, end = next(block for block in blocks(ops) if block[0] <= index < block[1])
-    return [op for op in ops[start:end] if op[0] in ACCESSES]
+    return ops[start:end]
 
 
 def _unprotected(ops: Sequence[Operation], index: int) -> list[Operation]:
     """What ends the protection of the slots that others of the block access."""
     handles = {op[2] for op in ops if op[0] == _OPEN} | {op[3] for op in ops if op[0] == EVENT}
-    slots = {slot for op in _beside(ops, index) for slot in slots_of(op)} if handles else ()
+    slots = {slot for op in _beside(ops, index) if op[0] in ACCESSES for slot in slots_of(op)} if handles else ()
     quiet = 1 << WAKE_MODE.words.index("dontwake")
     return [(_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet) for uffd in sorted(handles) for slot in sorted(slots)]
 
@@ -429,9 +437,7 @@ def _unprotected(ops: Sequence[Operation], index: int) -> list[Operation]:
 def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:
     """Reclaim of the pages that others of the block access."""
     pages = {
-        (op[2] if op[0] in _REMOTE else process_of(op[1]), slot)
-        for op in _beside(ops, index)
-        for slot in slots_of(op)
+        (process_at(op), slot) for op in _beside(ops, index) if op[0] in ACCESSES for slot in slots_of(op)
     }
     return [(_SWAP_OUT, TASK_MONITOR, process, slot, 1) for process, slot in sorted(pages)]
 
@@ -466,6 +472,11 @@ def _met(ops: Sequence[Operation], index: int) -> frozenset[int] | None:
             return None
         slots |= named
     return frozenset(slots)
+
+
+def process_at(op: Operation) -> int:
+    """The process whose memory an access is about."""
+    return op[2] if op[0] in _REMOTE else process_of(op[1])
 
 
 def slots_of(op: Operation) -> set[int]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import islice
 from typing import Final
@@ -24,24 +24,27 @@ from faultline.oracle.orders import (
     CONTINUES,
     EVENT,
     FILLS,
+    LATE_AT_COPY,
     MERGES,
     MOVES,
     RECLAIMS,
     SHARES,
     SUMMED,
     TWO_PLACES,
+    UNREGISTERS,
     Order,
     coarse,
     given_up,
     may_come_to,
     orders,
+    process_at,
     slots_of,
     telling,
 )
 from faultline.program.codec import Operation, blocks
 from faultline.program.schedule import Decision, Schedule
 from faultline.program.text import format_operation
-from faultline.program.trace import Bit, Status
+from faultline.program.trace import Bit, Status, Wait
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 from faultline.verdict.compare import steps_finding
 from faultline.verdict.finding import Because, Finding
@@ -133,6 +136,8 @@ class Linear:
                     return Answer()
             if self._each_fits(known, view) and same_in_steps():
                 return Answer()
+        if self._sleeps_at_change(view):
+            return Answer(deviation=LATE_AT_COPY)
         nearest_first = sorted(known, key=lambda run: _agreement(run.view, view), reverse=True)
         nearest = next((run for run in nearest_first if run.counts), None)
         if nearest is None:
@@ -142,6 +147,31 @@ class Linear:
         if self._ends_early:
             return Answer(undecided=ENDS_EARLY)
         return Answer(self._finding(nearest, view))
+
+    def _sleeps_at_change(self, view: View) -> bool:
+        """Whether the trace is an order's but for one access that sleeps for good, although its page was there before
+        the block and is there after it, and nobody fills or unregisters pages meanwhile."""
+        for index in self._asleep(view):
+            sleeping = replace(view[index], status=Status.DONE, value=0, aux=0)
+            others = (*view[:index], sleeping, *view[index + 1 :])
+            for run in self._runs_without(self._skipped(view) | {index}):
+                if self._same(run.view, run.order, others) and run.counts:
+                    return True
+        return False
+
+    def _asleep(self, view: View) -> Iterator[int]:
+        for last, block in self._last.items():
+            before, after = view[block.start - 1].snapshot if block.start else None, view[last].snapshot
+            if before is None or after is None or any(self._ops[index][0] in FILLS | UNREGISTERS for index in block):
+                continue
+            for index in block:
+                op, step = self._ops[index], view[index]
+                if op[0] not in ACCESSES or (step.status, step.value) != (Status.BLOCKED, Wait.FAULT):
+                    continue
+                words = [snapshot.words.get(process_at(op)) for snapshot in (before, after)]
+                missing = Bit.PRESENT | Bit.REG_MISSING
+                if all(shown and shown[slot] & missing == missing for shown in words for slot in slots_of(op)):
+                    yield index
 
     def _finding(self, nearest: Run, view: View) -> Finding | None:
         """What parts the trace, which no order gives, from the nearest one."""
@@ -241,9 +271,7 @@ class Linear:
         """What is allowed where the operations that this run skipped do nothing: by sequential programs, and by those
         with blocks; and where those do nothing that failed.  What they found is allowed elsewhere, but memory may have
         been gone for them earlier than for others, whose TLBs led there still."""
-        skipped = frozenset(
-            step.index for step in view if self._in_block(step.index) and step.status == Status.SKIPPED
-        )
+        skipped = self._skipped(view)
         failed = frozenset(
             step.index
             for step in view
@@ -253,9 +281,15 @@ class Linear:
             self._allowed[skipped] = _Allowed(self._sequential(skipped)), _Allowed(self._coarse(skipped))
         if not failed:
             return self._allowed[skipped]
-        if skipped | failed not in self._without:
-            self._without[skipped | failed] = _Allowed(self._sequential(skipped | failed))
-        return *self._allowed[skipped], self._without[skipped | failed]
+        return *self._allowed[skipped], self._runs_without(skipped | failed)
+
+    def _skipped(self, view: View) -> frozenset[int]:
+        return frozenset(step.index for step in view if self._in_block(step.index) and step.status == Status.SKIPPED)
+
+    def _runs_without(self, idle: frozenset[int]) -> _Allowed:
+        if idle not in self._without:
+            self._without[idle] = _Allowed(self._sequential(idle))
+        return self._without[idle]
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
