@@ -49,6 +49,7 @@ from faultline.oracle.state import (
     Context,
     File,
     FilePage,
+    Pin,
     Process,
 )
 from faultline.oracle.userfault import Userfault
@@ -76,6 +77,7 @@ class Files(Userfault, Memory):
 
     _files: list[File | None]
     """By handle."""
+    _pins: list[Pin | None]
     _perhaps: list[int]
     """Slots of all processes that may hold their file's page or not, as the next snapshot says."""
 
@@ -208,6 +210,9 @@ class Files(Userfault, Memory):
             claim = None  # what the page holds tells
         if stopped and word & REG_MISSING and word & REG_MINOR and self._is_doubtful(file, number):
             claim = not self._choose(2)  # as missing, or as minor: the message tells
+        shown = self._seen_word(process, slot)
+        if shown is not None and shown & PRESENT and shown & CONTENT:
+            self._returns(file, number, shown & CONTENT)
         if stopped and word & REG_MINOR and self._stays_lost(file, number):
             open_to_doubt = word & REG_MISSING or number in file.doubtful
             if self._lingers(file, number, not open_to_doubt or not self._choose(2)):
@@ -250,6 +255,7 @@ class Files(Userfault, Memory):
         mapped = [backing[0] for process in self._living for backing in process.backing or () if backing is not None]
         for file in (*mapped, *self._files):
             if file is not None and file.shmem:
+                file.miscounted = True
                 for page in file.pages.values():
                     page.bad = True
 
@@ -268,6 +274,12 @@ class Files(Userfault, Memory):
     def _stays_lost(file: File, number: int) -> bool:
         """Whether the page may be lost although the file was cut before it, and grew: a deviation."""
         return number in file.lost and number not in file.pages
+
+    def _returns(self, file: File, number: int, content: int) -> None:
+        """Such a page may be back, by that deviation: the backend shows that a page is there, with this content."""
+        if self._stays_lost(file, number) and file.lost[number] == content:
+            self._met[rules.TRUNCATE_LOST] = None
+            file.pages[number] = FilePage(content)
 
     def _lingers(self, file: File, number: int, shows: bool) -> bool:
         """Whether such a page is there, by that deviation, if the backend shows it."""
@@ -466,6 +478,7 @@ class Files(Userfault, Memory):
                 if not self._huge_files or not (seen & HUGE or self._holds[versions.FAULT_WHOLE]):
                     return
                 self._met[rules.HUGE_BEYOND] = None
+            self._returns(file, number, seen & CONTENT)
             if file.shmem and number not in file.pages and number not in file.doubtful:
                 return
             self._also(rules.MAP_AROUND)
@@ -500,10 +513,12 @@ class Files(Userfault, Memory):
         self._rule = rules.FILE_READ
         if op[3] >= file.size:
             return DONE
+        seen = self._seen_record()
+        if seen is not None and seen[3]:
+            self._returns(file, op[3], seen[3])
         page = file.pages.get(op[3])
         if self._is_bad(file, op[3], op[3] + 1):
             return _EIO
-        seen = self._seen_record()
         if page is not None and page.perhaps_lost and seen is not None:
             self._look_beyond(page, PRESENT | seen[3])
         return (int(Status.DONE), page.content if page is not None else 0, 1)
@@ -530,8 +545,8 @@ class Files(Userfault, Memory):
         if end <= file.size:
             # what a huge page still maps beyond the end goes only if the file shrinks
             for number in [number for number, page in file.pages.items() if number >= end and not page]:
-                if file.pages[number].bad:
-                    file.lost.add(number)
+                if file.miscounted:
+                    file.lost[number] = file.pages[number].content
                 self._take_away(file, number)
             if self._huge_files:
                 self._zero_beyond(file, end)
@@ -589,6 +604,10 @@ class Files(Userfault, Memory):
 
     def _take_away(self, file: File, number: int) -> None:
         page = file.pages.pop(number, None)
+        for pin in self._pins if page is not None else ():
+            for hold in pin.holds if pin is not None else ():
+                if hold.frame.cut == (file, number) and page is not None:
+                    hold.frame.later = page.content
         if self._huge_files and file.shmem and page is not None and page.frame is not None:
             page.frame.cut = file, number
 
@@ -729,6 +748,8 @@ class Files(Userfault, Memory):
             self._rule = rules.CONTINUE_BEYOND
             return errno.EFAULT if self._holds[versions.CONTINUE_BEYOND] else errno.EINVAL
         seen = self._seen_record()
+        if self._stays_lost(file, number) and seen is not None and seen[4] > filled:
+            self._returns(file, number, file.lost[number])
         exists = seen is not None and not filled and seen[3] == errno.EEXIST
         if self._is_hole(file, number, None if seen is None else seen[4] <= filled and not exists):
             self._rule = rules.CONTINUE_MISSING

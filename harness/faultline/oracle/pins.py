@@ -309,7 +309,7 @@ class Pins(Memory):
     def _cut_content(self, hold: Hold, content: int, file: File, number: int) -> int:
         """What a held page that was taken from its file shows: as part of a huge page it may be cleared, and stay."""
         page, seen = file.pages.get(number), self._seen_record()
-        shown = {0, page.content} if page is not None else {0}
+        shown = {0, hold.frame.later, page.content if page is not None else 0}
         hold.allowed |= shown
         if hold.strict and seen is not None and seen[1] == _DONE and seen[3] in shown - {content}:
             self._also(rules.HUGE_HELD)

@@ -1075,8 +1075,8 @@ TRUNCATE_LOST: Final = _deviation(
     "truncate-keeps-lost-page",
     "A file that grows after it was cut reads as zeroes there.",
     "truncate(2)",
-    "If the only page that shared memory has left could not be read from swap, cutting the file passes over it: when "
-    "the file grows again, accesses to it are SIGBUS.",
+    "If a page of shared memory could not be read from swap, it is counted no longer, and cutting the file may pass "
+    "over its last pages: when the file grows again, they are there, and accesses to the lost one are SIGBUS.",
     "6.1, 6.12, 7.2 (source: shmem_set_folio_swapin_error(), shmem_setattr())",
     """\
 p0.0 file-open f0 memfd @2

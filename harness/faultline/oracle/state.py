@@ -103,7 +103,7 @@ class SwapEntry:
 class File:
     """A file, or the object behind a shared anonymous mapping.  It lives for as long as something refers to it."""
 
-    __slots__ = ("doubtful", "lost", "pages", "shmem", "size")
+    __slots__ = ("doubtful", "lost", "miscounted", "pages", "shmem", "size")
 
     def __init__(self, size: int, *, shmem: bool) -> None:
         self.size = size
@@ -112,8 +112,10 @@ class File:
         """Its page cache is all there is of it, so that a hole can be told from a page of zeroes."""
         self.pages: dict[int, FilePage] = {}
         """Those that are no holes; of a file with a store, those that were looked at."""
-        self.lost: set[int] = set()
-        """Pages that were cut off after a read of them from swap may have failed."""
+        self.miscounted = False
+        """A read of a page of it from swap may have failed: cutting may pass over its pages then, by a deviation."""
+        self.lost: dict[int, int] = {}
+        """The contents of pages that were cut off since."""
         self.doubtful: set[int] = set()
         """Holes that may have been filled with zeroes as parts of huge pages."""
 
@@ -287,7 +289,7 @@ class RemoveWaiter(EventWaiter):
 class Frame:
     """A page that somebody holds: a device by a pin, or another by a plain reference."""
 
-    __slots__ = ("content", "cut", "holds", "key", "left", "page", "reused")
+    __slots__ = ("content", "cut", "holds", "key", "later", "left", "page", "reused")
 
     def __init__(self, key: int) -> None:
         self.key = key
@@ -298,6 +300,8 @@ class Frame:
         """If it is the page of a file; then ``key`` is -1."""
         self.cut: tuple[File, int] | None = None
         """The place in a file that it was taken from, which it may hold still as part of a huge page."""
+        self.later = 0
+        """The content of the page that was there last, when that was taken away too."""
         self.holds: list[Hold] = []
         self.left: list[list[int]] = []
         """For each page that it was, the slots of others that mapped it when its own let it go."""

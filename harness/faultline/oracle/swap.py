@@ -141,10 +141,10 @@ class Swap(Memory):
 
     def _reclaim(self, process: Process, slots: range | list[int]) -> None:
         """Of the pages of these slots, some mappings of each may have gone to swap."""
-        if self._guessed:
-            self._hold_reclaimed()
+        for other in self._living if self._guessed else ():
+            self._hold_reclaimed(other)
         pages = {id(page): page for slot in slots if (page := process.pages[slot])}
-        if self._tainted:
+        if self._tainted or self._guessed:
             pages.update(self._reclaimed_too())
             for waiter in self._blocked.values():
                 if isinstance(waiter, ForkWaiter):
@@ -159,16 +159,15 @@ class Swap(Memory):
             else:
                 self._reclaim_page(page)
 
-    def _hold_reclaimed(self) -> None:
+    def _hold_reclaimed(self, process: Process) -> None:
         """What was taken for the zero page, when it could not be told which pages had become that, and has gone to
         swap, was a page of its process; see _adopt_kept()."""
-        for process in self._living:
-            for slot, page in enumerate(process.pages):
-                seen = self._seen_word(process, slot) if page is ZERO else None
-                if seen is not None and seen & (PRESENT | SWAP) == SWAP:
-                    process.pages[slot] = [process.number << SLOT_SHIFT | slot]
-                    process.row[ANON] += 1
-                    process.packed = None
+        for slot, page in enumerate(process.pages):
+            seen = self._seen_word(process, slot) if page is ZERO else None
+            if seen is not None and seen & (PRESENT | SWAP) == SWAP:
+                process.pages[slot] = [process.number << SLOT_SHIFT | slot]
+                process.row[ANON] += 1
+                process.packed = None
 
     def _reclaimed_too(self) -> dict[int, list[int]]:
         """Reclaim takes a folio as a whole, and a page with mappings that KSM gave it unseen: pages that it was not
@@ -236,6 +235,8 @@ class Swap(Memory):
         return True
 
     def _settle_child(self, child: Process) -> None:
+        if self._guessed:
+            self._hold_reclaimed(child)
         for slot in range(SLOTS):
             seen, page = self._seen_word(child, slot), child.pages[slot]
             if seen is None:
