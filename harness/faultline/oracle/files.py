@@ -70,6 +70,8 @@ _CONTINUE_WP, _CONTINUE_DONTWAKE = (1 << COPY_MODE.words.index(word) for word in
 _ROW_SIZE: Final = SLOTS * 4 + 12
 _MAPPED_PAGE: Final = PRESENT | FILE
 _POPULATE: Final = BY_NAME["populate"].code
+#: Accesses that tell what they found.
+_LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read", "mem-read"))
 
 
 class Files(Userfault, Memory):
@@ -122,7 +124,9 @@ class Files(Userfault, Memory):
         """The file's page; a hole is filled with zeroes."""
         page = file.pages.get(number)
         if page is None:
-            page = file.pages[number] = FilePage()
+            left = self._stays_lost(file, number)
+            page = file.pages[number] = FilePage(file.lost[number] if left else 0)
+            page.perhaps_lost = left
             if self._huge_files:
                 self._doubt(file, number, number + 1)
         return page
@@ -210,9 +214,11 @@ class Files(Userfault, Memory):
             claim = None  # what the page holds tells
         if stopped and word & REG_MISSING and word & REG_MINOR and self._is_doubtful(file, number):
             claim = not self._choose(2)  # as missing, or as minor: the message tells
-        shown = self._seen_word(process, slot)
-        if shown is not None and shown & PRESENT and shown & CONTENT:
-            self._returns(file, number, shown & CONTENT)
+        if self._stays_lost(file, number) and not stopped:
+            if word & REG_MISSING and stopped is False:
+                self._returns(file, number, file.lost[number])
+            elif loaded := self._loaded(op, index, process, slot):
+                self._returns(file, number, loaded)
         if stopped and word & REG_MINOR and self._stays_lost(file, number):
             open_to_doubt = word & REG_MISSING or number in file.doubtful
             if self._lingers(file, number, not open_to_doubt or not self._choose(2)):
@@ -274,6 +280,13 @@ class Files(Userfault, Memory):
     def _stays_lost(file: File, number: int) -> bool:
         """Whether the page may be lost although the file was cut before it, and grew: a deviation."""
         return number in file.lost and number not in file.pages
+
+    def _loaded(self, op: Operation, index: int, process: Process, slot: int) -> int:
+        """What the backend shows of the content that the access finds, 0 if nothing."""
+        seen, word = self._saw(index), self._seen_word(process, slot)
+        if seen is not None and seen[0] == Status.DONE and op[0] in _LOADS:
+            return seen[1]
+        return word & CONTENT if word is not None and word & PRESENT else 0
 
     def _returns(self, file: File, number: int, content: int) -> None:
         """Such a page may be back, by that deviation: the backend shows that a page is there, with this content."""
