@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faultline.backend.live import requirement_missing
+from faultline.backend.live_offer import requirement_missing
 
 KNOWN = sorted((Path(__file__).parents[2] / "corpora" / "known").glob("*.c"))
 _MISSING = requirement_missing()

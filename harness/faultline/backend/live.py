@@ -6,7 +6,8 @@ Operations run one at a time.  An operation has blocked when its thread sleeps i
 
 What differs from the built machine: ``ksm-merge`` cannot be aimed at pages, ksmd looks at all mergeable memory.
 References to pages are a pipe's, by vmsplice().
-Needs root (userfaultfd, pagemap's PFNs, the KSM knobs), gcc, and x86-64 or arm64 with pages of 4 KiB.
+Needs root (userfaultfd, pagemap's PFNs, the KSM knobs), gcc, and x86-64 or arm64 with pages of 4 KiB.  What the kernel
+offers beyond that is tried (:mod:`faultline.backend.live_offer`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import fcntl
 import mmap
 import os
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -31,6 +31,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from faultline.backend.live_knobs import Keeper, Ksm, Swap
+from faultline.backend.live_offer import NEVER, PAGE, look, requirement_missing
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program import cheader
 from faultline.program.codec import Operation, process_of, task_of
@@ -41,7 +43,6 @@ from faultline.program.ops import (
     CATEGORY,
     COPY_MODE,
     FILE_TYPE,
-    NEED_NAMES,
     OP_SIZE,
     OPS,
     PINS,
@@ -68,13 +69,12 @@ from faultline.program.trace import (
     Wait,
 )
 
-_PAGE: Final = 4096
 _PMD: Final = 1 << 21
 #: The region lies astride the border of two page tables, as the operation table asks.
-_REGION: Final = 0x1000_0000 - SLOT_TABLE_EDGE * _PAGE
-assert (_REGION + SLOT_TABLE_EDGE * _PAGE) % _PMD == 0
+_REGION: Final = 0x1000_0000 - SLOT_TABLE_EDGE * PAGE
+assert (_REGION + SLOT_TABLE_EDGE * PAGE) % _PMD == 0
 
-_WORKER: Final = Path(__file__).with_name("live_worker.c")
+_WORKER, _KEEPER = (Path(__file__).with_name(name) for name in ("live_worker.c", "live_keeper.c"))
 _SERVICE: Final = TASKS
 _COMMAND_SPAWN, _COMMAND_CLOSE = 0xFE, 0xFF
 _RESULT_ALIVE, _RESULT_READY = 0x100, 0x101
@@ -100,37 +100,23 @@ _STALL_SECONDS: Final = 20.0
 _SWAP_TYPE: Final = 0x1F
 _SWAP_DEVICES: Final = 16
 
-#: What this backend can do, of :data:`~faultline.program.ops.NEEDS`.  No guest: that would take a virtual machine;
-#: no pins: they are taken by drivers; no migration: on one node nothing asks for that of given pages; no
-#: failures on demand; no huge pages: they are bigger than the region; no soft-dirty bits: the kernels that it was tried
-#: on have none; no NUMA hints: nobody aims those.
-#: Swap needs a zram device that nobody else uses.
-_ZRAM: Final = Path("/sys/block/zram0")
-LIVE_HAS: Final = (
-    NEED_NAMES
-    - {"fail", "guest", "driver", "migration", "soft-dirty", "thp", "hugetlb", "numa-hints"}
-    - (set() if _ZRAM.is_dir() else {"swap"})
-)
-_ZRAM_BYTES: Final = 64 << 20
-_ZRAM_LOCK: Final = Path("/run/faultline-zram.lock")
 _MADV_PAGEOUT: Final = 21
 _MADVISE, _PAGEOUT = BY_NAME["madvise"].code, ADVICE.words.index("pageout")
+_KSM_ADVICE: Final = frozenset(ADVICE.words.index(word) for word in ("mergeable", "unmergeable"))
+#: Advice that the worker has the kernel refuse, as one that has not heard of it.
+_REFUSED: Final = ADVICE.words.index("hugepage")
+_GUARD_INSTALL: Final = BY_NAME["guard-install"].code
 _SYS_PROCESS_MADVISE: Final = 440
 
 _PFN: Final = (1 << 55) - 1
+_UFFD_WP: Final = 57
 _PAGEMAP_BITS: Final = (
-    *((63, Bit.PRESENT), (62, Bit.SWAP), (61, Bit.FILE), (58, Bit.GUARD), (57, Bit.UFFD_WP), (56, Bit.EXCLUSIVE)),
+    *((63, Bit.PRESENT), (62, Bit.SWAP), (61, Bit.FILE), (58, Bit.GUARD), (_UFFD_WP, Bit.UFFD_WP), (56, Bit.EXCLUSIVE)),
 )
 _VM_FLAGS: Final = (
     *(("um", Bit.REG_MISSING), ("uw", Bit.REG_WP), ("ui", Bit.REG_MINOR), ("mg", Bit.MERGEABLE)),
     *(("dc", Bit.DONTFORK), ("wf", Bit.WIPEONFORK)),
 )
-
-_KSM: Final = Path("/sys/kernel/mm/ksm")
-_KSM_KNOBS: Final = (("sleep_millisecs", "0"), ("smart_scan", "0"), ("use_zero_pages", "0"), ("pages_to_scan", "10000"))
-#: A page is merged at its third visit: two see that it does not change, one meets an equal page.
-_KSM_SCANS: Final = 3
-_KSM_SCAN_SECONDS: Final = 0.05
 
 _UFFD_MSG: Final = struct.Struct("<B7xQQQ")
 
@@ -162,64 +148,46 @@ _REGION_FOUND: Final = struct.Struct("<QQQ")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_PIDFD_GETFD: Final = 438
-_SYS_USERFAULTFD: Final = {"x86_64": 323, "aarch64": 282}
 
 Outcome = tuple[int, int, int]
 """Status, value, aux."""
 
 
 def _address(slot: int) -> int:
-    return _REGION + slot * _PAGE
+    return _REGION + slot * PAGE
 
 
 def _byte(page: bytes) -> int:
     """The byte that fills the page."""
-    return page[0] if page == page[:1] * _PAGE else VALUE_MIXED
+    return page[0] if page == page[:1] * PAGE else VALUE_MIXED
 
 
 def _slot(address: int) -> int:
-    return (address - _REGION) // _PAGE
+    return (address - _REGION) // PAGE
 
 
 def _flag(kind_words: tuple[str, ...], word: str) -> int:
     return 1 << kind_words.index(word)
 
 
-def requirement_missing() -> str | None:
-    """What this machine lacks for the live backend, as one line; None if it lacks nothing."""
-    if os.geteuid() != 0:
-        return "the live backend needs root; run it with sudo"
-    if os.sysconf("SC_PAGE_SIZE") != _PAGE:
-        return f"the live backend needs pages of {_PAGE} bytes; use another machine"
-    if not shutil.which("gcc"):
-        return "the live backend needs gcc; install it"
-    if not _KSM.is_dir():
-        return f"the live backend needs KSM; use a kernel with CONFIG_KSM and mount /sys ({_KSM} is not there)"
-    number = _SYS_USERFAULTFD.get(os.uname().machine)
-    fd = -1 if number is None else _libc.syscall(number, os.O_CLOEXEC)
-    if fd < 0:
-        return "this kernel offers no userfaultfd; use an x86-64 or arm64 kernel with CONFIG_USERFAULTFD"
-    os.close(fd)
-    return None
+def _built(folder: Path, source: Path) -> Path:
+    """The program that a file of C makes.
 
-
-def _build_worker(folder: Path) -> Path:
-    (folder / "ops.h").write_text(cheader.c_header())
-    worker = folder / "live_worker"
-    command = ["gcc", "-O2", "-static", "-fno-stack-protector", f"-DREGION={_REGION}UL", f"-DPAGE_SIZE={_PAGE}"]
-    command.append(f"-DFILE_FD={_FILE_FD}")
-    done = subprocess.run(
-        [*command, f"-I{folder}", "-o", worker, _WORKER], stderr=subprocess.PIPE, text=True, check=False
-    )
+    :raises FaultlineError: it does not compile.
+    """
+    program = folder / source.stem
+    flags = ["-O2", "-static", "-fno-stack-protector", f"-DREGION={_REGION}UL", f"-DPAGE_SIZE={PAGE}"]
+    command = ["gcc", *flags, f"-DFILE_FD={_FILE_FD}", f"-I{folder}", "-o", str(program), str(source)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise FaultlineError(f"{_WORKER.name}: gcc: {(done.stderr.splitlines() or ['failed'])[0]}; see the line named")
-    return worker
+        raise FaultlineError(f"{source.name}: gcc: {(done.stderr.splitlines() or ['failed'])[0]}; see the line named")
+    return program
 
 
 def _page_pipe() -> tuple[int, int]:
     """A pipe that holds as many pages as the region has; reading it never waits."""
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, SLOTS * _PAGE)
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, SLOTS * PAGE)
     return read, write
 
 
@@ -253,7 +221,21 @@ class _Process:
 
     def entries(self) -> tuple[int, ...]:
         """The pagemap entries of the region."""
-        return struct.unpack(f"<{SLOTS}Q", os.pread(self.pagemap, SLOTS * 8, _REGION // _PAGE * 8))
+        return struct.unpack(f"<{SLOTS}Q", os.pread(self.pagemap, SLOTS * 8, _REGION // PAGE * 8))
+
+    def protects_file(self, start: int, pages: int) -> bool:
+        """Whether one of these slots is write-protected by userfaultfd in a mapping of a file or of shared memory."""
+        entries = self.entries()
+        if not any(entries[slot] >> _UFFD_WP & 1 for slot in range(start, start + pages)):
+            return False
+        for line in Path(f"/proc/{self.pid}/maps").read_text().splitlines():
+            bounds, *fields = line.split(None, 5)
+            first, end = (_slot(int(x, 16)) for x in bounds.split("-"))
+            of_file = len(fields) > 4 and not fields[4].startswith("[anon")
+            inside = range(max(first, start), min(end, start + pages))
+            if of_file and any(entries[slot] >> _UFFD_WP & 1 for slot in inside):
+                return True
+        return False
 
     def row(self) -> bytes:
         """The process's part of a snapshot."""
@@ -272,12 +254,12 @@ class _Process:
                 swap += entry >> 62 & 1 and entry & _SWAP_TYPE < _SWAP_DEVICES
                 if entry >> 63:
                     words[slot] |= self._content(slot)
-        kib = _PAGE // 1024
+        kib = PAGE // 1024
         return struct.pack(f"<{SLOTS}I", *words) + COUNTERS.pack(anon // kib, (rss - anon) // kib, swap)
 
     def _content(self, slot: int) -> int:
-        page = os.pread(self.memory, _PAGE, _address(slot))
-        return page[0] if page == page[:1] * _PAGE else page[0] | Bit.MIXED
+        page = os.pread(self.memory, PAGE, _address(slot))
+        return page[0] if page == page[:1] * PAGE else page[0] | Bit.MIXED
 
     def _smaps(self, words: list[int]) -> Iterator[tuple[bytes, int]]:
         """Yields the region's numbers (KiB) and sets the bits that belong to a vma in ``words``."""
@@ -286,7 +268,7 @@ class _Process:
             key, _, rest = line.partition(b":")
             if b"-" in key and b" " in key:
                 bounds, flags = line.split(None, 2)[:2]
-                start, end = ((int(x, 16) - _REGION) // _PAGE for x in bounds.split(b"-"))
+                start, end = ((int(x, 16) - _REGION) // PAGE for x in bounds.split(b"-"))
                 slots = range(start, end) if 0 <= start < SLOTS else range(0)
                 mark = Bit.MAPPED | (Bit.READ if flags[0:1] == b"r" else 0) | (Bit.WRITE if flags[1:2] == b"w" else 0)
             elif not slots:
@@ -308,46 +290,27 @@ class _Outstanding:
     outcome: Outcome | None = None
 
 
-class _Swap:
-    """Swap on zram.  A process of its own takes it away again when this one closes it, or has died."""
+@dataclass(frozen=True)
+class Stop:
+    """Why a program ended before its last operation; the trace has no record of the one that it is about."""
 
-    def __init__(self) -> None:
-        lock = os.open(_ZRAM_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        restore = f"cat; swapoff /dev/{_ZRAM.name} 2>/dev/null; echo 1 > {_ZRAM}/reset"
-        self._keeper = subprocess.Popen(
-            ["sh", "-c", restore], stdin=subprocess.PIPE, start_new_session=True, pass_fds=[lock]
-        )
-        os.close(lock)
-        (_ZRAM / "reset").write_text("1")
-        (_ZRAM / "disksize").write_text(str(_ZRAM_BYTES))
-        header = bytearray(_PAGE)
-        struct.pack_into("<II", header, 1024, 1, _ZRAM_BYTES // _PAGE - 1)
-        header[-10:] = b"SWAPSPACE2"
-        self._device = Path("/dev") / _ZRAM.name
-        with self._device.open("r+b") as device:
-            device.write(header)
-        self.on()
+    index: int
+    why: str
+    stuck: bool = False
+    """That operation was begun and did not come to an end."""
 
-    def on(self) -> None:
-        if _libc.swapon(str(self._device).encode(), 0):
-            raise FaultlineError(f"live: swapon {self._device}: {os.strerror(ctypes.get_errno())}; look at /proc/swaps")
 
-    def off(self) -> int:
-        """0 or an errno."""
-        return ctypes.get_errno() if _libc.swapoff(str(self._device).encode()) else 0
-
-    def close(self) -> None:
-        assert self._keeper.stdin is not None
-        self._keeper.stdin.close()
-        self._keeper.wait()
+class _Stuck(FaultlineError):
+    """A wait of the monitor was in vain."""
 
 
 class LiveBackend:
-    """Runs programs on the running kernel.  A context manager; close() ends the workers and restores the KSM knobs.
+    """Runs programs on the running kernel.  A context manager; close() ends the workers and restores the settings that
+    were changed; if this process dies before, the keeper does (:mod:`faultline.backend.live_knobs`).
 
     :param cpu: the CPU to which monitor and workers are pinned, for repeatable runs; None: they are not pinned.
-    :raises FaultlineError: (SKIPPED) a requirement is missing; (ERROR) the worker cannot be built.
+    :raises FaultlineError: (SKIPPED) a requirement is missing, or another Faultline works on the live kernel; (ERROR)
+        the worker cannot be built.
     """
 
     def __init__(self, *, cpu: int | None = None) -> None:
@@ -355,12 +318,27 @@ class LiveBackend:
         if missing:
             raise FaultlineError(missing, ExitStatus.SKIPPED)
         self._affinity = os.sched_getaffinity(0)
-        self._knobs: dict[str, str] = {}
-        self._swap: _Swap | None = None
+        self._ksm: Ksm | None = None
+        self._swap: Swap | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="faultline-live-")
-        worker = _build_worker(Path(self._folder.name))
+        folder = Path(self._folder.name)
+        (folder / "ops.h").write_text(cheader.c_header())
+        self._program = _built(folder, _WORKER)
+        self._keeper = Keeper(_built(folder, _KEEPER))
+        try:
+            self.offer: Final = look()
+        except BaseException:
+            self._keeper.close()
+            raise
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
+        self._start_worker()
+        self._source = ctypes.create_string_buffer(SLOTS * PAGE)
+        self._zero_pfn = self._find_zero_pfn()
+        self.stopped: Stop | None = None
+        """Why the last program was not run to its end; None: it was."""
+
+    def _start_worker(self) -> None:
         self._commands = [[os.pipe() for _ in range(TASKS + 1)] for _ in range(PROCESSES)]
         zygote, self._zygote = os.pipe()
         self._results, results = os.pipe()
@@ -368,11 +346,15 @@ class LiveBackend:
         self._pipes = [_page_pipe() for _ in range(PINS)]
         self._spare = _page_pipe()
         passed = [zygote, results, *reads, *(write for _, write in self._pipes)]
-        self._worker = subprocess.Popen([worker, *map(str, passed)], pass_fds=passed)
+        self._worker = subprocess.Popen([self._program, *map(str, passed)], pass_fds=passed)
         for fd in passed:
             os.close(fd)
-        self._source = ctypes.create_string_buffer(SLOTS * _PAGE)
-        self._zero_pfn = self._find_zero_pfn()
+
+    def _end_worker(self) -> None:
+        pipes = (*(read for read, _ in self._pipes), *self._spare)
+        for fd in (self._zygote, self._results, *(write for row in self._commands for _, write in row), *pipes):
+            os.close(fd)
+        self._worker.wait()
 
     def __enter__(self) -> LiveBackend:
         return self
@@ -384,39 +366,38 @@ class LiveBackend:
 
     def close(self) -> None:
         """Ends the workers and puts back what was changed."""
-        if self._swap is not None:
-            self._swap.close()
-        for name, value in self._knobs.items():
-            (_KSM / name).write_text(value)
-        self._knobs.clear()
-        pipes = (*(read for read, _ in self._pipes), *self._spare)
-        for fd in (self._zygote, self._results, *(write for row in self._commands for _, write in row), *pipes):
-            os.close(fd)
-        self._worker.wait()
+        self._end_worker()
+        self._keeper.close()
         self._folder.cleanup()
         os.sched_setaffinity(0, self._affinity)
 
     def run(self, ops: Sequence[Operation], *, snapshots: bool = True) -> bytes:
-        """The trace of a program.
+        """The trace of a program; see :attr:`stopped` after it.
 
-        :raises FaultlineError: an operation neither ended nor slept.
+        :raises FaultlineError: the backend itself is at fault.
         """
+        self.stopped = None
         return _Run(self, ops, snapshots).trace()
+
+    def restart(self) -> None:
+        """Ends the worker, with what may be under way there, and starts another one, also in a forked child."""
+        self._end_worker()
+        self._start_worker()
 
     @staticmethod
     def _find_zero_pfn() -> int:
-        with mmap.mmap(-1, _PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as page, open("/proc/self/pagemap", "rb") as f:
+        with mmap.mmap(-1, PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as page, open("/proc/self/pagemap", "rb") as f:
             _ = page[0]
             address = ctypes.addressof(ctypes.c_char.from_buffer(page))
-            f.seek(address // _PAGE * 8)
+            f.seek(address // PAGE * 8)
             return int.from_bytes(f.read(8), "little") & _PFN
 
     # --- what a run needs ---
 
-    def swap(self) -> _Swap:
+    def swap(self) -> Swap:
         """The swap device, which is on from now on."""
         if self._swap is None:
-            self._swap = _Swap()
+            self._swap = Swap(self._keeper)
         return self._swap
 
     def start_process(self) -> None:
@@ -433,26 +414,19 @@ class LiveBackend:
 
     def source(self, value: int, pages: int) -> int:
         """The address of pages filled with the byte."""
-        ctypes.memset(self._source, value, pages * _PAGE)
+        ctypes.memset(self._source, value, pages * PAGE)
         return ctypes.addressof(self._source)
 
     def scan_ksm(self) -> None:
         """Lets ksmd scan until equal pages have had their chance."""
-        if not self._knobs:
-            self._knobs = {name: (_KSM / name).read_text() for name in ("run", *(name for name, _ in _KSM_KNOBS))}
-            for name, value in _KSM_KNOBS:
-                (_KSM / name).write_text(value)
-        scans = int((_KSM / "full_scans").read_text()) + _KSM_SCANS
-        deadline = time.monotonic() + _KSM_SCAN_SECONDS
-        (_KSM / "run").write_text("1")
-        while int((_KSM / "full_scans").read_text()) < scans and time.monotonic() < deadline:
-            time.sleep(0.0005)
-        (_KSM / "run").write_text("0")
+        if self._ksm is None:
+            self._ksm = Ksm(self._keeper)
+        self._ksm.scan()
 
     def referenced(self, pin: int) -> bytes:
         """What the pages of a handle hold."""
         read, write = self._spare
-        size = _libc.tee(self._pipes[pin][0], write, SLOTS * _PAGE, 0)
+        size = _libc.tee(self._pipes[pin][0], write, SLOTS * PAGE, 0)
         if size < 0:
             raise FaultlineError(f"live: tee: {os.strerror(ctypes.get_errno())}")
         return os.read(read, size)
@@ -460,7 +434,7 @@ class LiveBackend:
     def unreference(self, pin: int) -> None:
         """Gives the references of a handle back, if there are any."""
         with suppress(BlockingIOError):
-            while os.read(self._pipes[pin][0], SLOTS * _PAGE):
+            while os.read(self._pipes[pin][0], SLOTS * PAGE):
                 pass
 
     def is_zero(self, entry: int) -> bool:
@@ -487,26 +461,49 @@ class _Run:
 
     def trace(self) -> bytes:
         out = bytearray()
+        begun = False
         try:
             self._backend.start_process()
             self._until(lambda: 0 in self._alive, "the first process does not start")
             self._adopt(0)
+            begun = True
             for index, op in enumerate(self._ops):
+                why = self._not_to_be_run(op)
+                if why is not None:
+                    self._backend.stopped = Stop(index, why)
+                    break
                 self._record(index, op, out)
+        except _Stuck as stuck:
+            if not begun:
+                raise
+            self._backend.stopped = Stop(index, str(stuck), stuck=True)
         finally:
-            for pid in self._alive.values():
-                os.kill(pid, signal.SIGKILL)
-            for process in self._live.values():
-                process.kill()
-            for process in self._live.values():
-                process.wait()
-                process.close()
-            for fd in (*self._uffds.values(), *(_FILE_FD + file for file in self._files)):
-                os.close(fd)
-            for pin in range(PINS):
-                self._backend.unreference(pin)
-            self._drain(0)
+            self._end()
         return bytes(out)
+
+    def _end(self) -> None:
+        for pid in self._alive.values():
+            os.kill(pid, signal.SIGKILL)
+        for process in self._live.values():
+            process.kill()
+        for process in self._live.values():
+            process.wait()
+            process.close()
+        for fd in (*self._uffds.values(), *(_FILE_FD + file for file in self._files)):
+            os.close(fd)
+        for pin in range(PINS):
+            self._backend.unreference(pin)
+        self._drain(0)
+        if self._backend.stopped is not None and self._backend.stopped.stuck:
+            self._backend.restart()
+
+    def _not_to_be_run(self, op: Operation) -> str | None:
+        """Why an operation must not be tried on this kernel; None: it may."""
+        if op[0] == _GUARD_INSTALL and op[1] not in self._blocked:
+            process = self._live.get(process_of(op[1]))
+            if process is not None and process.protects_file(op[2], op[3]):
+                return "on write-protected pages of a file it never ends (corpora/known/guard-install-endless.repro)"
+        return self._backend.offer.paging_out if op[0] == _MADVISE and op[4] == _PAGEOUT else None
 
     def _record(self, index: int, op: Operation, out: bytearray) -> None:
         name = OPS[op[0]].name
@@ -543,7 +540,7 @@ class _Run:
             skip = Skip.NO_PROCESS
         elif task in self._blocked:
             skip = Skip.BUSY
-        elif not LIVE_HAS.issuperset(OPS[op[0]].needs):
+        elif not self._backend.offer.has.issuperset(OPS[op[0]].needs):
             skip = Skip.LACKS
         elif "process" in operands and operands["process"] not in self._live:
             skip = Skip.NO_PROCESS
@@ -592,8 +589,8 @@ class _Run:
             self._until(lambda: t in process.tids, "a task does not start")
         if OPS[op[0]].name == "pagemap-scan":
             return self._scan_pages(process, *op[2:])
-        if op[0] == _MADVISE and op[4] == _PAGEOUT and "swap" in LIVE_HAS:
-            self._backend.swap()
+        if op[0] == _MADVISE:
+            op = self._advice(op)
         pending = self._blocked[op[1]] = _Outstanding(index, op)
         self._backend.command(p, t, op[0], *op[2:], *self._pid_of_target(op), *self._descriptor(op))
         if OPS[op[0]].name == "exit":
@@ -606,6 +603,13 @@ class _Run:
         if OPS[op[0]].name == "uffd-open" and pending.outcome[0] == Status.DONE:
             return self._received(process, op, pending.outcome[1])
         return pending.outcome
+
+    def _advice(self, op: Operation) -> Operation:
+        """The advice as it is to be given."""
+        has = self._backend.offer.has
+        if op[4] == _PAGEOUT and "swap" in has:
+            self._backend.swap()
+        return op if op[4] not in _KSM_ADVICE or "ksm" in has else (*op[:4], _REFUSED)
 
     def _pid_of_target(self, op: Operation) -> bytes:
         """What follows the operands of an access to another process, from byte 4 of the command on."""
@@ -654,13 +658,13 @@ class _Run:
     def _until(self, condition: Callable[[], bool], what: str) -> None:
         """Takes results in until the condition holds.
 
-        :raises FaultlineError: it does not come to hold in time.
+        :raises _Stuck: it does not come to hold in time.
         """
         deadline = time.monotonic() + _STALL_SECONDS
         self._drain(0)
         while not condition():
             if time.monotonic() > deadline:
-                raise FaultlineError(f"live: {what}; look at the kernel log")
+                raise _Stuck(f"{what}; look at the kernel log")
             self._drain(1)
 
     def _drain(self, timeout_ms: float) -> None:
@@ -705,7 +709,7 @@ class _Run:
         os.dup2(fd, _FILE_FD + file, inheritable=False)
         os.close(fd)
         self._files.add(file)
-        os.ftruncate(_FILE_FD + file, end * _PAGE)
+        os.ftruncate(_FILE_FD + file, end * PAGE)
 
     def _do_file_close(self, file: int) -> None:
         os.close(_FILE_FD + file)
@@ -713,22 +717,22 @@ class _Run:
 
     @staticmethod
     def _do_file_read(file: int, page: int) -> Outcome:
-        data = os.pread(_FILE_FD + file, _PAGE, page * _PAGE)
+        data = os.pread(_FILE_FD + file, PAGE, page * PAGE)
         if not data:
             return Status.DONE, 0, 0
-        return Status.DONE, data[0] if data == data[:1] * _PAGE else VALUE_MIXED, 1
+        return Status.DONE, data[0] if data == data[:1] * PAGE else VALUE_MIXED, 1
 
     @staticmethod
     def _do_file_write(file: int, page: int, value: int) -> None:
-        os.pwrite(_FILE_FD + file, bytes((value,)) * _PAGE, page * _PAGE)
+        os.pwrite(_FILE_FD + file, bytes((value,)) * PAGE, page * PAGE)
 
     @staticmethod
     def _do_file_truncate(file: int, end: int) -> None:
-        os.ftruncate(_FILE_FD + file, end * _PAGE)
+        os.ftruncate(_FILE_FD + file, end * PAGE)
 
     @staticmethod
     def _do_file_allocate(file: int, page: int, end: int, mode: int) -> None:
-        offset, length = (ctypes.c_long(pages * _PAGE) for pages in (page, end - page))
+        offset, length = (ctypes.c_long(pages * PAGE) for pages in (page, end - page))
         if _libc.fallocate(_FILE_FD + file, _FALLOCATE_MODES[mode], offset, length):
             raise OSError(ctypes.get_errno(), "fallocate")
 
@@ -757,29 +761,29 @@ class _Run:
 
     def _uffd_register(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
         assert REGISTER_MODE.words == ("missing", "wp", "minor")
-        return self._simple(uffd, _REGISTER, struct.pack("<QQQQ", _address(start), pages * _PAGE, mode, 0))
+        return self._simple(uffd, _REGISTER, struct.pack("<QQQQ", _address(start), pages * PAGE, mode, 0))
 
     def _uffd_unregister(self, uffd: int, start: int, pages: int) -> Outcome:
-        return self._simple(uffd, _UNREGISTER, struct.pack("<QQ", _address(start), pages * _PAGE))
+        return self._simple(uffd, _UNREGISTER, struct.pack("<QQ", _address(start), pages * PAGE))
 
     def _uffd_wake(self, uffd: int, start: int, pages: int) -> Outcome:
-        return self._simple(uffd, _WAKE, struct.pack("<QQ", _address(start), pages * _PAGE))
+        return self._simple(uffd, _WAKE, struct.pack("<QQ", _address(start), pages * PAGE))
 
     def _uffd_close(self, uffd: int) -> Outcome:
         os.close(self._uffds.pop(uffd))
         return Status.DONE, 0, 0
 
     def _uffd_wp(self, uffd: int, start: int, pages: int) -> Outcome:
-        return self._simple(uffd, _WRITEPROTECT, struct.pack("<QQQ", _address(start), pages * _PAGE, 1))
+        return self._simple(uffd, _WRITEPROTECT, struct.pack("<QQQ", _address(start), pages * PAGE, 1))
 
     def _uffd_resolve(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
         bits = 2 if mode & _flag(WAKE_MODE.words, "dontwake") else 0
-        return self._simple(uffd, _WRITEPROTECT, struct.pack("<QQQ", _address(start), pages * _PAGE, bits))
+        return self._simple(uffd, _WRITEPROTECT, struct.pack("<QQQ", _address(start), pages * PAGE, bits))
 
     def _fill(self, uffd: int, request: int, data: bytes) -> Outcome:
         error, after = self._call(uffd, request, data)
         filled = int.from_bytes(after[-8:], "little", signed=True)
-        aux = filled // _PAGE if filled >= 0 else filled
+        aux = filled // PAGE if filled >= 0 else filled
         return (Status.ERROR, error, aux) if error else (Status.DONE, 0, aux)
 
     def _uffd_copy(self, uffd: int, start: int, pages: int, value: int, mode: int) -> Outcome:
@@ -787,20 +791,20 @@ class _Run:
             2 if mode & _flag(COPY_MODE.words, "wp") else 0
         )
         source = self._backend.source(value, pages)
-        return self._fill(uffd, _COPY, struct.pack("<QQQQq", _address(start), source, pages * _PAGE, bits, 0))
+        return self._fill(uffd, _COPY, struct.pack("<QQQQq", _address(start), source, pages * PAGE, bits, 0))
 
     def _uffd_zeropage(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
         bits = 1 if mode & _flag(WAKE_MODE.words, "dontwake") else 0
-        return self._fill(uffd, _ZEROPAGE, struct.pack("<QQQq", _address(start), pages * _PAGE, bits, 0))
+        return self._fill(uffd, _ZEROPAGE, struct.pack("<QQQq", _address(start), pages * PAGE, bits, 0))
 
     def _uffd_continue(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
         bits = (1 if mode & _flag(COPY_MODE.words, "dontwake") else 0) | (
             2 if mode & _flag(COPY_MODE.words, "wp") else 0
         )
-        return self._fill(uffd, _CONTINUE, struct.pack("<QQQq", _address(start), pages * _PAGE, bits, 0))
+        return self._fill(uffd, _CONTINUE, struct.pack("<QQQq", _address(start), pages * PAGE, bits, 0))
     def _uffd_poison(self, uffd: int, start: int, pages: int, mode: int) -> Outcome:
         bits = 1 if mode & _flag(WAKE_MODE.words, "dontwake") else 0
-        return self._fill(uffd, _POISON, struct.pack("<QQQq", _address(start), pages * _PAGE, bits, 0))
+        return self._fill(uffd, _POISON, struct.pack("<QQQq", _address(start), pages * PAGE, bits, 0))
 
     def _scan_pages(self, process: _Process, start: int, pages: int, category: int, mode: int) -> Outcome:
         """PAGEMAP_SCAN: the monitor may ask as well as the process itself."""
@@ -818,7 +822,7 @@ class _Run:
             return Status.ERROR, error.errno or errno.EIO, 0
         mask = 0
         for low, high, _ in islice(_REGION_FOUND.iter_unpack(found.raw), count):
-            mask |= (1 << (high - _REGION) // _PAGE) - (1 << (low - _REGION) // _PAGE)
+            mask |= (1 << (high - _REGION) // PAGE) - (1 << (low - _REGION) // PAGE)
         return Status.DONE, mask.bit_count(), mask - (mask >> 31 << 32)
 
     def _uffd_read(self, uffd: int, child: int) -> Outcome:
@@ -833,12 +837,12 @@ class _Run:
         if event == Event.PAGEFAULT:
             return Status.DONE, event | first << 8 | _slot(address) << 16, 0
         if event == Event.REMAP:
-            return Status.DONE, event | _slot(first) << 16, _slot(address) | last // _PAGE << 8
-        return Status.DONE, event | _slot(first) << 16, (address - first) // _PAGE
+            return Status.DONE, event | _slot(first) << 16, _slot(address) | last // PAGE << 8
+        return Status.DONE, event | _slot(first) << 16, (address - first) // PAGE
 
     def _pin_read(self, pin: int, slot: int) -> Outcome:
-        start = (slot - self._pins[pin][0]) * _PAGE
-        return Status.DONE, _byte(self._backend.referenced(pin)[start : start + _PAGE]), 0
+        start = (slot - self._pins[pin][0]) * PAGE
+        return Status.DONE, _byte(self._backend.referenced(pin)[start : start + PAGE]), 0
 
     def _pin_write(self, pin: int, slot: int, value: int) -> Outcome:
         raise AssertionError("skipped: a pipe's references are for reading")
@@ -850,13 +854,13 @@ class _Run:
 
     def _mem_read(self, process: int, slot: int) -> Outcome:
         try:
-            return Status.DONE, _byte(os.pread(self._live[process].memory, _PAGE, _address(slot))), 0
+            return Status.DONE, _byte(os.pread(self._live[process].memory, PAGE, _address(slot))), 0
         except OSError as error:
             return Status.ERROR, error.errno or errno.EIO, 0
 
     def _mem_write(self, process: int, slot: int, value: int) -> Outcome:
         try:
-            os.pwrite(self._live[process].memory, bytes((value,)) * _PAGE, _address(slot))
+            os.pwrite(self._live[process].memory, bytes((value,)) * PAGE, _address(slot))
         except OSError as error:
             return Status.ERROR, error.errno or errno.EIO, 0
         return Status.DONE, 0, 0
@@ -868,7 +872,7 @@ class _Run:
         """Pages that are mapped more than once stay: from outside the kernel cannot be asked for them."""
         self._backend.swap()
         for slot in range(start, start + pages):
-            vector = (ctypes.c_uint64 * 2)(_address(slot), _PAGE)
+            vector = (ctypes.c_uint64 * 2)(_address(slot), PAGE)
             _libc.syscall(_SYS_PROCESS_MADVISE, self._live[process].pidfd, vector, 1, _MADV_PAGEOUT, 0)
         return Status.DONE, 0, 0
 
@@ -901,6 +905,6 @@ class _Run:
         return bytes(shared)
 
 
-assert {op.name for op in OPS if op.actor.value == "monitor" and LIVE_HAS.issuperset(op.needs)} <= {
+assert {op.name for op in OPS if op.actor.value == "monitor" and not NEVER.keys() & set(op.needs)} <= {
     name.replace("_", "-")[1:] for name in vars(_Run) if name.replace("_", "-")[1:] in BY_NAME
 }
