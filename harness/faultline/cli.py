@@ -8,9 +8,12 @@ import secrets
 import signal
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -21,10 +24,12 @@ from faultline import __version__
 from faultline.bench import speed
 from faultline.build import BuiltLibrary, Variant
 from faultline.campaign.benchmark import attempt, chosen, read_set, tree_of
+from faultline.campaign.files import OVERLAPS, Outcome, judge_files
+from faultline.campaign.files import programs as programs_of
 from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
 from faultline.campaign.source import AGAIN_ONE_IN, OVERLAPPING_ONE_IN, corpora_dir, read_corpus
-from faultline.campaign.subject import DEFAULT_PROFILE, Subject, build_library, prepare
+from faultline.campaign.subject import DEFAULT_PROFILE, LIVE_KERNEL, LiveSubject, Subject, build_library, prepare
 from faultline.campaign.worker import Crash, Plan, crash_finding
 from faultline.doctor import checks
 from faultline.kinds import ExitStatus, FaultlineError
@@ -36,14 +41,16 @@ from faultline.program.text import read_repro
 from faultline.report.console import Reporter, Screen
 from faultline.report.doctor import doctor_lines
 from faultline.report.figures import figure_line, figures_head, figures_json, trial_lines, trials_head, trials_json
+from faultline.report.live import closing_lines, live_json, not_reached, outcome_lines
 from faultline.report.replay import replay_json, replay_lines
-from faultline.report.repro import Patch, Setting, repro_text
+from faultline.report.repro import Patch, Setting, replay_command, repro_text
 from faultline.report.result import result_json, summary
 from faultline.tree import DEFAULT_TREE, TreeInfo, find_tree
 from faultline.tree.cache import cache_dir, store
 from faultline.verdict.compare import difference
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Blame, Judge, Side, Trial
+from faultline.verdict.live import LiveJudge, ThreeWay
 from faultline.verdict.overlap import POLICIES, Schedules
 
 #: What --schedules says where operations do not overlap.
@@ -90,6 +97,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="The result as JSON
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only findings and the result.")
 _verbose = click.option("-v", "--verbose", is_flag=True, help="More about what is done.")
 _file = click.argument("file", type=_path, metavar="FILE")
+_live = click.option("--live", is_flag=True, help="On the running kernel (root); see 'faultline live'.")
 _building = _options(_tree, _patches, _profile, _jobs, _quiet, _verbose)
 
 
@@ -136,8 +144,12 @@ class _Desk:
     def patches(self) -> list[Path]:
         return [patch.path for patch in self.setting.patches]
 
-    def subject(self, *, check: bool) -> Subject:
+    def subject(self, *, check: bool) -> Subject | LiveSubject:
         """Builds what the setting names, with its base for a check."""
+        return LiveSubject() if self.setting.kernel == LIVE_KERNEL else self.tree(check=check)
+
+    def tree(self, *, check: bool) -> Subject:
+        """Builds the tree that the setting names."""
         setting, patches = self.setting, self.patches
         with self.screen.progress():
             subject = prepare(
@@ -158,7 +170,9 @@ def _begin(
 ) -> _Desk:  # fmt: skip
     """What the common options amount to."""
     kernel = tree or DEFAULT_TREE
-    if not kernel.startswith("debian:"):
+    if kernel == LIVE_KERNEL:
+        jobs = 1  # KSM and swap are there once
+    elif not kernel.startswith("debian:"):
         kernel = str(Path(kernel).expanduser().absolute())
     setting = Setting(kernel, profile or DEFAULT_PROFILE, tuple(Patch.of(path) for path in patches), seed, variant)
     return _Desk(Screen(quiet=quiet, data=as_json), setting, jobs, verbose)
@@ -223,9 +237,23 @@ def _library_json(library: BuiltLibrary) -> dict[str, Any]:
 @_building
 @_campaign
 @_schedules("How operations of different tasks overlap", NO_SCHEDULES, NO_SCHEDULES)
-def run_command(**options: Any) -> None:
+@_live
+def run_command(live: bool, **options: Any) -> None:
     """A campaign: generated programs on a tree, with patches if given, against the model of documented behaviour."""
+    if live:
+        _take_live(options)
     _run_campaign(check=False, **options)
+
+
+def _take_live(options: dict[str, Any]) -> None:
+    """Puts the running kernel in the place of a tree.
+
+    :raises click.UsageError: another option asks for what is a built machine's alone.
+    """
+    for name, flag in (("patches", "--patch"), ("schedules", "--schedules"), ("races", "--races")):
+        if options.get(name) and options[name] != NO_SCHEDULES:
+            raise click.UsageError(f"{flag} is for built trees, and --live is the running kernel; leave one out")
+    options["tree"] = LIVE_KERNEL
 
 
 @cli.command("check", short_help="The verdict for a patch author: a tree with and without the patches.")
@@ -256,7 +284,6 @@ def _run_campaign(
         raise click.UsageError("--time and --programs exclude each other; give one")
     seed = secrets.randbits(32) if seed is None else seed
     desk = _begin(as_json, seed=seed, variant="race" if races else "plain", **options)
-    screen, setting = desk.screen, desk.setting
     subject = desk.subject(check=check)
     settle = SETTLE_SECONDS if check and programs is None else None
     plan = Plan(
@@ -270,8 +297,14 @@ def _run_campaign(
         settle=0.0 if stop_first else settle,
         corpus=tuple(read_corpus(corpora_dir() / name for name in ("regressions", "seeds"))),
     )
+    _campaign_of(plan, desk, out, as_json)
+
+
+def _campaign_of(plan: Plan, desk: _Desk, out: Path, as_json: bool) -> NoReturn:
+    """Runs a campaign, shows what it came to and ends the command."""
+    screen, setting = desk.screen, desk.setting
     reporter = Reporter(screen, setting, out)
-    screen.status(f"seed {seed}, {plan.jobs} workers", now=True)
+    screen.status(f"seed {plan.seed}, {plan.jobs} workers", now=True)
     with screen.progress():
         result = run(plan, reporter)
     for record in result.records:
@@ -303,6 +336,69 @@ def _status(result: Result) -> ExitStatus:
     return ExitStatus.CLEAN
 
 
+# --- the running kernel ---
+
+
+@cli.command("live", short_help="Programs on the running kernel against the model; three ways with a tree.")
+@click.argument("files", type=_path, nargs=-1, metavar="[FILE]...")
+@click.option("--three-way", is_flag=True, help="A built tree beside it; says which of the three stands alone.")
+@click.option("--programs", type=click.IntRange(1), help="With --three-way: so many generated programs, no FILE.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Which programs are generated.  [default: random]")
+@click.option("--out", type=_path, default=Path("findings"), show_default=True, help="Where repros are written.")
+@_building
+@_json
+def live_command(
+    files: tuple[Path, ...], three_way: bool, programs: int | None, seed: int | None, out: Path, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Runs programs (files, or folders of them) on the running kernel and compares with the model of documented
+    behaviour.  Needs root.  What the kernel lacks is skipped and named; KSM and swap are left as they were."""
+    if bool(files) == (programs is not None):
+        raise click.UsageError("name files, or give --programs N")
+    if options["patches"] and not three_way:
+        raise click.UsageError("--patch is for a tree; give --three-way too")
+    if programs is not None and not three_way:
+        raise click.UsageError("--programs goes with --three-way; alone it is 'faultline run --live --programs N'")
+    read = programs_of(files) if files else []
+    seed = secrets.randbits(32) if seed is None and programs is not None else seed
+    desk = _begin(as_json, seed=seed, **options)
+    subject = LiveSubject(desk.tree(check=False) if three_way else None)
+    if programs is not None:
+        plan = Plan(subject.judge_maker(), seed=seed or 0, jobs=1, programs=programs)
+        _campaign_of(plan, desk, out, as_json)
+    _live_files(desk, subject, read, as_json)
+
+
+def _live_files(
+    desk: _Desk, subject: LiveSubject, files: Sequence[tuple[Path, list[Operation]]], as_json: bool
+) -> NoReturn:
+    judge = subject.judge_maker()(_unrecorded)
+    assert isinstance(judge, LiveJudge | ThreeWay)
+    outcomes: list[Outcome] = []
+    interrupted, begin = False, time.monotonic()
+    against = desk.setting.kernel if subject.tree else None
+    try:
+        with _given_back(judge), desk.screen.progress():
+            for outcome in judge_files(judge, files):
+                outcomes.append(outcome)
+                desk.screen.status(f"{len(outcomes)} of {len(files)} programs")
+                replay = replay_command(outcome.path, against or LIVE_KERNEL, three_way=against is not None)
+                desk.screen.show(outcome_lines(outcome, replay, verbose=desk.verbose))
+    except KeyboardInterrupt:
+        interrupted = True
+    offer, seconds = judge.live_machine.offer, time.monotonic() - begin
+    if as_json:
+        _print_json(live_json(outcomes, offer, against, against and desk.setting.profile, interrupted=interrupted))
+    else:
+        for line in closing_lines(outcomes, offer, against, seconds, interrupted=interrupted, verbose=desk.verbose):
+            desk.screen.say(line)
+    if interrupted:
+        sys.exit(ExitStatus.INTERRUPTED)
+    if any(outcome.finding is not None and not outcome.known for outcome in outcomes):
+        sys.exit(ExitStatus.FINDINGS)
+    sys.exit(ExitStatus.CLEAN if any(outcome.trial is not None for outcome in outcomes) else ExitStatus.SKIPPED)
+
+
 # --- repros ---
 
 
@@ -312,7 +408,7 @@ class _Case:
 
     ops: list[Operation]
     signature: str | None
-    subject: Subject
+    subject: Subject | LiveSubject
     decisions: tuple[Decision, ...] = ()
 
 
@@ -323,6 +419,9 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
     for key, default in (("tree", header.get("kernel")), ("profile", header.get("profile"))):
         options[key] = options[key] or default
     desk = _begin(as_json, patches=(), variant=_variant(file, header.get("variant", "plain")), **options)
+    if desk.setting.kernel == LIVE_KERNEL:
+        repro.patches.clear()
+        desk = replace(desk, setting=replace(desk.setting, variant="plain"))
     named = [Patch.of(path) for path in patches] or [_found_patch(file, value, desk.screen) for value in repro.patches]
     seed = header.get("seed", "")
     setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None)
@@ -348,13 +447,28 @@ def _judge_of(file: Path, desk: _Desk, case: _Case) -> Judge:
 
     :raises FaultlineError: (SKIPPED) the kernel lacks what an operation of it needs.
     """
+    live = isinstance(case.subject, LiveSubject)
+    if live and has_blocks(case.ops):
+        raise FaultlineError(f"{file}: {OVERLAPS}", ExitStatus.SKIPPED)
     judge = case.subject.judge_maker(Schedules() if has_blocks(case.ops) else None)(_unrecorded)
     missing = lacking(case.ops, judge.has)
     if missing:
         named = ", ".join(f"{name} (needs {', '.join(needs)})" for name, needs in missing.items())
-        kernel = f"{desk.setting.kernel} in the profile {desk.setting.profile}"
+        kernel = "the live kernel" if live else f"{desk.setting.kernel} in the profile {desk.setting.profile}"
+        if isinstance(judge, LiveJudge):
+            lacks = judge.live.offer.lacks
+            named += "".join(f"; {need}: {lacks[need]}" for need in sorted({*chain(*missing.values())}))
+        judge.give_back()
         raise FaultlineError(f"{file}: {kernel} lacks what operations of it need: {named}", ExitStatus.SKIPPED)
     return judge
+
+
+@contextmanager
+def _given_back(judge: Judge) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        judge.give_back()
 
 
 def _found_patch(file: Path, value: str, screen: Screen) -> Patch:
@@ -375,11 +489,22 @@ def _found_patch(file: Path, value: str, screen: Screen) -> Patch:
 @_schedules("Run it under many schedules", "the file's own")
 @_building
 @_json
-def replay(file: Path, schedules: str | None, as_json: bool, **options: Any) -> None:
+@_live
+def replay(file: Path, schedules: str | None, as_json: bool, live: bool, **options: Any) -> None:
     """Runs a repro: each operation with its outcome, and the finding if it shows (exit status 1)."""
+    if live:
+        _take_live({**options, "schedules": schedules})
+        options |= {"tree": LIVE_KERNEL, "patches": ()}
     how = None if schedules is None else Schedules.parse(schedules)
     desk, case = _case(file, as_json, **options)
     judge = _judge_of(file, desk, case)
+    with _given_back(judge):
+        _replay(file, judge, desk, case, how, as_json)
+
+
+def _replay(
+    file: Path, judge: Judge, desk: _Desk, case: _Case, how: Schedules | None, as_json: bool
+) -> NoReturn:
     overlapping = has_blocks(case.ops)
     tested = _trial(judge, judge.subject, case)
     base = _trial(judge, judge.base, case) if judge.base else None
@@ -397,6 +522,9 @@ def replay(file: Path, schedules: str | None, as_json: bool, **options: Any) -> 
         _print_json(replay_json(desk.setting, case.ops, tested, base, finding))
     else:
         desk.screen.show(replay_lines(case.ops, tested, base, finding, expected=case.signature))
+        stopped = judge.live.backend.stopped if isinstance(judge, LiveJudge) else None
+        if stopped is not None:
+            desk.screen.say(not_reached(case.ops, stopped.index, stopped.why))
     sys.exit(ExitStatus.FINDINGS if finding else ExitStatus.CLEAN)
 
 
@@ -419,9 +547,10 @@ def _searched(judge: Judge, case: _Case, schedules: Schedules) -> tuple[Trial, s
 def _trial(judge: Judge, side: Side, case: _Case) -> Trial:
     """Runs the program first in a child, as it may kill the process."""
     wire, schedule = encode(case.ops), Schedule("replay", decisions=case.decisions)
+    died = 0
     if has_blocks(case.ops):
         died = death_of(lambda: side.machine.run_overlapping(wire, schedule))
-    else:
+    elif judge.may_die:
         died = death_of(lambda: side.machine.run(wire))
     if died:
         return Trial(b"", crash_finding(Crash(0, wire, died)))
@@ -436,6 +565,11 @@ def minimize(file: Path, output: Path | None, **options: Any) -> None:
     """Makes a repro's program smaller, with the same kind of finding and the same signature."""
     desk, case = _case(file, False, **options)
     judge = _judge_of(file, desk, case)
+    with _given_back(judge):
+        _minimise(file, judge, desk, case, output)
+
+
+def _minimise(file: Path, judge: Judge, desk: _Desk, case: _Case, output: Path | None) -> None:
     best, blame = _to_minimise(judge, case)
     if best is None:
         raise FaultlineError(

@@ -99,7 +99,7 @@ def look() -> Offer:
     release = os.uname().release
     major, minor = release.split(".")[:2]
     version = int(major), int("".join(c for c in minor if c.isdigit()) or 0)
-    return Offer(release, version, NEED_NAMES - lacks.keys(), lacks, lacks.get("swap") if swap_on() else None)
+    return Offer(release, version, NEED_NAMES.difference(lacks), lacks, lacks.get("swap") if swap_on() else None)
 
 
 def _userfaultfd() -> tuple[int, int]:

@@ -69,6 +69,7 @@ class Result:
     signatures: Counter[tuple[Blame, str]] = field(default_factory=Counter)
     deviations: Counter[str] = field(default_factory=Counter)
     undecided: Counter[str] = field(default_factory=Counter)
+    explained: Counter[str] = field(default_factory=Counter)
 
     def count(self, blame: Blame) -> int:
         """Programs that showed a finding of this blame."""
@@ -195,6 +196,7 @@ class _Campaign:
             self.result.signatures.update(message.signatures)
             self.result.deviations.update(message.deviations)
             self.result.undecided.update(message.undecided)
+            self.result.explained.update(message.explained)
         elif isinstance(message, Failed):
             raise RuntimeError(message.message) if message.ours else FaultlineError(message.message)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +16,15 @@ from faultline.program.cheader import c_header
 from faultline.tree import TreeInfo, find_tree
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
+from faultline.verdict.live import open_live, open_three_way
 from faultline.verdict.overlap import Schedules
 from faultline.verdict.races import KnownRace, known_races, read_races
 
 #: The kernel configuration, of those in csrc/arch/profiles, that is built unless another is asked for.
 DEFAULT_PROFILE: Final = "base"
+
+#: What stands for the running kernel in a repro's header, and among the trees of corpora/known.
+LIVE_KERNEL: Final = "live"
 
 Say = Callable[[str], None]
 """Told in a line what is being done."""
@@ -49,6 +54,23 @@ class Subject:
             schedules=schedules,
             races=self.races,
         )
+
+
+@dataclass(frozen=True)
+class LiveSubject:
+    """The running kernel; with a built tree, machine, oracle and live kernel beside each other."""
+
+    tree: Subject | None = None
+
+    def judge_maker(self, schedules: Schedules | None = None) -> Callable[[Callable[[bytes], None]], Judge]:
+        """What opens a judge in any process; one at a time on the whole machine."""
+        assert schedules is None, "a running kernel has its own schedule"
+        known = signatures(read_known(corpora_dir() / "known"), LIVE_KERNEL)
+        cpu = max(os.sched_getaffinity(0))
+        if self.tree is None:
+            return partial(open_live, known=known, cpu=cpu)
+        library = self.tree.library.path
+        return partial(open_three_way, subject=library, known=self.tree.known, known_live=known, cpu=cpu)
 
 
 def build_library(

@@ -17,7 +17,7 @@ from faultline.campaign.flight import Flight
 from faultline.campaign.isolate import PATIENCE, death_of
 from faultline.campaign.source import Source
 from faultline.kinds import FaultlineError, FindingKind
-from faultline.program.codec import Operation, decode, encode, has_blocks
+from faultline.program.codec import Operation, decode
 from faultline.program.minimize import minimize
 from faultline.verdict.finding import END, Finding
 from faultline.verdict.judge import Blame, Judge, Side
@@ -92,12 +92,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Tally:
-    """A worker's last message: how often each signature was seen, by blame, which known deviations, and why
-    programs with overlapping operations were not judged under some schedule."""
+    """A worker's last message: how often each signature was seen, by blame, which known deviations, why
+    programs with overlapping operations were not judged under some schedule, and which rules explain differences."""
 
     signatures: Counter[tuple[Blame, str]] = field(default_factory=Counter)
     deviations: Counter[str] = field(default_factory=Counter)
     undecided: Counter[str] = field(default_factory=Counter)
+    explained: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ class Worker:
         verdict = self._judge.judge(ops, seed=index, times=self._source.times(ops))
         self._tally.deviations.update(verdict.deviations)
         self._tally.undecided.update(verdict.undecided)
+        self._tally.explained.update(verdict.explained)
         finding = verdict.finding
         if finding is None:
             return
@@ -219,13 +221,10 @@ class Worker:
         """Whose machine dies of the program: the subject's (NEW), the base's, or nobody's."""
         if self._flight.hurrying:
             return None
-        wire, times = encode(ops), self._source.times(ops)
-        patience = self._task.plan.patience
+        times, patience = self._source.times(ops), self._task.plan.patience
 
         def dies(side: Side) -> bool:
-            if has_blocks(ops):
-                return bool(death_of(lambda: self._judge.exercise(side, ops, index, times), patience))
-            return bool(death_of(lambda: side.machine.run(wire), patience))
+            return bool(death_of(lambda: self._judge.exercise(side, ops, index, times), patience))
 
         if self._judge.base is not None and dies(self._judge.base):
             return Blame.BASE
@@ -237,7 +236,11 @@ def main(task: Task, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C does
     try:
         flight = Flight(task.flight)
-        Worker(task, task.plan.make_judge(flight.begin), flight, pipe.send).run()
+        judge = task.plan.make_judge(flight.begin)
+        try:
+            Worker(task, judge, flight, pipe.send).run()
+        finally:
+            judge.give_back()
     except FaultlineError as error:
         pipe.send(Failed(str(error), ours=False))
     except BrokenPipeError:

@@ -119,6 +119,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
     def __init__(
         self, *, tree_version: tuple[int, int] = (6, 12), has: Collection[str] = NEED_NAMES
     ) -> None:
+        self.version: Final = tree_version
         self._holds = versions.holds(tree_version)
         self._has = frozenset(has)
         self._unknown_advice = unknown_advice(has)
@@ -139,6 +140,12 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             **dict.fromkeys(REMOTE, self._remote_again),
             BY_NAME["populate"].code: self._populate_again,
         }
+
+    def but(self, difference: int, holds: bool) -> Oracle:
+        """An oracle for the same kernel, but for one difference of :mod:`faultline.oracle.versions`, by its place."""
+        other = Oracle(tree_version=self.version, has=self._has)
+        other._holds = (*self._holds[:difference], holds, *self._holds[difference + 1 :])
+        return other
 
     def _lacks(self, _: Operation) -> Outcome:
         self._rule = rules.SKIP_LACKS

@@ -126,7 +126,10 @@ class Reporter:
         if again and file is not None:
             self._screen.say(f"{title(finding, record.ops)}; see {near(file)}")
             return
-        replay = replay_command(file) if file else "(the repro could not be written; its program is above)"
+        three_way = bool(finding.alone)
+        kernel = self._setting.kernel if three_way else ""
+        command = replay_command(file, kernel, three_way=three_way) if file else ""
+        replay = command or "(the repro could not be written; its program is above)"
         self._screen.show([*render(finding, record.ops, replay), _BLANK])
 
     def _write(self, record: Record) -> None:

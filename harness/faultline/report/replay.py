@@ -22,7 +22,7 @@ def replay_lines(
 
     ``finding`` is the tested tree's, or its difference from base; ``expected`` the signature that the repro names.
     """
-    lines = transcript(ops, _outcomes(ops, tested), finding)
+    lines = transcript(ops, outcomes_of(ops, tested), finding)
     lines.append((Style.PLAIN, ""))
     if finding is not None:
         lines += [(Style.TITLE, title(finding, ops)), *explain(finding)]
@@ -39,7 +39,7 @@ def replay_json(
     setting: Setting, ops: Sequence[Operation], tested: Trial, base: Trial | None, finding: Finding | None
 ) -> dict[str, Any]:
     """The same as plain data."""
-    outcomes = _outcomes(ops, tested)
+    outcomes = outcomes_of(ops, tested)
     return {
         "verdict": "findings" if finding else "clean",
         "kernel": setting.kernel,
@@ -56,6 +56,7 @@ def replay_json(
     }
 
 
-def _outcomes(ops: Sequence[Operation], trial: Trial) -> list[str]:
+def outcomes_of(ops: Sequence[Operation], trial: Trial) -> list[str]:
+    """The outcome of each operation in words, as far as the run came."""
     steps = parse_trace(trial.trace, ops, snapshots=True)
     return [describe_step(op, step) for op, step in zip(ops, steps, strict=False)]

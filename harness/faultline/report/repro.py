@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from faultline.build import Variant
+from faultline.campaign.subject import LIVE_KERNEL
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation
 from faultline.program.text import Repro, format_repro
@@ -65,7 +66,9 @@ class Setting:
 
     def repro(self, finding: Finding | None, ops: Sequence[Operation]) -> Repro:
         """The program with its header."""
-        header = {"kernel": self.kernel, "profile": self.profile}
+        header = {"kernel": self.kernel}
+        if self.kernel != LIVE_KERNEL:
+            header["profile"] = self.profile
         if self.variant != "plain":
             header["variant"] = self.variant
         if self.seed is not None:
@@ -83,16 +86,20 @@ class Setting:
         return f"{finding.kind.value}-{finding.operation}-{digest}{SUFFIX}"
 
 
-def replay_command(file: Path) -> str:
-    """The command that runs the repro ``file``."""
-    return f"faultline replay {shlex.quote(str(near(file)))}"
+def replay_command(file: Path, kernel: str = "", *, three_way: bool = False) -> str:
+    """The command that runs the repro ``file``: on the kernel of its header, unless another is named here."""
+    name = shlex.quote(str(near(file)))
+    if three_way:
+        return f"faultline live --three-way --tree {kernel} {name}"
+    return f"faultline replay {'--live ' if kernel == LIVE_KERNEL else ''}{name}"
 
 
 def repro_text(setting: Setting, finding: Finding, ops: Sequence[Operation], file: Path) -> str:
     """The text of a repro file; ``file`` is where it will lie."""
     header = format_repro(setting.repro(finding, []))
     about = plain(explain(finding)).splitlines()
-    comments = [title(finding, ops), *(line.removeprefix("  ") for line in about), f"replay     {replay_command(file)}"]
+    how = replay_command(file, setting.kernel if finding.alone else "", three_way=bool(finding.alone))
+    comments = [title(finding, ops), *(line.removeprefix("  ") for line in about), f"replay     {how}"]
     program = [line for _, line in marked(finding, ops)]
     return header + "".join(f"# {line}".rstrip() + "\n" for line in ["", *comments, ""]) + "\n".join(program) + "\n"
 

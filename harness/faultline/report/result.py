@@ -37,6 +37,7 @@ def result_json(result: Result, setting: Setting, files: Mapping[str, Path]) -> 
         **{blame.value: _counts(result, blame) for blame in (Blame.BASE, Blame.FIXED, Blame.KNOWN)},
         "deviations": dict(sorted(result.deviations.items())),
         "undecided": dict(sorted(result.undecided.items())),
+        "explained": dict(sorted(result.explained.items())),
     }
 
 
@@ -56,6 +57,7 @@ def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
         lines += [f"{text} {name} ({times:,} programs)" for name, times in _counts(result, blame).items()]
     if verbose:
         lines += [f"known deviation: {name} ({times:,} programs)" for name, times in sorted(result.deviations.items())]
+        lines += [f"no difference, by rule: {name} ({n:,} programs)" for name, n in sorted(result.explained.items())]
     lines += [f"not judged under some schedule: {why} ({n:,} programs)" for why, n in sorted(result.undecided.items())]
     if result.deaths:
         lines.append(f"workers that died: {result.deaths}")

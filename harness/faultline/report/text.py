@@ -44,7 +44,7 @@ def render(finding: Finding, ops: Sequence[Operation], replay: str) -> list[Line
         *_program(finding, ops),
         (Style.PLAIN, ""),
         *explain(finding),
-        *_labelled("replay", [replay], Style.COMMAND),
+        *labelled("replay", [replay], Style.COMMAND),
     ]
 
 
@@ -91,28 +91,30 @@ def explain(finding: Finding) -> list[Line]:
     """What was expected and why, what happened, where in the kernel, and the state around it."""
     lines: list[Line] = []
     if finding.expected:
-        lines += _labelled("expected", _wrapped(finding.expected))
+        lines += labelled("expected", _wrapped(finding.expected))
     rules = chain.from_iterable(_wrapped(_with_source(rule)) for rule in finding.because)
     style, label = (Style.DIM, "because") if finding.expected else (Style.PLAIN, "expected")
-    lines += _labelled(label, list(rules), style)
-    lines += _labelled("happened", _wrapped(finding.happened), Style.MARKED)
+    lines += labelled(label, list(rules), style)
+    lines += labelled("happened", _wrapped(finding.happened), Style.MARKED)
+    if finding.alone:
+        lines += labelled("alone", _wrapped(finding.alone), Style.MARKED)
     if finding.frames:
         frames = [str(place) for place in _chain(finding.frames)]
         more = [f"... and {len(frames) - _FRAMES_MAX} more"] if len(frames) > _FRAMES_MAX else []
-        lines += _labelled("at", frames[:_FRAMES_MAX] + more)
+        lines += labelled("at", frames[:_FRAMES_MAX] + more)
     if finding.other is not None:
-        lines += _labelled("earlier", [str(finding.other)])
+        lines += labelled("earlier", [str(finding.other)])
     if finding.locks:
-        lines += _labelled("holding", [str(lock) for lock in finding.locks])
+        lines += labelled("holding", [str(lock) for lock in finding.locks])
     for task in finding.tasks:
         lines += _task(task)
     if finding.slots:
-        lines += _labelled("state", _states(finding.slots), Style.DIM)
+        lines += labelled("state", _states(finding.slots), Style.DIM)
     if finding.note:
-        lines += _labelled("note", _wrapped(finding.note))
+        lines += labelled("note", _wrapped(finding.note))
     if finding.schedule:
-        lines += _labelled("schedule", _wrapped(finding.schedule), Style.DIM)
-    lines += _labelled("signature", [finding.signature], Style.DIM)
+        lines += labelled("schedule", _wrapped(finding.schedule), Style.DIM)
+    lines += labelled("signature", [finding.signature], Style.DIM)
     return lines
 
 
@@ -120,7 +122,8 @@ def _program(finding: Finding, ops: Sequence[Operation]) -> list[Line]:
     return [(Style.MARKED if here else Style.PLAIN, f"  {text}") for here, text in marked(finding, ops)]
 
 
-def _labelled(label: str, texts: Sequence[str], style: Style = Style.PLAIN) -> list[Line]:
+def labelled(label: str, texts: Sequence[str], style: Style = Style.PLAIN) -> list[Line]:
+    """Lines of a report, the first one behind a label."""
     heads = [label, *[""] * len(texts)][: len(texts)]
     return [(style, f"  {head:<{_INDENT}}{text}".rstrip()) for head, text in zip(heads, texts, strict=True)]
 
@@ -140,10 +143,10 @@ def _task(task: Task) -> list[Line]:
     """Where another task stood, what it held and what it waited for."""
     frames = [str(place) for place in _chain(task.frames)] or ["its beginning"]
     more = [f"... and {len(frames) - _OTHER_FRAMES_MAX} more"] if len(frames) > _OTHER_FRAMES_MAX else []
-    lines = _labelled(f"{task.name} at", frames[:_OTHER_FRAMES_MAX] + more)
+    lines = labelled(f"{task.name} at", frames[:_OTHER_FRAMES_MAX] + more)
     waits = [f"waits for: {task.waits}"] if task.waits else []
     holds = [f"holds: {lock}" for lock in task.locks]
-    return lines + (_labelled("", waits + holds) if waits or holds else [])
+    return lines + (labelled("", waits + holds) if waits or holds else [])
 
 
 def _with_source(rule: Because) -> str:

@@ -95,6 +95,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[Task, ...] = ()
     slots: tuple[SlotState, ...] = ()
     note: str = ""
+    alone: str = ""
+    """Where machine, oracle and live kernel were asked: which of them does what neither of the others does."""
     schedule: str = ""
     """Of a program with overlapping operations: the decisions of :mod:`faultline.program.schedule`."""
 
@@ -106,6 +108,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     def with_schedule(self, schedule: str) -> Finding:
         """The same finding, as it shows under a schedule."""
         return msgspec.structs.replace(self, schedule=schedule)
+
+    def standing_alone(self, who: str) -> Finding:
+        """The same finding, of one of machine, oracle and live kernel."""
+        return msgspec.structs.replace(self, alone=who)
 
     def with_note(self, note: str) -> Finding:
         """The same finding with a remark for the reader."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from faultline.backend import machine
 from faultline.build.symbols import Symbolizer
@@ -110,6 +110,8 @@ class Verdict:
     deviations: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     """Why runs of overlapping operations were not judged."""
+    explained: tuple[str, ...] = ()
+    """Named rules that tell why two kernels did different things, each of them right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,9 @@ class Judge:
     ``known`` are the signatures of corpora/known.  ``before_run`` is given each program's wire form before a machine
     gets it.
     """
+
+    may_die: ClassVar[bool] = True
+    """A program may kill the process that judges it."""
 
     def __init__(
         self,
@@ -180,6 +185,9 @@ class Judge:
         self.subject.machine.close()
         if self.base:
             self.base.machine.close()
+
+    def give_back(self) -> None:
+        """What outlives the process that holds the judge is put back; the end of a process is enough for machines."""
 
     def trial(self, side: Side, ops: Sequence[Operation], decisions: tuple[Decision, ...] = ()) -> Trial:
         """Runs the program on one machine and examines its trace.
@@ -274,8 +282,11 @@ class Judge:
         """A finding of overlapping operations with as few preemptions as it needs."""
         return self.overlap(self.subject, ops).simplest(finding, decisions_of(finding))
 
-    def exercise(self, side: Side, ops: Sequence[Operation], seed: int, times: int) -> None:
-        """Runs a program whose operations overlap on one machine, as :meth:`judge` does."""
+    def exercise(self, side: Side, ops: Sequence[Operation], seed: int = 0, times: int = 1) -> None:
+        """Runs a program on one machine, as :meth:`judge` does; for a forked child, as it may kill its process."""
+        if not has_blocks(ops):
+            side.machine.run(encode(ops))
+            return
         for _ in self.overlap(side, ops).findings(self._more(times), seed):
             pass
 
@@ -297,12 +308,16 @@ class Judge:
         return _OnBase(self.overlap(self.base, ops), self._more(times), seed) if self.base else None
 
     def _blame(self, finding: Finding, on_base: _OnBase | None) -> Blame:
-        if is_known(finding.signature, self._known):
+        if self.knows(finding):
             return Blame.KNOWN
         return Blame.BASE if on_base is not None and on_base.shows(finding) else Blame.NEW
 
+    def knows(self, finding: Finding) -> bool:
+        """Whether corpora/known has the finding."""
+        return is_known(finding.signature, self._known)
+
     def _verdict(self, finding: Finding | None, blame: Blame, trial: Trial) -> Verdict:
-        if finding is not None and blame is Blame.NEW and is_known(finding.signature, self._known):
+        if finding is not None and blame is Blame.NEW and self.knows(finding):
             blame = Blame.KNOWN
         return Verdict(finding, blame, trial.deviations)
 
