@@ -146,7 +146,7 @@ class _Desk:
 
     def subject(self, *, check: bool) -> Subject | LiveSubject:
         """Builds what the setting names, with its base for a check."""
-        return LiveSubject() if self.setting.kernel == LIVE_KERNEL else self.tree(check=check)
+        return LiveSubject.checked() if self.setting.kernel == LIVE_KERNEL else self.tree(check=check)
 
     def tree(self, *, check: bool) -> Subject:
         """Builds the tree that the setting names."""
@@ -362,7 +362,9 @@ def live_command(
     read = programs_of(files) if files else []
     seed = secrets.randbits(32) if seed is None and programs is not None else seed
     desk = _begin(as_json, seed=seed, **options)
-    subject = LiveSubject(desk.tree(check=False) if three_way else None)
+    subject = LiveSubject.checked()
+    if three_way:
+        subject = replace(subject, tree=desk.tree(check=False))
     if programs is not None:
         plan = Plan(subject.judge_maker(), seed=seed or 0, jobs=1, programs=programs)
         _campaign_of(plan, desk, out, as_json)

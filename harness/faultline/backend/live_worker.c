@@ -402,6 +402,7 @@ int main(int argc, char **argv)
 		stack_of[i] = i;
 	monitor_pid = getppid();
 	signal(SIGCHLD, SIG_IGN);
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);	/* large folios of a few pages too; fails on kernels without any */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) || sigaction(SIGSEGV, &action, NULL) || sigaction(SIGBUS, &action, NULL))
 		die("set-up");
 	while (read(atoi(argv[1]), &byte, 1) == 1) {

@@ -198,7 +198,7 @@ class _Campaign:
             self.result.undecided.update(message.undecided)
             self.result.explained.update(message.explained)
         elif isinstance(message, Failed):
-            raise RuntimeError(message.message) if message.ours else FaultlineError(message.message)
+            raise RuntimeError(message.message) if message.ours else FaultlineError(message.message, message.status)
         return True
 
     def _take(self, record: Record) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from faultline.backend.live_offer import requirement_missing
 from faultline.build import BuiltLibrary, Variant, build
 from faultline.campaign.source import corpora_dir
 from faultline.kinds import ExitStatus, FaultlineError
@@ -61,6 +62,17 @@ class LiveSubject:
     """The running kernel; with a built tree, machine, oracle and live kernel beside each other."""
 
     tree: Subject | None = None
+
+    @classmethod
+    def checked(cls) -> LiveSubject:
+        """The running kernel.
+
+        :raises FaultlineError: (SKIPPED) it lacks what the live backend needs.
+        """
+        missing = requirement_missing()
+        if missing:
+            raise FaultlineError(missing, ExitStatus.SKIPPED)
+        return cls()
 
     def judge_maker(self, schedules: Schedules | None = None) -> Callable[[Callable[[bytes], None]], Judge]:
         """What opens a judge in any process; one at a time on the whole machine."""

@@ -16,7 +16,7 @@ from typing import Final
 from faultline.campaign.flight import Flight
 from faultline.campaign.isolate import PATIENCE, death_of
 from faultline.campaign.source import Source
-from faultline.kinds import FaultlineError, FindingKind
+from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.codec import Operation, decode
 from faultline.program.minimize import minimize
 from faultline.verdict.finding import END, Finding
@@ -107,6 +107,7 @@ class Failed:
 
     message: str
     ours: bool
+    status: ExitStatus = ExitStatus.ERROR
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ def main(task: Task, pipe: Connection) -> None:
         finally:
             judge.give_back()
     except FaultlineError as error:
-        pipe.send(Failed(str(error), ours=False))
+        pipe.send(Failed(str(error), False, error.status))
     except BrokenPipeError:
         pass  # the parent is gone
     except Exception:
