@@ -457,8 +457,8 @@ class Dirty(Memory):
                 bits.maybe |= run
                 lost |= fresh | run & bits.shown & merged
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
-        # pages of files that were read meanwhile stay writable
-        bits.hidden[rules.MERGE_SOFT_DIRTY] = bits.hidden.get(rules.MERGE_SOFT_DIRTY, 0) | lost & _slots(row, _FILE)
+        # pages of files that are read, meanwhile or then, are writable
+        bits.hidden[rules.MERGE_SOFT_DIRTY] = bits.hidden.get(rules.MERGE_SOFT_DIRTY, 0) | lost
 
     def _moves_table(self, op: Operation, target: int) -> bool:
         """The page that a mremap moves to this slot may go there with its whole page table."""
