@@ -217,7 +217,7 @@ class Files(Userfault, Memory):
         if self._stays_lost(file, number) and not stopped:
             if word & REG_MISSING and stopped is False:
                 self._returns(file, number, file.lost[number])
-            elif loaded := self._loaded(op, index, process, slot):
+            elif not flags & MESSAGE_WRITE and (loaded := self._loaded(op, index, process, slot)):
                 self._returns(file, number, loaded)
         if stopped and word & REG_MINOR and self._stays_lost(file, number):
             open_to_doubt = word & REG_MISSING or number in file.doubtful

@@ -70,6 +70,8 @@ class Ksm(Memory):
         if unborn and self._tainted:
             for process in self._living:
                 self._once += self._protected(process)
+        for process in self._living if self._may_fail else ():
+            self._once += self._protected(process)  # merged, and then given its own page again
         self._unseen = set()
         if self._swap or any(self._pins):
             self._merge_with_unseen()
