@@ -28,7 +28,7 @@ import msgspec
 
 from faultline.backend.machine import Machine
 from faultline.campaign.flight import Flight
-from faultline.campaign.source import corpora_dir, read_corpus
+from faultline.campaign.source import whole_corpus
 from faultline.campaign.subject import DEFAULT_PROFILE, prepare
 from faultline.campaign.worker import Crash, crash_finding
 from faultline.kinds import ExitStatus, FaultlineError
@@ -143,7 +143,7 @@ def _plant_seeds(corpus: Path) -> None:
         corpus.mkdir(parents=True, exist_ok=True)
         if any(corpus.iterdir()):
             return
-        for number, ops in enumerate(read_corpus(corpora_dir() / name for name in ("regressions", "seeds"))):
+        for number, ops in enumerate(whole_corpus()):
             (corpus / f"seed-{number:03}").write_bytes(encode(ops))
     except OSError as error:
         raise FaultlineError(f"{corpus}: {error.strerror}; name a writable corpus folder") from None

@@ -28,7 +28,7 @@ from faultline.campaign.files import OVERLAPS, Outcome, judge_files
 from faultline.campaign.files import programs as programs_of
 from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
-from faultline.campaign.source import AGAIN_ONE_IN, OVERLAPPING_ONE_IN, corpora_dir, read_corpus
+from faultline.campaign.source import OVERLAPPING_ONE_IN, corpora_dir, seeds, whole_corpus
 from faultline.campaign.subject import DEFAULT_PROFILE, LIVE_KERNEL, LiveSubject, Subject, build_library, prepare
 from faultline.campaign.worker import Crash, Plan, crash_finding
 from faultline.doctor import checks
@@ -289,13 +289,13 @@ def _run_campaign(
     plan = Plan(
         make_judge=subject.judge_maker(how),
         overlapping=0 if how is None else _one_in(check=check, asked=bool(schedules or races)),
-        again=AGAIN_ONE_IN if check and how is not None and not how.ends else 0,
+        again=seeds() if check and how is not None and not how.ends else (),
         seed=seed,
         jobs=desk.jobs,
         seconds=SECONDS_DEFAULT if seconds is None and programs is None else seconds,
         programs=programs,
         settle=0.0 if stop_first else settle,
-        corpus=tuple(read_corpus(corpora_dir() / name for name in ("regressions", "seeds"))),
+        corpus=whole_corpus(),
     )
     _campaign_of(plan, desk, out, as_json)
 

@@ -183,7 +183,7 @@ BLOCK = parse_program("p0.0 mmap a0 rw\npar {\n  p0.0 write a0 =1\n  p0.1 read a
 
 def test_sequential_programs_of_a_check_are_those_of_a_run() -> None:
     corpus = [parse_program("p0.0 mmap a0 rw\n")]
-    run, check = Source(1, corpus), Source(1, corpus, overlapping=10, again=3)
+    run, check = Source(1, corpus), Source(1, corpus, overlapping=10)
     programs = [(run.program(index), check.program(index)) for index in range(300)]
     sequential = [(one, other) for one, other in programs if not has_blocks(other)]
     assert 250 < len(sequential) < 300
@@ -192,16 +192,16 @@ def test_sequential_programs_of_a_check_are_those_of_a_run() -> None:
 
 def test_programs_that_overlap_fall_to_all_workers_and_some_are_of_the_corpus_again() -> None:
     sequential = parse_program("p0.0 mmap a0 rw\n")
-    check = Source(1, [BLOCK, sequential], overlapping=10, again=3)
-    assert (check.program(0), check.program(1)) == (sequential, BLOCK)  # those that take longer come last
-    programs = {index: check.program(index) for index in range(2, 1_002)}
+    other = parse_program("par {\n  p0.0 write a0 =1\n  p0.1 read a0\n}\n")
+    check = Source(1, [BLOCK, sequential, other], overlapping=2, again=[BLOCK, sequential])
+    assert [check.program(index) for index in range(3)] == [sequential, BLOCK, other]  # what takes longer comes last
+    programs = {index: check.program(index) for index in range(3, 1_003)}
     overlapping = {index for index, ops in programs.items() if has_blocks(ops)}
-    assert 60 < len(overlapping) < 110
+    assert 350 < len(overlapping) < 500
     assert {index % 4 for index in overlapping} == {0, 1, 2, 3}
-    again = [ops for ops in programs.values() if ops == BLOCK]
-    assert 15 < len(again) < 50
-    assert {check.times(ops) for ops in again} == {10}
-    assert check.times(sequential) == 1
+    assert 15 < sum(ops == BLOCK for ops in programs.values()) < 40
+    assert other not in programs.values()
+    assert [check.times(ops) for ops in (BLOCK, other, sequential)] == [25, 1, 1]
 
 
 def test_without_schedules_the_corpus_is_what_does_not_overlap() -> None:

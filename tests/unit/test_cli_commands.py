@@ -110,23 +110,28 @@ def test_json_is_all_of_standard_output(plant, capsys, patch) -> None:
 @pytest.mark.parametrize(
     ("command", "overlapping", "again"),
     [
-        (["check"], 40, 10),
-        (["check", "--schedules", "none"], 0, 0),
-        (["check", "--schedules", "pct:3"], 2, 10),
-        (["check", "--races"], 2, 10),
-        (["check", "--schedules", "exhaustive"], 2, 0),
-        (["run"], 0, 0),
-        (["run", "--schedules", "mix"], 1, 0),
+        (["check"], 40, True),
+        (["check", "--schedules", "none"], 0, False),
+        (["check", "--schedules", "pct:3"], 2, True),
+        (["check", "--races"], 2, True),
+        (["check", "--schedules", "exhaustive"], 2, False),
+        (["run"], 0, False),
+        (["run", "--schedules", "mix"], 1, False),
     ],
 )
-def test_in_how_many_programs_operations_overlap(plant, monkeypatch, patch, command, overlapping, again) -> None:
+def test_in_how_many_programs_operations_overlap(
+    plant, monkeypatch, patch, tmp_path, command, overlapping, again
+) -> None:
     plant()
+    monkeypatch.setenv("FAULTLINE_CORPORA", str(tmp_path / "corpora"))
+    (tmp_path / "corpora/seeds").mkdir(parents=True)
+    (tmp_path / "corpora/seeds/a.prog").write_text(READ)
     plans = []
     monkeypatch.setattr(cli, "run", lambda plan, _: plans.append(plan) or Result(1, programs=1))
     if "check" in command:
         command = [*command, "--patch", str(patch)]
     assert cli.command_line([*command, "--programs", "1", "-q"]) == ExitStatus.CLEAN
-    assert (plans[0].overlapping, plans[0].again) == (overlapping, again)
+    assert (plans[0].overlapping, plans[0].again) == (overlapping, (parse_program(READ),) if again else ())
 
 
 def test_a_finding_of_one_order_alone_leaves_a_repro_with_its_schedule(plant, capsys, patch, monkeypatch, tmp_path):

@@ -18,7 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from faultline.campaign.run import Progress, run
-from faultline.campaign.source import AGAIN_ONE_IN, OVERLAPPING_ONE_IN, corpora_dir, read_corpus
+from faultline.campaign.source import OVERLAPPING_ONE_IN, corpora_dir, seeds, whole_corpus
 from faultline.campaign.subject import DEFAULT_PROFILE, Say, Subject, prepare
 from faultline.campaign.worker import Plan, Record
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
@@ -170,17 +170,16 @@ def attempt(
     :raises FaultlineError: the tree, the patch or the build.
     """
     subject = prepare(kernel, [folder / entry.file], entry.profile, check=True, jobs=jobs, say=say)
-    corpus = tuple(read_corpus(corpora_dir() / part for part in ("regressions", "seeds")))
     wanted = frozenset(entry.expected)
     plan = Plan(
         subject.judge_maker(Schedules()),
         seed,
         jobs,
         seconds=seconds,
-        corpus=corpus,
+        corpus=whole_corpus(),
         wanted=wanted,
         overlapping=OVERLAPPING_ONE_IN,
-        again=AGAIN_ONE_IN,
+        again=seeds(),
     )
     watch = _Watch(lambda text: say(f"{name}: {text}"))
     result = run(plan, watch)

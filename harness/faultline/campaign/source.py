@@ -17,12 +17,11 @@ from faultline.program.text import read_repro
 
 #: Of the generated programs, one in this many is a mutation of a corpus program; the others are fresh.
 MUTATED_ONE_IN: Final = 3
-#: In a check one program of so many has operations that overlap, of which one of so many is one of the corpus once
-#: more.  These run under many schedules: about half of the time goes to them, and half of that to the corpus.
+#: In a check one program of so many has operations that overlap: under many schedules they take longer, about half of
+#: the time.  One of so many of these is one that the campaign comes back to, run under so many times as many schedules.
 OVERLAPPING_ONE_IN: Final = 40
-AGAIN_ONE_IN: Final = 10
-#: One of the corpus runs under so many times as many schedules: its operations were chosen to meet.
-TIMES_CORPUS: Final = 10
+AGAIN_ONE_IN: Final = 20
+TIMES_AGAIN: Final = 25
 SUFFIXES: Final = (".prog", ".repro")
 
 
@@ -32,7 +31,7 @@ class Source:
     :param has: what the kernel has, of :data:`~faultline.program.ops.NEEDS`: no operation needs anything else, and a
         program of the corpus that does is left out.
     :param overlapping: in one program of so many operations overlap, where that can be; 0: in none.
-    :param again: one in so many of those is one of the corpus as it stands, to be run under other schedules; 0: none.
+    :param again: programs of the corpus to come back to, as they stand, if their operations overlap.
     """
 
     def __init__(
@@ -41,15 +40,14 @@ class Source:
         corpus: Sequence[list[Operation]] = (),
         has: frozenset[str] = NEED_NAMES,
         overlapping: int = 0,
-        again: int = 0,
+        again: Sequence[list[Operation]] = (),
     ) -> None:
         self._seed = seed
         self._has = has
-        self._overlapping, self._again = overlapping, again
-        kept = [ops for ops in corpus if not lacking(ops, has)]
-        self._blocks = [ops for ops in kept if overlapping and has_blocks(ops)]
-        # those that run under many schedules take longer
-        self._corpus = [ops for ops in kept if not has_blocks(ops)] + self._blocks
+        self._overlapping = overlapping
+        kept = [ops for ops in corpus if not lacking(ops, has) and (overlapping or not has_blocks(ops))]
+        self._again = [ops for ops in kept if has_blocks(ops) and ops in again]
+        self._corpus = sorted(kept, key=has_blocks)  # those that run under many schedules take longer
 
     def program(self, index: int) -> list[Operation]:
         """Program number ``index``, counted from 0."""
@@ -58,14 +56,14 @@ class Source:
         rng = random.Random(self._seed << 64 | index)
         if not self._overlapping or zlib.crc32(index.to_bytes(8)) % self._overlapping:
             return self._fresh(rng)  # not every n-th: of several workers one would have them all
-        if self._again and self._blocks and rng.randrange(self._again) == 0:
-            return list(rng.choice(self._blocks))
+        if self._again and rng.randrange(AGAIN_ONE_IN) == 0:
+            return list(rng.choice(self._again))
         ops = self._fresh(rng)
         return with_block(rng, ops) or ops
 
     def times(self, ops: Sequence[Operation]) -> int:
         """As many schedules as usual the program is to be run under."""
-        return TIMES_CORPUS if self._again and list(ops) in self._blocks else 1
+        return TIMES_AGAIN if list(ops) in self._again else 1
 
     def _fresh(self, rng: random.Random) -> list[Operation]:
         if self._corpus and rng.randrange(MUTATED_ONE_IN) == 0:
@@ -77,6 +75,16 @@ def corpora_dir() -> Path:
     """The corpora: ``FAULTLINE_CORPORA``, else corpora/ of the repository that this package lies in."""
     chosen = os.environ.get("FAULTLINE_CORPORA")
     return Path(chosen).expanduser().absolute() if chosen else Path(__file__).resolve().parents[3] / "corpora"
+
+
+def seeds() -> tuple[list[Operation], ...]:
+    """The programs of the corpus that were written for what they may show."""
+    return tuple(read_corpus([corpora_dir() / "seeds"]))
+
+
+def whole_corpus() -> tuple[list[Operation], ...]:
+    """The seeds, and before them what once showed a fault of ours."""
+    return (*read_corpus([corpora_dir() / "regressions"]), *seeds())
 
 
 def read_corpus(folders: Iterable[Path]) -> list[list[Operation]]:

@@ -50,8 +50,8 @@ class Plan:
     wanted: frozenset[FindingKind] = frozenset()
     overlapping: int = 0
     """In one program of so many operations overlap; 0: in none."""
-    again: int = 0
-    """Of those, one in so many is one of the corpus once more, under other schedules; 0: none."""
+    again: tuple[list[Operation], ...] = ()
+    """Programs of the corpus to come back to, under other schedules."""
 
 
 @dataclass(frozen=True)
