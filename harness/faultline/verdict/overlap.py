@@ -36,7 +36,12 @@ REACH: Final = 20
 RUNS_SIMPLEST: Final = 5_000
 #: Preemptions of which that many runs are most schedules that there are.
 EVERY_MAX: Final = 1
-_MIX: Final = (("random", 4), ("pct", 2), ("random", 16), ("pct", 3), ("random", 64), ("pct", 4))
+#: Few changes at the right places, or many at any.
+_MIX: Final = (
+    ("random", 4), ("pct", 2), ("random", 16), ("pct", 3), ("pct", 6), ("random", 64), ("pct", 4), ("pct", 6),
+)  # fmt: skip
+#: A run has more points than one without preemptions, as faults are repeated; one with many more has a task that spins.
+POINTS_TIMES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +139,11 @@ class Overlap:
 
         :param seed: with another one the schedules of the same program are others.
         """
-        seed, points = zlib.crc32(self._wire, seed & 0xFFFFFFFF), 0
-        for schedule in schedules.of(seed):
-            finding = self.run(replace(schedule, points=points))
-            points = points or self._taken.points
+        seed, first, most = zlib.crc32(self._wire, seed & 0xFFFFFFFF), 0, 0
+        for run, schedule in enumerate(schedules.of(seed)):
+            finding = self.run(replace(schedule, points=most if run // len(_MIX) % 2 else first))
+            first = first or self._taken.points
+            most = max(most, min(self._taken.points, POINTS_TIMES * first))
             if finding is not None:
                 yield finding
             if schedules.policy == "exhaustive" and not self._taken.left:
