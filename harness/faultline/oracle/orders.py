@@ -76,6 +76,8 @@ MERGES: Final = _codes("ksm-merge", "ksm-scan")
 FILLS: Final = _codes(
     "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move", "uffd-wp", "uffd-resolve"
 )
+#: What tells which pages have which bits.
+SCANS: Final = _codes("pagemap-scan")
 #: Of this EINVAL says that, too.
 CONTINUES: Final = _codes("uffd-continue")
 #: What cannot be moved for now it tells by one of several errors, by what it looks at first.  Source:
@@ -260,8 +262,10 @@ def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     tasks = sorted({number_of(op) for op in inside if op[0] in ACCESSES})
     lates: list[tuple[int, int, str]] = [(0, 0, "")]
     sorts = [(_LATE, ""), (_LATE | _LATE_FOR_GOOD, LATE_FOR_GOOD)]
-    if any(op[0] in _WRITES for op in ops):
+    if any(op[0] in _WRITES for op in ops) and any(_LATE_AT_COPY >> op[0] & 1 for op in inside):
         sorts.append((_LATE | _LATE_AT_COPY, LATE_AT_COPY))
+        if any(op[0] in UNREGISTERS for op in inside):
+            sorts.append((_LATE | _LATE_AT_COPY | _LATE_FOR_GOOD, LATE_AT_COPY))
     for codes, deviation in sorts:
         if any(codes >> op[0] & 1 for op in inside):
             lates += ((sum(late), codes, deviation) for late in _some(tasks))
@@ -379,7 +383,7 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
     registrations; who is at work with it finds that.  What takes a page of a file away from an access that is at work
     may take its protection away, too.  Reclaim that found a page in the swap cache alone may take it when an access has
     mapped it again.  What populates may stop when it looks at its first page again, before it goes on.  A page that
-    migrates looks like one in swap.
+    migrates looks like one in swap.  Guard pages are put when all pages of the range were dropped.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
@@ -393,6 +397,8 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
         return [((_SWAP_OUT, *op[1:]), ~index), (op, index)]
     if op[0] == _CLOSE:
         return [((_UNREGISTER, TASK_MONITOR, op[2], 0, SLOTS), ~index), (op, index)]
+    if op[0] == _GUARD:
+        return [(step, index) for step in _twice(ops, op)]
     if op[0] == _POPULATE:
         first = _pages(op, _met(ops, index))[0]
         return [(first, index), (op, index)] if first != op else []

@@ -28,6 +28,7 @@ from faultline.oracle.orders import (
     MERGES,
     MOVES,
     RECLAIMS,
+    SCANS,
     SHARES,
     SUMMED,
     TWO_PLACES,
@@ -149,13 +150,14 @@ class Linear:
         return Answer(self._finding(nearest, view))
 
     def _sleeps_at_change(self, view: View) -> bool:
-        """Whether the trace is an order's but for one access that sleeps for good, although its page was there before
-        the block and is there after it, and nobody fills or unregisters pages meanwhile."""
+        """Whether the trace is an order's until the blocks end, but for one access that sleeps although its page was
+        there before the block and is there after it, and nobody fills or unregisters pages meanwhile.  What follows
+        depends on who would wake it, and is not judged."""
         for index in self._asleep(view):
             sleeping = replace(view[index], status=Status.DONE, value=0, aux=0)
-            others = (*view[:index], sleeping, *view[index + 1 :])
+            others = (*view[:index], sleeping, *view[index + 1 : self._end])
             for run in self._runs_without(self._skipped(view) | {index}):
-                if self._same(run.view, run.order, others) and run.counts:
+                if self._same(run.view[: self._end], run.order, others) and run.counts:
                     return True
         return False
 
@@ -218,6 +220,8 @@ class Linear:
             )
         if op[0] in ACCESSES and slots_of(op) & self._given_up:
             fits = fits or step.status == Status.DONE  # the page that it leaves tells what it read
+        if op[0] in SCANS and self._merges:
+            fits = fits or step.status == Status.DONE  # which bits there are depends on what was merged
         return (fits or op[0] == EVENT) and all(
             any(_ends_so(run.view, ended) and run.counts for run in known) for ended in step.completions
         )
