@@ -47,7 +47,7 @@ class Source:
         self._overlapping = overlapping
         kept = [ops for ops in corpus if not lacking(ops, has) and (overlapping or not has_blocks(ops))]
         self._again = [ops for ops in kept if has_blocks(ops) and ops in again]
-        self._corpus = sorted(kept, key=has_blocks)  # those that run under many schedules take longer
+        self._corpus = _spread([ops for ops in kept if not has_blocks(ops)], [ops for ops in kept if has_blocks(ops)])
 
     def program(self, index: int) -> list[Operation]:
         """Program number ``index``, counted from 0."""
@@ -69,6 +69,13 @@ class Source:
         if self._corpus and rng.randrange(MUTATED_ONE_IN) == 0:
             return [alone(op) for op in mutate.mutate(rng, rng.choice(self._corpus), self._corpus, self._has)]
         return generate.random_program(rng, has=self._has)
+
+
+def _spread(many: Sequence[list[Operation]], few: Sequence[list[Operation]]) -> list[list[Operation]]:
+    """Both, each in its order, mixed evenly: what takes longer neither comes first, nor when a check that found
+    something is over."""
+    placed = [((i + 0.5) / len(part), ops) for part in (many, few) for i, ops in enumerate(part)]
+    return [ops for _, ops in sorted(placed, key=lambda one: one[0])]
 
 
 def corpora_dir() -> Path:
