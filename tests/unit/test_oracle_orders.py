@@ -104,6 +104,7 @@ def test_a_page_that_moves_may_be_reached_at_both_places() -> None:
     found = texts("par {\n  p0.0 mremap a0 a4\n  p0.1 read a0\n}\n")
     assert "p0.0 mremap a0 a4; p0.1 read a4" in found
     assert "p0.0 mremap a0 a4; p0.1 read a0" in found
+    assert texts("par {\n  p0.0 mremap a1+16 a17\n  p0.1 read a16\n}\n")  # nothing is beyond the region
     assert not any("a4; p1.0 read a4" in text for text in texts("par {\n  p0.0 mremap a0 a4\n  p1.0 read a0\n}\n"))
 
 

@@ -159,7 +159,7 @@ par {
         "Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults",
         "Who looks again whether it must wait does so without the lock of the page table.  At the moment at which "
         "another task's store replaces the page by a copy it sees none, and sleeps although the page was filled; so it "
-        "does while the kernel changes the protection of a page of a file's private mapping.",
+        "does while the kernel changes the protection of a page of a file's private mapping, or reclaims it.",
         "6.12, 7.2 (machine)",
         """\
 p0.0 mmap a0+2 rw
@@ -251,7 +251,7 @@ def _elsewhere(ops: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
                 if op[0] not in ACCESSES or op[0] in _REMOTE | _HOLDING or process_of(op[1]) != process_of(move[1]):
                     continue
                 for first, by in ((move[2], far), (move[4], -far)):
-                    if first <= op[2] < first + move[3]:
+                    if first <= op[2] < first + move[3] and 0 <= op[2] + by < SLOTS:
                         yield (*ops[:index], (*op[:2], op[2] + by, *op[3:]), *ops[index + 1 :])
 
 

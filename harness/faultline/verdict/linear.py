@@ -171,8 +171,7 @@ class Linear:
                 if op[0] not in ACCESSES or (step.status, step.value) != (Status.BLOCKED, Wait.FAULT):
                     continue
                 words = [snapshot.words.get(process_at(op)) for snapshot in (before, after)]
-                missing = Bit.PRESENT | Bit.REG_MISSING
-                if all(shown and shown[slot] & missing == missing for shown in words for slot in slots_of(op)):
+                if all(shown and _is_there(shown[slot]) for shown in words for slot in slots_of(op)):
                     yield index
 
     def _finding(self, nearest: Run, view: View) -> Finding | None:
@@ -471,6 +470,11 @@ def _steps(order: Order, trace: bytes) -> list[Step]:
 
 def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:
     return tuple(sorted(completions, key=lambda completion: completion.index))
+
+
+def _is_there(word: int) -> bool:
+    """Whether a slot where missing pages are told of has a page."""
+    return bool(word & Bit.REG_MISSING and word & (Bit.PRESENT | Bit.SWAP))
 
 
 def _renamed(completion: Completion, index: int) -> Completion:
