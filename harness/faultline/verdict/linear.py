@@ -16,7 +16,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import islice
+from itertools import combinations, islice
 from typing import Final
 
 from faultline.oracle.orders import (
@@ -150,13 +150,16 @@ class Linear:
         return Answer(self._finding(nearest, view))
 
     def _sleeps_at_change(self, view: View) -> bool:
-        """Whether the trace is an order's until the blocks end, but for one access that sleeps although its page was
-        there before the block and is there after it, and nobody fills or unregisters pages meanwhile.  What follows
-        depends on who would wake it, and is not judged."""
-        for index in self._asleep(view):
-            sleeping = replace(view[index], status=Status.DONE, value=0, aux=0)
-            others = (*view[:index], sleeping, *view[index + 1 : self._end])
-            for run in self._runs_without(self._skipped(view) | {index}):
+        """Whether the trace is an order's until the blocks end, but for accesses that sleep although their pages were
+        there before the block and are there after it, and nobody fills or unregisters pages meanwhile.  What follows
+        depends on who would wake them, and is not judged."""
+        asleep = list(self._asleep(view))
+        for some in (chosen for size in range(len(asleep)) for chosen in combinations(asleep, size + 1)):
+            others = tuple(
+                replace(step, status=Status.DONE, value=0, aux=0) if step.index in some else step
+                for step in view[: self._end]
+            )
+            for run in self._runs_without(self._skipped(view).union(some)):
                 if self._same(run.view[: self._end], run.order, others) and run.counts:
                     return True
         return False
