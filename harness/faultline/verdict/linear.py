@@ -53,6 +53,8 @@ from faultline.verdict.reference import Reference
 
 #: Orders of one program that are tried of each sort; with more of them some are left out.
 ORDERS_MAX: Final = 12_000
+#: Of the sequential ones so many come first.
+ORDERS_SOON: Final = 800
 #: After so many it is looked whether the program's own steps explain it, which is quicker than all of them.
 ORDERS_FEW: Final = 60
 #: Programs in coarse steps, and runs of each: with all tasks woken in time, and with some late; of these few come to
@@ -114,7 +116,7 @@ class Linear:
         self._given_up = {slot for op in ops[: self._end] for slot in given_up(op)}
         """Slots whose pages reclaim may discard instead of keeping them in swap.  Source: madvise(2), MADV_FREE."""
         self._two_places = bool(codes & TWO_PLACES)
-        self._allowed: dict[frozenset[int], tuple[_Allowed, _Allowed]] = {}
+        self._allowed: dict[frozenset[int], tuple[_Allowed, _Allowed, _Allowed]] = {}
         self._without: dict[frozenset[int], _Allowed] = {}
         self._ends_early = False
 
@@ -276,7 +278,8 @@ class Linear:
     def _runs(self, view: View) -> Sequence[_Allowed]:
         """What is allowed where the operations that this run skipped do nothing: by sequential programs, and by those
         with blocks; and where those do nothing that failed.  What they found is allowed elsewhere, but memory may have
-        been gone for them earlier than for others, whose TLBs led there still."""
+        been gone for them earlier than for others, whose TLBs led there still.  At last come the many sequential
+        programs that few runs need."""
         skipped = self._skipped(view)
         failed = frozenset(
             step.index
@@ -284,10 +287,12 @@ class Linear:
             if self._in_block(step.index) and step.status in (Status.ERROR, Status.SIGNAL)
         )
         if skipped not in self._allowed:
-            self._allowed[skipped] = _Allowed(self._sequential(skipped)), _Allowed(self._coarse(skipped))
-        if not failed:
-            return self._allowed[skipped]
-        return *self._allowed[skipped], self._runs_without(skipped | failed)
+            sequential = self._sequential(skipped)
+            parts = islice(sequential, ORDERS_SOON), self._coarse(skipped), sequential
+            self._allowed[skipped] = _Allowed(parts[0]), _Allowed(parts[1]), _Allowed(parts[2])
+        soon, coarse_ones, others = self._allowed[skipped]
+        without = [self._runs_without(skipped | failed)] if failed else []
+        return soon, coarse_ones, *without, others
 
     def _skipped(self, view: View) -> frozenset[int]:
         return frozenset(step.index for step in view if self._in_block(step.index) and step.status == Status.SKIPPED)
