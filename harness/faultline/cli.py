@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import secrets
 import signal
 import sys
@@ -21,6 +22,7 @@ import click
 import msgspec
 
 from faultline import __version__
+from faultline.backend.live_offer import running_version
 from faultline.bench import speed
 from faultline.build import BuiltLibrary, Variant
 from faultline.campaign.benchmark import attempt, chosen, read_set, tree_of
@@ -32,6 +34,7 @@ from faultline.campaign.source import OVERLAPPING_ONE_IN, corpora_dir, seeds, wh
 from faultline.campaign.subject import DEFAULT_PROFILE, LIVE_KERNEL, LiveSubject, Subject, build_library, prepare
 from faultline.campaign.worker import Crash, Plan, crash_finding
 from faultline.doctor import checks
+from faultline.export.files import SEEN, Source, plain_c, pytest_test, selftest
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, encode, has_blocks
 from faultline.program.minimize import minimize as minimize_program
@@ -608,6 +611,58 @@ def _to_minimise(judge: Judge, case: _Case) -> tuple[Finding | None, Blame]:
             return finding, judge.blame(case.ops, finding)
     verdict = judge.judge(case.ops)
     return verdict.finding, verdict.blame
+
+
+@cli.command("export", short_help="A repro for somebody without Faultline.")
+@_file
+@click.option("--c", "form", flag_value="c", help="One C file for a live kernel.")
+@click.option("--selftest", "form", flag_value="selftest", help="A test for tools/testing/selftests/mm.")
+@click.option("--pytest", "form", flag_value="pytest", help="A test that replays it on a tree.")
+@click.option("--linux", "version", metavar="X.Y", help="Whose behaviour is expected.  [default: the repro's kernel's]")
+@click.option("-o", "--output", type=_path, help="Where it goes.  [default: standard output]")
+def export_command(file: Path, form: str | None, version: str | None, output: Path | None) -> None:
+    """Turns a repro into a file that runs without Faultline, or in a test suite.
+
+    The C ends with status 0 if the running kernel does what documentation says of the version, 1 if not, 4 if it lacks
+    something.  What a live kernel cannot do on demand is refused (exit status 4).
+    """
+    if form is None:
+        raise click.UsageError("say for whom: --c, --selftest or --pytest")
+    screen = Screen()
+    repro = read_repro(file)
+    source = Source(file, repro, file.read_text(encoding="utf-8-sig"))
+    kind = repro.header.get("kind")
+    if form != "pytest" and kind is not None and kind not in SEEN:
+        screen.warn(f"{file}: user space cannot see its finding, {kind}; the file checks outcomes and contents")
+    if form == "pytest":
+        text = pytest_test(source)
+    else:
+        make = plain_c if form == "c" else selftest
+        text = make(source, _linux(version, repro.header.get("kernel", DEFAULT_TREE)))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        store(output, text.encode())
+    except OSError as error:
+        raise FaultlineError(f"{output}: {error.strerror}; name another place with --output") from None
+
+
+def _linux(version: str | None, kernel: str) -> tuple[int, int]:
+    """The version that is asked for, or that of a kernel as a header names it."""
+    if version is None and kernel == LIVE_KERNEL:
+        return running_version()
+    word = kernel.removeprefix("debian:") if version is None else version
+    match = re.fullmatch(r"(\d{1,3})\.(\d{1,3})", word)
+    if match:
+        return int(match[1]), int(match[2])
+    if version is not None:
+        raise FaultlineError(f"--linux {version[:40]!r}: a version looks like 6.12", ExitStatus.USAGE)
+    try:
+        tree = find_tree(kernel)
+    except FaultlineError as error:
+        raise FaultlineError(f"{error}; or say with --linux which version to go by", error.status) from None
+    return tree.major, tree.minor
 
 
 # --- trees ---

@@ -96,10 +96,14 @@ def look() -> Offer:
         ("process-vm", _process_vm_lacks), ("shmem", _shmem_lacks), ("pagemap-scan", _scan_lacks),
     )  # fmt: skip
     lacks |= {need: why for need, lacking in tried if (why := lacking()) is not None}
-    release = os.uname().release
-    major, minor = release.split(".")[:2]
-    version = int(major), int("".join(c for c in minor if c.isdigit()) or 0)
-    return Offer(release, version, NEED_NAMES.difference(lacks), lacks, lacks.get("swap") if swap_on() else None)
+    paging_out = lacks.get("swap") if swap_on() else None
+    return Offer(os.uname().release, running_version(), NEED_NAMES.difference(lacks), lacks, paging_out)
+
+
+def running_version() -> tuple[int, int]:
+    """Version and patch level of the running kernel."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)
 
 
 def _userfaultfd() -> tuple[int, int]:
