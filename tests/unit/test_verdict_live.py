@@ -37,9 +37,9 @@ def wrong_otherwise(ops: Sequence[Operation], trace: bytes):
 class FakeBackend:
     """The oracle for another version as a live backend."""
 
-    def __init__(self, plant: Plant, version: tuple[int, int], stop: Stop | None = None) -> None:
+    def __init__(self, plant: Plant, version: tuple[int, int], stop: Stop | None, lacks: Sequence[str]) -> None:
         self._plant, self.stopped = plant, stop
-        self.offer = Offer("fake", version, NEED_NAMES - {"fail"}, {"fail": "for a test"}, None)
+        self.offer = Offer("fake", version, NEED_NAMES.difference(lacks), dict.fromkeys(lacks, "for a test"), None)
 
     def run(self, ops: Sequence[Operation], *, snapshots: bool = True) -> bytes:
         trace, _ = self._plant(ops, Oracle(tree_version=self.offer.version, has=self.offer.has).expect(ops).trace)
@@ -48,8 +48,10 @@ class FakeBackend:
         return trace[: len(Oracle().expect(ops[: self.stopped.index]).trace)]
 
 
-def live_judge(plant: Plant = healthy, *, version=(6, 18), known: Sequence[str] = (), stop=None) -> LiveJudge:
-    return LiveJudge(LiveMachine(FakeBackend(plant, version, stop)), known=known)  # type: ignore[arg-type]
+def live_judge(
+    plant: Plant = healthy, *, version=(6, 18), known: Sequence[str] = (), stop=None, lacks: Sequence[str] = ("fail",)
+) -> LiveJudge:
+    return LiveJudge(LiveMachine(FakeBackend(plant, version, stop, lacks)), known=known)  # type: ignore[arg-type]
 
 
 def three_way(machine: str, live: Plant, **options) -> ThreeWay:
@@ -100,6 +102,11 @@ def test_a_version_difference_is_named_and_no_finding() -> None:
     assert judge.judge(UNREGISTERS).finding is None
     same = three_way("healthy", healthy, version=FakeMachine.version)
     assert same.judge(UNREGISTERS).explained == ()
+
+
+def test_what_one_kernel_alone_has_is_named() -> None:
+    ops = parse_program("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 pagemap-scan a0 soft-dirty\n")
+    assert three_way("healthy", healthy, lacks=("soft-dirty",)).judge(ops).explained == ("only one has soft-dirty",)
 
 
 def test_known_findings_are_of_the_one_that_stands_alone() -> None:

@@ -208,9 +208,10 @@ class ThreeWay(Judge):
         return _alone(finding, NOBODY if both else MACHINE if places[0] == at else LIVE, ops, second)
 
     def _reasons(self, ops: Sequence[Operation], machine: Trial, live: Trial) -> Iterator[str]:
-        """The rules by which the two may do different things: version differences without which the oracle would not
-        agree with the machine, or else the rule that leaves it open."""
-        named = list(self._versions(ops, machine, live))
+        """The rules by which the two may do different things: what differs between the kernels and without which the
+        oracle would not agree with one of them, known deviations of one, or else the rule that leaves it open."""
+        named = [*self._versions(ops, machine, live), *self._needs(ops, machine, live)]
+        named += sorted({*machine.deviations} ^ {*live.deviations})
         yield from named
         parted = difference(ops, machine.trace, live.trace)
         if not named and parted is not None:
@@ -222,11 +223,23 @@ class ThreeWay(Judge):
             own, other = (self._oracles[name].version >= rule.since for name in (MACHINE, LIVE))
             if own == other:
                 continue
-            for name, trial, held in ((MACHINE, machine, own), (LIVE, live, other)):
-                changed = self._oracles[name].but(place, not held)
-                if not changed.expect(ops, trial.trace).trace.startswith(trial.trace):
-                    yield rule.id
-                    break
+            changed = (self._oracles[MACHINE].but(place, other), self._oracles[LIVE].but(place, own))
+            if _disagrees(changed, ops, machine, live):
+                yield rule.id
+
+    def _needs(self, ops: Sequence[Operation], machine: Trial, live: Trial) -> Iterator[str]:
+        """No operation needs these, and yet the kernels may differ by them."""
+        sides = (self._oracles[MACHINE], self._tree.has), (self._oracles[LIVE], self.live.has)
+        for need in sorted(self._tree.has ^ self.live.has):
+            changed = tuple(Oracle(tree_version=oracle.version, has=has ^ {need}) for oracle, has in sides)
+            if _disagrees(changed, ops, machine, live):
+                yield f"only one has {need}"
+
+
+def _disagrees(oracles: Sequence[Oracle], ops: Sequence[Operation], machine: Trial, live: Trial) -> bool:
+    """Whether an oracle for the machine, or one for the live kernel, does not agree with what that did."""
+    traces = machine.trace, live.trace
+    return any(not o.expect(ops, t).trace.startswith(t) for o, t in zip(oracles, traces, strict=True))
 
 
 def _alone(finding: Finding, who: str, ops: Sequence[Operation], live: Sequence[Step]) -> Finding:
