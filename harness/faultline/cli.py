@@ -345,7 +345,7 @@ def _status(result: Result) -> ExitStatus:
 @cli.command("live", short_help="Programs on the running kernel against the model; three ways with a tree.")
 @click.argument("files", type=_path, nargs=-1, metavar="[FILE]...")
 @click.option("--three-way", is_flag=True, help="A built tree beside it; says which of the three stands alone.")
-@click.option("--programs", type=click.IntRange(1), help="With --three-way: so many generated programs, no FILE.")
+@click.option("--programs", type=click.IntRange(1), help="So many generated programs, and no FILE.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Which programs are generated.  [default: random]")
 @click.option("--out", type=_path, default=Path("findings"), show_default=True, help="Where repros are written.")
 @_building
@@ -360,8 +360,8 @@ def live_command(
         raise click.UsageError("name files, or give --programs N")
     if options["patches"] and not three_way:
         raise click.UsageError("--patch is for a tree; give --three-way too")
-    if programs is not None and not three_way:
-        raise click.UsageError("--programs goes with --three-way; alone it is 'faultline run --live --programs N'")
+    if not three_way:
+        options["tree"] = LIVE_KERNEL
     read = programs_of(files) if files else []
     seed = secrets.randbits(32) if seed is None and programs is not None else seed
     desk = _begin(as_json, seed=seed, **options)
@@ -381,7 +381,7 @@ def _live_files(
     assert isinstance(judge, LiveJudge | ThreeWay)
     outcomes: list[Outcome] = []
     interrupted, begin = False, time.monotonic()
-    against = desk.setting.kernel if subject.tree else None
+    against = desk.setting.kernel if subject.tree is not None else None
     try:
         with _given_back(judge), desk.screen.progress():
             for outcome in judge_files(judge, files):

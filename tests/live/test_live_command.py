@@ -21,6 +21,7 @@ from faultline.backend.live_offer import requirement_missing
 from faultline.kinds import ExitStatus
 from faultline.program.codec import Operation
 from faultline.program.text import parse_program, read_repro
+from faultline.tree import DEFAULT_TREE
 from faultline.verdict.live import LiveJudge, LiveMachine
 
 _MISSING = requirement_missing()
@@ -31,7 +32,9 @@ pytestmark = [
     pytest.mark.skipif(_MISSING is not None, reason=_MISSING or ""),
 ]
 
-ENDLESS = Path(__file__).parents[2] / "corpora" / "known" / "guard-install-endless.repro"
+CORPORA = Path(__file__).parents[2] / "corpora"
+SEEDS = CORPORA / "seeds"
+ENDLESS = CORPORA / "known" / "guard-install-endless.repro"
 KSM_AND_SWAP = """\
 p0.0 mmap a0+3 rw
 p0.0 madvise a0+2 mergeable
@@ -134,6 +137,20 @@ def test_the_settings_come_back_after_a_campaign(program: Path, unusual: None) -
     assert settings() == before
 
 
+def test_generated_programs_run(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.command_line(["live", "--programs", "30", "--seed", "1", "-q"]) == ExitStatus.CLEAN
+    assert "no finding: live, 30 programs in" in capsys.readouterr().out
+
+
+@pytest.mark.kernel
+def test_three_ways_over_the_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.command_line(["live", "--three-way", str(SEEDS), "-q", "--json"]) == ExitStatus.CLEAN
+    told = json.loads(capsys.readouterr().out)
+    assert told["beside"] == os.environ.get("FAULTLINE_TREE", DEFAULT_TREE)
+    assert all(one["run"] == ("par-" not in one["file"]) for one in told["programs"])
+    assert cli.command_line(["live", "--three-way", "--programs", "50", "--seed", "1", "-q"]) == ExitStatus.CLEAN
+
+
 def test_files_run_and_what_is_skipped_is_named(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.command_line(["live", "some.prog"]) == ExitStatus.CLEAN
     out = capsys.readouterr().out.splitlines()
@@ -162,6 +179,23 @@ def test_a_difference_is_a_finding(
     assert len(repro.ops) == 2
 
 
+def test_a_difference_of_one_run_alone_is_told_apart(
+    program: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program.write_text("p0.0 mmap a0 rw\np0.0 read a0\n")
+    run, runs = LiveBackend.run, []
+
+    def wrong_once(self: LiveBackend, ops: list[Operation], *, snapshots: bool = True) -> bytes:
+        trace = bytearray(run(self, ops, snapshots=snapshots))
+        runs.append(ops)
+        trace[len(trace) // 2 + 4] ^= len(runs) == 1
+        return bytes(trace)
+
+    monkeypatch.setattr(LiveBackend, "run", wrong_once)
+    assert cli.command_line(["live", "some.prog"]) == ExitStatus.FINDINGS
+    assert "This program shows it in some runs only." in capsys.readouterr().out
+
+
 def test_replay_names_what_is_lacking(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.command_line(["replay", "--live", "some.prog"]) == ExitStatus.SKIPPED
     assert "pin (needs driver); driver: pins are taken by drivers" in capsys.readouterr().err
@@ -172,7 +206,7 @@ def test_replay_names_what_is_lacking(program: Path, capsys: pytest.CaptureFixtu
     assert "1 program not run: operations of it overlap" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["live"], ["live", "--programs", "3"], ["live", "--patch", "x", "some.prog"]])
+@pytest.mark.parametrize("arguments", [["live"], ["live", "--programs", "3", "."], ["live", "--patch", "x", "."]])
 def test_what_makes_no_sense_is_wrong_usage(arguments: list[str], program: Path) -> None:
     assert cli.command_line(arguments) == ExitStatus.USAGE
 
@@ -220,6 +254,27 @@ def test_without_ksm_and_swap_these_are_refused_alike(monkeypatch: pytest.Monkey
     assert settings() == before
 
 
+@pytest.fixture
+def other() -> Iterator[None]:
+    """Another process has mergeable memory."""
+    told = Path("/proc/self/ksm_stat")
+    if not told.exists() or "ksm_mergeable" not in told.read_text():
+        pytest.skip("this kernel does not tell")
+    script = "import mmap, time; m = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS); m.madvise(12)"
+    command = [sys.executable, "-c", script + "; print(flush=True); time.sleep(1000)"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.kill()
+
+
+def test_a_campaign_names_what_is_lacking(other: None, program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = cli.command_line(["run", "--live", "--programs", "3", "--seed", "1", "-q"])
+    assert status == ExitStatus.CLEAN
+    assert "without ksm: process" in capsys.readouterr().out
+
+
 def test_use_by_others_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ksm, swaps, zram = tmp_path / "ksm", tmp_path / "swaps", tmp_path / "zram0"
     monkeypatch.setattr(live_knobs, "KSM", ksm)
@@ -241,18 +296,8 @@ def test_use_by_others_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert swap_lacks() is None
 
 
-def test_memory_that_others_let_ksm_merge_is_left_alone() -> None:
-    if ksm_lacks() is not None or "ksm_mergeable" not in Path("/proc/self/ksm_stat").read_text():
-        pytest.skip("this kernel does not tell, or KSM is in use")
-    other = "import mmap, time; m = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS); m.madvise(12)"
-    with subprocess.Popen([sys.executable, "-c", other + "; print(flush=True); time.sleep(100)"],
-                          stdout=subprocess.PIPE) as process:  # fmt: skip
-        assert process.stdout is not None
-        process.stdout.readline()
-        told = ksm_lacks()
-        process.kill()
-    assert told is not None
-    assert "has memory for KSM to merge; end it" in told
+def test_memory_that_others_let_ksm_merge_is_left_alone(other: None) -> None:
+    assert "has memory for KSM to merge; end it" in str(ksm_lacks())
 
 
 def test_one_at_a_time(monkeypatch: pytest.MonkeyPatch, program: Path, capsys: pytest.CaptureFixture[str]) -> None:

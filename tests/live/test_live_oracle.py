@@ -16,7 +16,7 @@ from faultline.oracle import DEVIATIONS, KnownDeviation, Oracle
 from faultline.program.codec import Operation
 from faultline.program.generate import random_program
 from faultline.program.ops import OPS, lacking
-from faultline.program.text import format_program
+from faultline.program.text import format_program, parse_program, read_repro
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
@@ -31,7 +31,8 @@ pytestmark = [
     pytest.mark.xdist_group("live"),
     pytest.mark.skipif(_MISSING is not None, reason=_MISSING or ""),
 ]
-_PROGRAMS = 300
+_PROGRAMS = 1500
+_SEEDS = Path(__file__).parents[2] / "corpora" / "seeds"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_the_evidence_shows_the_deviation(deviation: KnownDeviation, backend: Li
 
 def test_random_programs(backend: LiveBackend, oracle: Oracle) -> None:
     for seed in range(_PROGRAMS):
-        ops = random_program(random.Random(seed), length_max=40)
+        ops = random_program(random.Random(seed), length_max=40, has=backend.offer.has)
         trace = backend.run(ops)
         assert oracle.expect(ops, trace).trace[: len(trace)] == trace, f"seed {seed}\n{format_program(ops)}"
 
@@ -91,3 +92,27 @@ def test_without_snapshots(backend: LiveBackend, oracle: Oracle) -> None:
         if _lacks(backend, ops):
             continue
         assert backend.run(ops, snapshots=False) == oracle.expect(ops, snapshots=False).trace, name
+
+
+#: Who goes on first; what a disk has done by then; which pages reclaim, KSM and readahead take.
+_AGAIN = ("files-writeback", "swap-cow", "ksm-fork", "move-remove-races", "thread-retry", "dirty-uffd-move")
+_RUNS = 20
+
+
+@pytest.mark.parametrize("name", _AGAIN)
+def test_every_run_of_a_program_is_the_same(name: str, backend: LiveBackend) -> None:
+    ops = read_repro(_SEEDS / f"{name}.prog").ops
+    assert len({backend.run(ops) for _ in range(_RUNS)}) == 1
+
+
+def test_tasks_that_are_woken_together_go_on_in_their_order(backend: LiveBackend) -> None:
+    ops = parse_program("""\
+p0.0 mmap a0 rw
+p0.0 uffd-open u0
+m uffd-register u0 a0 missing
+p0.1 write a0 =1
+p0.2 write a0 =2
+p0.3 read a0
+m uffd-copy u0 a0 =4
+""")
+    assert len({backend.run(ops) for _ in range(5 * _RUNS)}) == 1

@@ -8,6 +8,7 @@ The keeper also holds the lock by which one Faultline at a time works on these s
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -188,5 +189,11 @@ class Swap:
             raise FaultlineError(f"live: swapon {self._device}: {os.strerror(ctypes.get_errno())}; look at {_SWAPS}")
 
     def off(self) -> int:
-        """Turns it off; 0 or an errno."""
-        return ctypes.get_errno() if _libc.swapoff(str(self._device).encode()) else 0
+        """Turns it off; 0 or an errno.
+
+        :raises FaultlineError: it is off already.
+        """
+        error = ctypes.get_errno() if _libc.swapoff(str(self._device).encode()) else 0
+        if error == errno.EINVAL:
+            raise FaultlineError(f"live: swap on {self._device} was turned off by somebody else; run it again")
+        return error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faultline.campaign.isolate import death_of
 from faultline.campaign.source import SUFFIXES
-from faultline.campaign.worker import Crash, crash_finding
+from faultline.campaign.worker import NOT_STEADY, Crash, crash_finding
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation, encode, has_blocks
 from faultline.program.ops import OPS
@@ -76,9 +76,18 @@ def _live(judge: LiveJudge, path: Path, ops: Sequence[Operation]) -> Outcome:
     trial = judge.trial(judge.subject, ops)
     skipped = _names(ops, without_lacking(ops, judge.has))
     stopped = judge.live.backend.stopped
-    known = trial.finding is not None and judge.knows(trial.finding)
+    finding = _steady(judge, ops, trial.finding)
+    known = finding is not None and judge.knows(finding)
     why, at = ("", None) if stopped is None else (stopped.why, stopped.index)
-    return Outcome(path, ops, trial, trial.finding, known, skipped, why, at)
+    return Outcome(path, ops, trial, finding, known, skipped, why, at)
+
+
+def _steady(judge: Judge, ops: Sequence[Operation], finding: Finding | None) -> Finding | None:
+    """The finding, with a remark if a second run does not show it."""
+    if finding is None:
+        return None
+    again = judge.judge(ops).finding
+    return finding if again is not None and again.signature == finding.signature else finding.with_note(NOT_STEADY)
 
 
 def _three_way(judge: ThreeWay, path: Path, ops: Sequence[Operation]) -> Outcome:
@@ -89,10 +98,11 @@ def _three_way(judge: ThreeWay, path: Path, ops: Sequence[Operation]) -> Outcome
     wire = encode(kept)
     died = death_of(lambda: judge.subject.machine.run(wire))
     if died:
-        finding = crash_finding(Crash(0, wire, died)).standing_alone(MACHINE)
-        return Outcome(path, kept, None, finding, judge.knows(finding), skipped)
+        crash = crash_finding(Crash(0, wire, died)).standing_alone(MACHINE)
+        return Outcome(path, kept, None, crash, judge.knows(crash), skipped)
     found = judge.compare(kept)
     stopped = judge.live.live.backend.stopped
     why, at = ("", None) if stopped is None else (stopped.why, stopped.index)
-    known = found.finding is not None and judge.knows(found.finding)
-    return Outcome(path, kept, found.live, found.finding, known, skipped, why, at, found.explained)
+    finding = _steady(judge, kept, found.finding)
+    known = finding is not None and judge.knows(finding)
+    return Outcome(path, kept, found.live, finding, known, skipped, why, at, found.explained)

@@ -70,6 +70,7 @@ class Result:
     deviations: Counter[str] = field(default_factory=Counter)
     undecided: Counter[str] = field(default_factory=Counter)
     explained: Counter[str] = field(default_factory=Counter)
+    lacks: dict[str, str] = field(default_factory=dict)
 
     def count(self, blame: Blame) -> int:
         """Programs that showed a finding of this blame."""
@@ -197,6 +198,7 @@ class _Campaign:
             self.result.deviations.update(message.deviations)
             self.result.undecided.update(message.undecided)
             self.result.explained.update(message.explained)
+            self.result.lacks |= message.lacks
         elif isinstance(message, Failed):
             raise RuntimeError(message.message) if message.ours else FaultlineError(message.message, message.status)
         return True

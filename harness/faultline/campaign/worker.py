@@ -99,6 +99,8 @@ class Tally:
     deviations: Counter[str] = field(default_factory=Counter)
     undecided: Counter[str] = field(default_factory=Counter)
     explained: Counter[str] = field(default_factory=Counter)
+    lacks: dict[str, str] = field(default_factory=dict)
+    """What the kernel could have had, and why it is not there."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Worker:
         self._task, self._judge, self._flight, self._send = task, judge, flight, send
         self._source = Source(task.plan.seed, task.plan.corpus, judge.has, task.plan.overlapping, task.plan.again)
         self._seen = set(task.seen)
-        self._tally = Tally()
+        self._tally = Tally(lacks=judge.lacks)
 
     def run(self) -> None:
         """Works until the plan's end or until the parent asks for it."""

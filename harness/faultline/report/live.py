@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from faultline.backend.live_offer import Offer
+from faultline.backend.live_offer import NEVER, Offer
 from faultline.campaign.files import Outcome
 from faultline.program.codec import Operation
 from faultline.program.ops import BY_NAME
@@ -86,7 +86,7 @@ def _skipped_lines(outcomes: Iterable[Outcome], offer: Offer) -> list[str]:
     ]
     why = Counter(("cut short" if o.trial else "not run", o.not_run) for o in outcomes if o.not_run)
     lines += [f"{n:,} program{'s' * (n != 1)} {how}: {reason}" for (how, reason), n in sorted(why.items())]
-    unused = {need: reason for need, reason in offer.lacks.items() if need in ("ksm", "swap")}
+    unused = {need: reason for need, reason in offer.lacks.items() if need not in NEVER}
     return lines + [f"without {need}: {reason}" for need, reason in sorted(unused.items()) if need not in lacking]
 
 

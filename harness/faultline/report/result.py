@@ -37,6 +37,7 @@ def result_json(result: Result, setting: Setting, files: Mapping[str, Path]) -> 
         **{blame.value: _counts(result, blame) for blame in (Blame.BASE, Blame.FIXED, Blame.KNOWN)},
         "deviations": dict(sorted(result.deviations.items())),
         "undecided": dict(sorted(result.undecided.items())),
+        "lacks": dict(sorted(result.lacks.items())),
         "explained": dict(sorted(result.explained.items())),
     }
 
@@ -59,6 +60,7 @@ def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
         lines += [f"known deviation: {name} ({times:,} programs)" for name, times in sorted(result.deviations.items())]
         lines += [f"no difference, by rule: {name} ({n:,} programs)" for name, n in sorted(result.explained.items())]
     lines += [f"not judged under some schedule: {why} ({n:,} programs)" for why, n in sorted(result.undecided.items())]
+    lines += [f"without {need}: {why}" for need, why in sorted(result.lacks.items())]
     if result.deaths:
         lines.append(f"workers that died: {result.deaths}")
     return lines

@@ -180,6 +180,11 @@ class Judge:
         """What the tested kernel has, of :data:`~faultline.program.ops.NEEDS`."""
         return self.subject.machine.has
 
+    @property
+    def lacks(self) -> dict[str, str]:
+        """What the tested kernel could have, of :data:`~faultline.program.ops.NEEDS`, and why it is not there."""
+        return {}
+
     def close(self) -> None:
         """Gives the machines back."""
         self.subject.machine.close()

@@ -10,7 +10,7 @@ from typing import ClassVar, Final, NoReturn
 import msgspec
 
 from faultline.backend.live import LiveBackend
-from faultline.backend.live_offer import Offer
+from faultline.backend.live_offer import NEVER, Offer
 from faultline.backend.machine import MachineFinding
 from faultline.kinds import FindingKind
 from faultline.oracle.model import Oracle
@@ -99,6 +99,11 @@ class LiveJudge(Judge):
         """The running kernel."""
         return self.live
 
+    @property
+    def lacks(self) -> dict[str, str]:
+        """What this running kernel lacks, though others do not, and what helps."""
+        return {need: why for need, why in self.live.offer.lacks.items() if need not in NEVER}
+
     def _examined(self, side: Side, ops: Sequence[Operation], trace: bytes) -> Trial:
         stopped = self.live.backend.stopped
         if stopped is None or stopped.stuck:
@@ -167,6 +172,11 @@ class ThreeWay(Judge):
         finding = self._difference(ops, machine, live)
         explained = () if finding or self._alike(machine, live) else tuple(self._reasons(ops, machine, live))
         return Comparison(machine, live, finding, explained)
+
+    @property
+    def lacks(self) -> dict[str, str]:
+        """What the running kernel lacks."""
+        return self.live.lacks
 
     def knows(self, finding: Finding) -> bool:
         """Whether corpora/known has the finding of the one that stands alone."""
