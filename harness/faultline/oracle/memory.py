@@ -253,6 +253,10 @@ class Memory:
         """Pages of the file beside the one asked for may be mapped too."""
         raise NotImplementedError
 
+    def _is_stopped(self, op: Operation, index: int, slot: int) -> bool | None:
+        """Whether the backend reports that an operation does not get over the slot; None: it reports nothing."""
+        raise NotImplementedError
+
     def _stops_beyond(self, process: Process, slot: int, index: int) -> bool:
         """Whether a store to a page beyond its file's end, which a huge page maps, gets the signal all the same."""
         raise NotImplementedError
@@ -1025,11 +1029,9 @@ class Memory:
             self._also(rules.WP_ASYNC)
             process.row[slot] &= ~UFFD_WP
             return None
-        if key in self._stale:
-            seen = self._saw(index)
-            if seen is not None and seen[0] == _DONE:
-                self._met[self._stale[key][2]] = None
-                return None
+        if key in self._stale and self._is_stopped(op, index, slot) is False:
+            self._met[self._stale[key][2]] = None
+            return None
         self._rule = rules.FAULT_WP
         return self._fault(op, index, process, slot, MESSAGE_WRITE | MESSAGE_WP)
 
