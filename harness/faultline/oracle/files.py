@@ -236,7 +236,10 @@ class Files(Userfault, Memory):
         if word & UFFD_WP and word & REG_WP:
             self._also(rules.WP_POPULATES)
         page = self._page_of(file, number)
-        self._look_beyond(page, self._seen_word(process, slot))
+        seen, shown = self._saw(index), self._seen_word(process, slot)
+        if op[0] in _LOADS and seen is not None and seen[0] == Status.DONE:
+            shown = PRESENT | seen[1]  # others may have stored there since
+        self._look_beyond(page, shown)
         return page
 
     @staticmethod

@@ -85,8 +85,8 @@ CONTINUES: Final = _codes("uffd-continue")
 MOVES: Final = _codes("uffd-move")
 #: What ends a registration wakes who waits.  Source: ioctl_userfaultfd(2), UFFDIO_UNREGISTER; userfaultfd(2).
 UNREGISTERS: Final = _codes("uffd-unregister", "uffd-close")
-#: While a mapping moves, its pages may be reached at both places.  Source: mremap(2) tells of no moment at which they
-#: move.
+#: While a mapping moves, its pages may be reached at both places, as those of UFFDIO_MOVE.  Source: mremap(2) and
+#: ioctl_userfaultfd(2) tell of no moment at which they move.
 TWO_PLACES: Final = _codes("mremap")
 #: An access that faults has two steps: the page is there, then the access is repeated, which may fault again.  Source:
 #: what a fault is; Documentation/admin-guide/mm/userfaultfd.rst, Resolving Userfaults, for one that waits.
@@ -244,15 +244,22 @@ def _elsewhere(ops: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
     """The program with an access to a page that moves meanwhile at its other place: where it was, a TLB may still lead
     to it; where it goes, it is before the move is done."""
     for start, end in blocks(ops):
-        for move in (op for op in ops[start:end] if op[0] == _MREMAP):
-            far = move[4] - move[2]
+        for source, target, pages, process in filter(None, map(_moved, ops[start:end])):
+            far = target - source
             for index in range(start, end):
                 op = ops[index]
-                if op[0] not in ACCESSES or op[0] in _REMOTE | _HOLDING or process_of(op[1]) != process_of(move[1]):
+                if op[0] not in ACCESSES or op[0] in _REMOTE | _HOLDING or process not in (-1, process_of(op[1])):
                     continue
-                for first, by in ((move[2], far), (move[4], -far)):
-                    if first <= op[2] < first + move[3] and 0 <= op[2] + by < SLOTS:
+                for first, by in ((source, far), (target, -far)):
+                    if first <= op[2] < first + pages and 0 <= op[2] + by < SLOTS:
                         yield (*ops[:index], (*op[:2], op[2] + by, *op[3:]), *ops[index + 1 :])
+
+
+def _moved(op: Operation) -> tuple[int, int, int, int] | None:
+    """Where the operation moves pages from and to, how many, and of which process; -1: of the userfaultfd's."""
+    if op[0] == _MREMAP:
+        return op[2], op[4], op[3], process_of(op[1])
+    return (op[5], op[3], op[4], -1) if op[0] in MOVES else None
 
 
 def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
