@@ -32,6 +32,8 @@ _KSM_KNOBS: Final = (
 _KSM_SCANS: Final = 3
 _KSM_SCAN_SECONDS: Final = 0.05
 
+_USE_SECONDS: Final = 1.0
+
 ZRAM: Final = Path("/sys/block/zram0")
 _SWAPS: Final = Path("/proc/swaps")
 _ZRAM_BYTES: Final = 64 << 20
@@ -41,7 +43,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def ksm_lacks() -> str | None:
-    """Why KSM is not to be used, and what helps; None: it is."""
+    """Why KSM is not to be used, and what helps; None: it is.  Who uses it has a moment to end."""
+    deadline = time.monotonic() + _USE_SECONDS
+    while (user := _ksm_lacks()) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return user
+
+
+def _ksm_lacks() -> str | None:
     if not KSM.is_dir():
         return f"{KSM} is not there; use a kernel with CONFIG_KSM, and mount /sys"
     if (KSM / "run").read_text().strip() == "1":
