@@ -76,6 +76,8 @@ MERGES: Final = _codes("ksm-merge", "ksm-scan")
 FILLS: Final = _codes(
     "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move", "uffd-wp", "uffd-resolve"
 )
+#: What brings pages and wakes who waits for them.
+BRINGS: Final = _codes("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
 #: What tells which pages have which bits.
 SCANS: Final = _codes("pagemap-scan")
 #: Of this EINVAL says that, too.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -21,6 +22,7 @@ from typing import Final
 
 from faultline.oracle.orders import (
     ACCESSES,
+    BRINGS,
     CONTINUES,
     EVENT,
     FILLS,
@@ -152,9 +154,9 @@ class Linear:
         return Answer(self._finding(nearest, view))
 
     def _sleeps_at_change(self, view: View) -> bool:
-        """Whether the trace is an order's until the blocks end, but for accesses that sleep although their pages were
-        there before the block and are there after it, and nobody fills or unregisters pages meanwhile.  What follows
-        depends on who would wake them, and is not judged."""
+        """Whether the trace is an order's until the blocks end, but for accesses that sleep, or fail instead, although
+        their pages were there before the block and are there after it, and nobody brings or unregisters pages
+        meanwhile.  What follows depends on who would wake them, and is not judged."""
         asleep = list(self._asleep(view))
         for some in (chosen for size in range(len(asleep)) for chosen in combinations(asleep, size + 1)):
             others = tuple(
@@ -169,11 +171,11 @@ class Linear:
     def _asleep(self, view: View) -> Iterator[int]:
         for last, block in self._last.items():
             before, after = view[block.start - 1].snapshot if block.start else None, view[last].snapshot
-            if before is None or after is None or any(self._ops[index][0] in FILLS | UNREGISTERS for index in block):
+            if before is None or after is None or any(self._ops[index][0] in BRINGS | UNREGISTERS for index in block):
                 continue
             for index in block:
                 op, step = self._ops[index], view[index]
-                if op[0] not in ACCESSES or (step.status, step.value) != (Status.BLOCKED, Wait.FAULT):
+                if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES:
                     continue
                 words = [snapshot.words.get(process_at(op)) for snapshot in (before, after)]
                 if all(shown and _is_there(shown[slot]) for shown in words for slot in slots_of(op)):
@@ -459,6 +461,13 @@ class _Allowed:
 _CHANGING: Final = (errno.ENOENT, errno.EAGAIN)
 _BEYOND: Final = (errno.EFAULT, errno.ENOMEM)
 _MOVING: Final = (*_CHANGING, errno.EBUSY, errno.EEXIST, errno.EFAULT)
+#: What comes of an access to a missing page that is registered, by the userfaultfd's features and by who accesses it.
+_MISSES: Final = (
+    (Status.BLOCKED, Wait.FAULT),
+    (Status.SIGNAL, signal.SIGBUS),
+    (Status.ERROR, errno.EFAULT),
+    (Status.ERROR, errno.EIO),
+)
 _ITSELF: Final = Order((), (), frozenset())
 _CONTENTS: Final = int(Bit.CONTENT | Bit.MIXED)
 #: What a slot shows of a page of a file that may be mapped there, or not.
