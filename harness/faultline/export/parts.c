@@ -1025,7 +1025,7 @@ static long scan(pid_t pid, long n, long pages, __u64 flags, __u64 inverted, __u
 	return regions < 0 ? -1 : mask;
 }
 
-/*** ksm: skip | fcntl.h stdio.h stdlib.h string.h time.h unistd.h ***/
+/*** ksm: skip | fcntl.h signal.h stdio.h stdlib.h string.h time.h unistd.h ***/
 static const char *const ksm_knobs[] = { "sleep_millisecs", "smart_scan", "use_zero_pages", "pages_to_scan", "run" };
 static long ksm_before[5];
 
@@ -1057,12 +1057,17 @@ static void ksm_set(const char *knob, long value)
 	fclose(file);
 }
 
-/* Puts the knobs back; run comes last. */
 static void ksm_restore(void)
 {
 	for (int i = 0; i < 5; i++)
 		if (ksm_before[i] >= 0)
 			ksm_set(ksm_knobs[i], ksm_before[i]);
+}
+
+static void interrupted(int number)
+{
+	ksm_restore();
+	_exit(128 + number);
 }
 
 static void ksm_begin(void)
@@ -1073,7 +1078,11 @@ static void ksm_begin(void)
 		ksm_before[i] = ksm_get(ksm_knobs[i]);
 	if (ksm_get("run") < 0 || access("/sys/kernel/mm/ksm/run", W_OK))
 		skip("no KSM here, or not for this user: see CONFIG_KSM, or run it as root");
+	if (ksm_get("run") == 1)
+		skip("KSM is in use: echo 0 > /sys/kernel/mm/ksm/run if this machine can spare it");
 	atexit(ksm_restore);
+	signal(SIGINT, interrupted);
+	signal(SIGTERM, interrupted);
 	for (int i = 0; i < 4; i++)
 		ksm_set(ksm_knobs[i], fast[i]);
 }
