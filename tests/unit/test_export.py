@@ -214,3 +214,34 @@ def test_what_user_space_cannot_see_is_said(tmp_path: Path, capsys: pytest.Captu
     program.write_text("kind: lock-not-held\np0.0 mmap a0 rw\n")
     assert command_line(["export", str(program), "--c"]) == 0
     assert "lock-not-held" in capsys.readouterr().err
+
+
+#: The part of the kernel's kselftest.h that a skeleton calls; tests/kernel takes a tree's own.
+_KSELFTEST = """\
+#include <stdio.h>
+#include <stdlib.h>
+#define KSFT_FAIL 1
+#define KSFT_SKIP 4
+#define ksft_print_header() puts("TAP version 13")
+#define ksft_set_plan(plan) printf("1..%d\\n", plan)
+#define ksft_print_msg(...) printf("# " __VA_ARGS__)
+#define ksft_test_result_pass(...) printf("ok 1 " __VA_ARGS__)
+#define ksft_test_result_fail(...) printf("not ok 1 " __VA_ARGS__)
+#define ksft_exit_skip(...) printf("1..0 # SKIP " __VA_ARGS__)
+#define ksft_print_cnts() (void)0
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "told"),
+    [(1, 0, "ok 1 small\n"), (2, 1, "# 3: p0.0 read a0: expected: byte 2; happened: byte 1\nnot ok 1 small\n")],
+)
+def test_selftest_tells_in_ktap(value: int, status: int, told: str, tmp_path: Path) -> None:
+    code = selftest(_source("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 read a0\n", "small.prog"), _VERSION)
+    (tmp_path / "mm").mkdir()
+    (tmp_path / "kselftest.h").write_text(_KSELFTEST)
+    file = tmp_path / "mm/small.c"
+    file.write_text(code.replace("expect(1, load", f"expect({value}, load"))
+    subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-o", file.with_suffix(""), file], check=True)
+    done = subprocess.run([file.with_suffix("")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (status, "TAP version 13\n1..1\n" + told)
