@@ -187,6 +187,10 @@ class Dirty(Memory):
         bits = SoftDirtyBits(process, 0, _slots(process.row, PRESENT) if pinned else 0, 0)
         if self._frames:
             bits.fixed = sum(1 << slot for slot in range(SLOTS) if self._pinned(process, slot))
+        before = self._soft.bits.get(process.number)
+        if before is not None and rules.MERGE_SOFT_DIRTY in before.hidden:
+            # what the kernel takes for an old mapping it leaves as it is
+            bits.hidden[rules.MERGE_SOFT_DIRTY] = before.hidden[rules.MERGE_SOFT_DIRTY]
         self._soft.bits[process.number] = bits
         return DONE
 
