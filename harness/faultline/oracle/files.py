@@ -70,6 +70,8 @@ _CONTINUE_WP, _CONTINUE_DONTWAKE = (1 << COPY_MODE.words.index(word) for word in
 _ROW_SIZE: Final = SLOTS * 4 + 12
 _MAPPED_PAGE: Final = PRESENT | FILE
 _POPULATE: Final = BY_NAME["populate"].code
+#: Accesses that leave what they store.
+_STORES: Final = frozenset(BY_NAME[name].code for name in ("write", "guest-write", "process-write", "mem-write"))
 #: Accesses that tell what they found.
 _LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read", "mem-read"))
 
