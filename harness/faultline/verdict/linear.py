@@ -34,7 +34,6 @@ from faultline.oracle.orders import (
     SHARES,
     SUMMED,
     TWO_PLACES,
-    UNREGISTERS,
     Order,
     coarse,
     given_up,
@@ -171,11 +170,17 @@ class Linear:
     def _asleep(self, view: View) -> Iterator[int]:
         for last, block in self._last.items():
             before, after = view[block.start - 1].snapshot if block.start else None, view[last].snapshot
-            if before is None or after is None or any(self._ops[index][0] in BRINGS | UNREGISTERS for index in block):
+            if before is None or after is None:
                 continue
+            brought = {
+                slot
+                for index in block
+                if self._ops[index][0] in BRINGS and view[index].status != Status.ERROR
+                for slot in slots_of(self._ops[index])
+            }
             for index in block:
                 op, step = self._ops[index], view[index]
-                if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES:
+                if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES or slots_of(op) & brought:
                     continue
                 words = [snapshot.words.get(process_at(op)) for snapshot in (before, after)]
                 if all(shown and _is_there(shown[slot]) for shown in words for slot in slots_of(op)):
