@@ -100,7 +100,10 @@ def test_without_snapshots(backend: LiveBackend, oracle: Oracle) -> None:
 
 
 #: Who goes on first; what a disk has done by then; which pages reclaim, KSM and readahead take.
-_AGAIN = ("files-writeback", "swap-cow", "ksm-fork", "move-remove-races", "thread-retry", "dirty-uffd-move")
+_AGAIN = (
+    *("files-writeback", "swap-cow", "ksm-fork", "ksm-unmerge"),
+    *("move-remove-races", "thread-retry", "dirty-uffd-move"),
+)
 _RUNS = 20
 
 

@@ -239,6 +239,13 @@ class _Process:
                 return True
         return False
 
+    def mergeable(self) -> bool:
+        """Whether KSM may merge some of the region."""
+        words = [0] * SLOTS
+        for _ in self._smaps(words):
+            pass
+        return any(word & Bit.MERGEABLE for word in words)
+
     def row(self) -> bytes:
         """The process's part of a snapshot."""
         words = [0] * SLOTS
@@ -419,11 +426,11 @@ class LiveBackend:
         ctypes.memset(self._source, value, pages * PAGE)
         return ctypes.addressof(self._source)
 
-    def scan_ksm(self) -> None:
-        """Lets ksmd scan until equal pages have had their chance."""
+    def scan_ksm(self, *, mergeable: bool) -> None:
+        """Lets ksmd scan until equal pages have had their chance; ``mergeable``: there is memory to scan."""
         if self._ksm is None:
             self._ksm = Ksm(self._keeper)
-        self._ksm.scan()
+        self._ksm.scan(mergeable=mergeable)
 
     def referenced(self, pin: int) -> bytes:
         """What the pages of a handle hold."""
@@ -901,7 +908,7 @@ class _Run:
         return self._ksm_scan()
 
     def _ksm_scan(self) -> Outcome:
-        self._backend.scan_ksm()
+        self._backend.scan_ksm(mergeable=any(process.mergeable() for process in self._live.values()))
         return Status.DONE, 0, 0
 
     def _sharing(self) -> bytes:
