@@ -241,7 +241,8 @@ class Files(Userfault, Memory):
         seen, shown = self._saw(index), self._seen_word(process, slot)
         if op[0] in _LOADS and seen is not None and seen[0] == Status.DONE:
             shown = PRESENT | seen[1]  # others may have stored there since
-        self._look_beyond(page, shown)
+        if op[0] not in _STORES:  # what these stored is shown
+            self._look_beyond(page, shown)
         return page
 
     @staticmethod
