@@ -143,6 +143,16 @@ def test_what_documentation_leaves_open_is_no_failure() -> None:
     assert "chosen(load(page(0)) == " in plain_c(_source(program), _VERSION)
 
 
+def test_who_of_two_woken_tasks_comes_first_is_open() -> None:
+    program = (
+        "p0.0 mmap a0 rw\np0.0 uffd-open u0\nm uffd-register u0 a0 missing\n"
+        "p0.0 write a0 =1\np0.1 read a0\nm uffd-unregister u0 a0\n"
+    )
+    wanted = expected(parse_program(program), Oracle(tree_version=_VERSION, has=EXPORT_HAS))
+    assert wanted.open == {4}
+    assert "chosen(ends(p0_1) == " in plain_c(_source(program), _VERSION)
+
+
 @pytest.mark.parametrize("name", ["cow.prog", "7 odd-name.v2.prog"])
 def test_selftest_says_where_it_belongs(name: str) -> None:
     code = selftest(_source(_COW, name), _VERSION)

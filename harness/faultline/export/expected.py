@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from faultline.backend.live_offer import NEVER
@@ -15,7 +15,7 @@ from faultline.program.codec import Operation, has_blocks, process_of, task_byte
 from faultline.program.ops import ADVICE, BY_NAME, LOADS, NEED_NAMES, OPS, SLOTS, TASKS, VALUE
 from faultline.program.text import format_operation
 from faultline.program.trace import COMPLETION, RECORD, Bit, Status, Wait
-from faultline.program.traceview import Snapshot, Step, parse_trace
+from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 
 #: What cannot be exported: what nobody can ask of a running kernel.
 _NEVER: Final = {need: why for need, why in NEVER.items() if need != "soft-dirty"}
@@ -158,15 +158,27 @@ class _Choices:
     def open(self) -> Iterator[int]:
         """The operations that may come to something else."""
         for op, step in zip(self._ops, self._steps, strict=True):
-            if step.status in (Status.SKIPPED, Status.BLOCKED) or op[0] == _MESSAGE:
-                continue
             before = b"".join(self._records[: step.index])
             program = self._ops[: step.index + 1]
-            others = [(status, value) for status, value in _OTHERS if status != step.status or value != step.value]
-            if op[0] in LOADS and step.status is Status.DONE:
-                others += [(int(Status.DONE), value) for value in self._values if value != step.value]
-            if any(self._takes(program, before + _record(step, (*other, 0))) for other in others):
+            if any(self._takes(program, before + _record(step, other)) for other in self._other_outcomes(op, step)):
                 yield step.index
+            for place, ended in enumerate(step.completions):
+                others = self._other_values(self._ops[ended.index], ended)
+                if any(self._takes(program, before + _with_ending(step, place, other)) for other in others):
+                    yield ended.index
+
+    def _other_outcomes(self, op: Operation, step: Step) -> Iterator[tuple[int, int, int]]:
+        if step.status in (Status.SKIPPED, Status.BLOCKED) or op[0] == _MESSAGE:
+            return
+        for status, value in _OTHERS:
+            if status != step.status or value != step.value:
+                yield status, value, 0
+        yield from self._other_values(op, step)
+
+    def _other_values(self, op: Operation, step: Step | Completion) -> Iterator[tuple[int, int, int]]:
+        """Of what reads a byte."""
+        if op[0] in LOADS and step.status is Status.DONE:
+            yield from ((int(Status.DONE), value, step.aux) for value in self._values if value != step.value)
 
     def leave_open(self, read: Operation, value: int) -> bool:
         """Whether a read after the program may come to another byte."""
@@ -183,3 +195,10 @@ def _record(step: Step, outcome: tuple[int, int, int]) -> bytes:
     completions = (COMPLETION.pack(c.index, c.status, c.value, c.aux) for c in step.completions)
     status, value, aux = outcome
     return RECORD.pack(step.index, status, len(step.completions), value, aux) + b"".join(completions)
+
+
+def _with_ending(step: Step, place: int, outcome: tuple[int, int, int]) -> bytes:
+    """A record without a snapshot, in which an operation that blocked ends otherwise."""
+    endings = list(step.completions)
+    endings[place] = Completion(endings[place].index, Status(outcome[0]), *outcome[1:])
+    return _record(replace(step, completions=tuple(endings)), (step.status, step.value, step.aux))

@@ -200,7 +200,7 @@ __attribute__((noreturn))
 static void skip(const char *why)
 {
 	ksft_exit_skip("%s\n", why);
-	exit(KSFT_SKIP);	/* where that returns, before Linux 6.13 */
+	exit(KSFT_SKIP);	/* not all versions of that say that it ends here */
 }
 
 /*** setup: base fail | string.h errno.h ***/
@@ -247,7 +247,7 @@ static void counts(long pages, long result)
 }
 
 /*** outcomes ***/
-/* What an access comes to, if not to the byte that fills the page: with SIGNAL, the signal's number is added. */
+/* What an access comes to, if not to the byte that fills the page; SIGNAL: plus its number. */
 enum { MIXED = 256, STORED, END_OF_FILE, SIGNAL = 1000 };
 
 /*** expect: outcomes fail | stdio.h string.h errno.h ***/
@@ -273,7 +273,8 @@ static void expect(long wanted, long outcome)
 	char expected[32], happened[32];
 
 	if (outcome != wanted)
-		fail(in_words(wanted, expected, sizeof(expected)), in_words(outcome, happened, sizeof(happened)));
+		fail(in_words(wanted, expected, sizeof(expected)),
+		     in_words(outcome, happened, sizeof(happened)));
 }
 
 /*** chosen: skip base | stdio.h ***/
@@ -351,7 +352,7 @@ static long fill(char *page, int byte)
 }
 
 /*** pages_hold: load page ***/
-/* So many pages from page @n on: @byte if that fills them all, else what reading the first other one comes to. */
+/* @byte if that fills all of these pages, else what reading the first other one comes to. */
 static long pages_hold(long n, long pages, int byte)
 {
 	long outcome = byte;
@@ -395,7 +396,8 @@ static int task_count;
 
 static void start_tasks(void)
 {
-	tasks = mmap(NULL, TASKS * sizeof(*tasks), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	tasks = mmap(NULL, TASKS * sizeof(*tasks), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	need(tasks != MAP_FAILED, "shared memory");
 }
 
@@ -451,7 +453,8 @@ static long ends(struct task *t)
 }
 
 /*** start: task ***/
-static void start_call(struct task *t, long (*call)(const unsigned long *), const unsigned long *arg)
+static void start_call(struct task *t, long (*call)(const unsigned long *),
+		       const unsigned long *arg)
 {
 	memcpy(t->arg, arg, sizeof(t->arg));
 	t->call = call;
@@ -499,7 +502,10 @@ static long fork_as(struct task *child)
 }
 
 /*** clone: task reap | sched.h sys/syscall.h ***/
-/* fork(), but for the descriptors, which are everybody's: main() has the userfaultfds.  The child does what main() says. */
+/*
+ * fork(), but for the descriptors, which are everybody's: main() has the userfaultfds.
+ * The child does what main() says, as the task @child.
+ */
 static long fork_as(struct task *child)
 {
 	pid_t pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
@@ -545,7 +551,7 @@ static void blocks(struct task *t, int uffd)
 }
 
 /*** sleeps: task | fcntl.h stdio.h string.h unistd.h ***/
-/* The task's call must wait for a userfaultfd.  The kernel tells in which function a thread sleeps. */
+/* The task's call must wait for a userfaultfd: the kernel says in which function it sleeps. */
 static void sleeps(struct task *t)
 {
 	char path[64], where[64];
@@ -599,7 +605,7 @@ static void need_uffd(__u64 features)
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 
 	if (fd < 0)
-		skip("no userfaultfd here, or not for this user: see CONFIG_USERFAULTFD, or run it as root");
+		skip("no userfaultfd here, or not for this user: run it as root");
 	if (ioctl(fd, UFFDIO_API, &api) || (api.features & features) != features)
 		skip("the kernel's userfaultfd lacks a feature");
 	close(fd);
@@ -609,7 +615,8 @@ static void need_uffd(__u64 features)
 /* Does the kernel know this advice? */
 static void need_advice(int advice, const char *name)
 {
-	char *start = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *start = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (madvise(start, page_size, advice))
 		skip(name);
@@ -710,7 +717,9 @@ static long uffd_copy(int uffd, unsigned long start, long pages, int byte, __u64
 {
 	size_t size = pages * page_size;
 	char *from = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct uffdio_copy arg = { .dst = start, .src = (unsigned long)from, .len = size, .mode = mode };
+	struct uffdio_copy arg = {
+		.dst = start, .src = (unsigned long)from, .len = size, .mode = mode,
+	};
 
 	memset(from, byte, size);
 	return progressed(ioctl(uffd, UFFDIO_COPY, &arg), &arg.copy);
@@ -783,7 +792,8 @@ static void told_of_fault(int uffd, __u64 flags, unsigned long address)
 
 	if (msg.arg.pagefault.flags == flags && page == address)
 		return;
-	snprintf(expected, sizeof(expected), "a fault at %#lx, flags %#llx", address, (unsigned long long)flags);
+	snprintf(expected, sizeof(expected), "a fault at %#lx, flags %#llx", address,
+		 (unsigned long long)flags);
 	snprintf(happened, sizeof(happened), "one at %#lx, flags %#llx", page,
 		 (unsigned long long)msg.arg.pagefault.flags);
 	fail(expected, happened);
@@ -805,7 +815,8 @@ static void told_of_removal(int uffd, int event, unsigned long start, long pages
 
 	if (msg.arg.remove.start == start && msg.arg.remove.end == start + pages * page_size)
 		return;
-	snprintf(happened, sizeof(happened), "a message of %#llx to %#llx", (unsigned long long)msg.arg.remove.start,
+	snprintf(happened, sizeof(happened), "a message of %#llx to %#llx",
+		 (unsigned long long)msg.arg.remove.start,
 		 (unsigned long long)msg.arg.remove.end);
 	fail("a message of the removal of other pages", happened);
 }
@@ -816,7 +827,8 @@ static void told_of_remap(int uffd, unsigned long from, unsigned long to, long p
 	struct uffd_msg msg = message(uffd, UFFD_EVENT_REMAP, "a message of a move");
 	char happened[96];
 
-	if (msg.arg.remap.from == from && msg.arg.remap.to == to && msg.arg.remap.len == pages * page_size)
+	if (msg.arg.remap.from == from && msg.arg.remap.to == to &&
+	    msg.arg.remap.len == pages * page_size)
 		return;
 	snprintf(happened, sizeof(happened), "a message of %#llx+%#llx moved to %#llx",
 		 (unsigned long long)msg.arg.remap.from, (unsigned long long)msg.arg.remap.len,
@@ -948,7 +960,8 @@ static long pages_with(pid_t pid, int bit)
 /* Does the kernel have soft-dirty bits?  A fresh page has one. */
 static void need_soft_dirty(void)
 {
-	char *start = mmap(page(0), page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	char *start = mmap(page(0), page_size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
 	*start = 1;
 	if (!pages_with(getpid(), 55))
@@ -980,7 +993,8 @@ static long reference(int pipe, char *start, long pages)
 /* A pipe for so many pages. */
 static void new_pipe(int *ends, long pages)
 {
-	need(!pipe2(ends, O_CLOEXEC | O_NONBLOCK) && fcntl(ends[1], F_SETPIPE_SZ, pages * page_size) > 0, "a pipe");
+	need(!pipe2(ends, O_CLOEXEC | O_NONBLOCK) &&
+	     fcntl(ends[1], F_SETPIPE_SZ, pages * page_size) > 0, "a pipe");
 }
 
 /*** referenced: new_pipe file_page | fcntl.h unistd.h ***/
@@ -1001,14 +1015,15 @@ static long referenced(int pipe, long n)
 }
 
 /*** scan: addr proc_mem skip fallbacks.scan | errno.h stdio.h sys/ioctl.h linux/fs.h linux/types.h ***/
-/* PAGEMAP_SCAN: the pages found, as a bit for each of those that the test works on; -1: it failed. */
-static long scan(pid_t pid, long n, long pages, __u64 flags, __u64 inverted, __u64 wanted, __u64 shown)
+/* PAGEMAP_SCAN: the pages found, a bit for each of those that the test works on. */
+static long scan(pid_t pid, long n, long pages, __u64 flags, __u64 inverted, __u64 wanted,
+		 __u64 shown)
 {
 	struct page_region found[32];
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg), .flags = flags, .start = addr(n), .end = addr(n + pages),
-		.vec = (unsigned long)found, .vec_len = 32, .category_inverted = inverted, .category_mask = wanted,
-		.return_mask = shown,
+		.vec = (unsigned long)found, .vec_len = 32, .category_inverted = inverted,
+		.category_mask = wanted, .return_mask = shown,
 	};
 	int fd = open_proc(pid, "pagemap", O_RDONLY);
 	int regions = ioctl(fd, PAGEMAP_SCAN, &arg);
@@ -1026,7 +1041,9 @@ static long scan(pid_t pid, long n, long pages, __u64 flags, __u64 inverted, __u
 }
 
 /*** ksm: skip | fcntl.h signal.h stdio.h stdlib.h string.h time.h unistd.h ***/
-static const char *const ksm_knobs[] = { "sleep_millisecs", "smart_scan", "use_zero_pages", "pages_to_scan", "run" };
+static const char *const ksm_knobs[] = {
+	"sleep_millisecs", "smart_scan", "use_zero_pages", "pages_to_scan", "run",
+};
 static long ksm_before[5];
 
 static long ksm_get(const char *knob)
@@ -1087,7 +1104,7 @@ static void ksm_begin(void)
 		ksm_set(ksm_knobs[i], fast[i]);
 }
 
-/* Lets ksmd look at all pages often enough to merge equal ones.  If there are none to look at, it does not move. */
+/* Lets ksmd look at all pages often enough to merge equal ones; without any it does not move. */
 static void ksm_scan(void)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
