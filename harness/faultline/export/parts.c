@@ -11,11 +11,7 @@
 
 /*** fallbacks.continue ***/
 #ifndef UFFDIO_CONTINUE	/* Linux 5.13 */
-struct uffdio_continue {
-	struct uffdio_range range;
-	__u64 mode;
-	__s64 mapped;
-};
+struct uffdio_continue { struct uffdio_range range; __u64 mode; __s64 mapped; };
 #define UFFDIO_CONTINUE			_IOWR(UFFDIO, 0x07, struct uffdio_continue)
 #define UFFDIO_CONTINUE_MODE_DONTWAKE	((__u64)1 << 0)
 #endif
@@ -25,24 +21,14 @@ struct uffdio_continue {
 
 /*** fallbacks.poison ***/
 #ifndef UFFDIO_POISON	/* Linux 6.6 */
-struct uffdio_poison {
-	struct uffdio_range range;
-	__u64 mode;
-	__s64 updated;
-};
+struct uffdio_poison { struct uffdio_range range; __u64 mode; __s64 updated; };
 #define UFFDIO_POISON			_IOWR(UFFDIO, 0x08, struct uffdio_poison)
 #define UFFDIO_POISON_MODE_DONTWAKE	((__u64)1 << 0)
 #endif
 
 /*** fallbacks.move ***/
 #ifndef UFFDIO_MOVE	/* Linux 6.8 */
-struct uffdio_move {
-	__u64 dst;
-	__u64 src;
-	__u64 len;
-	__u64 mode;
-	__s64 move;
-};
+struct uffdio_move { __u64 dst, src, len, mode; __s64 move; };
 #define UFFDIO_MOVE				_IOWR(UFFDIO, 0x05, struct uffdio_move)
 #define UFFDIO_MOVE_MODE_DONTWAKE		((__u64)1 << 0)
 #define UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES	((__u64)1 << 1)
@@ -117,24 +103,10 @@ struct uffdio_move {
 #define PAGE_IS_HUGE		(1 << 6)
 #define PM_SCAN_WP_MATCHING	(1 << 0)
 #define PM_SCAN_CHECK_WPASYNC	(1 << 1)
-struct page_region {
-	__u64 start;
-	__u64 end;
-	__u64 categories;
-};
+struct page_region { __u64 start, end, categories; };
 struct pm_scan_arg {
-	__u64 size;
-	__u64 flags;
-	__u64 start;
-	__u64 end;
-	__u64 walk_end;
-	__u64 vec;
-	__u64 vec_len;
-	__u64 max_pages;
-	__u64 category_inverted;
-	__u64 category_mask;
-	__u64 category_anyof_mask;
-	__u64 return_mask;
+	__u64 size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	__u64 category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 #define PAGEMAP_SCAN	_IOWR('f', 16, struct pm_scan_arg)
 #endif
