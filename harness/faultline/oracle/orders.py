@@ -30,6 +30,7 @@ from faultline.program.ops import (
     ALLOCATE,
     BY_NAME,
     FEATURES,
+    FILE_END,
     OPS,
     PAGES,
     PIN_FLAGS,
@@ -181,6 +182,7 @@ _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
 _FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dontneed", "remove"))
 _MAY_RECLAIM: Final = (ADVICE.words.index("pageout"), ADVICE.words.index("cold"))
 _TRUNCATE, _ALLOCATE = BY_NAME["file-truncate"].code, BY_NAME["file-allocate"].code
+_FILE_ENDS: Final = FILE_END.lo + FILE_END.count - 1
 _PUNCH: Final = ALLOCATE.words.index("punch-hole")
 _OPEN, _RESOLVE = BY_NAME["uffd-open"].code, BY_NAME["uffd-resolve"].code
 _GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
@@ -390,16 +392,18 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
     A store brings a page for reading first, which may be protected, or there already; then it makes it writable.  Who
     reads or writes another process's memory pins the page, then copies.  What closes a userfaultfd ends its
     registrations; who is at work with it finds that.  What takes a page of a file away from an access that is at work
-    may take its protection away, too.  Reclaim that found a page in the swap cache alone may take it when an access has
-    mapped it again.  What populates may stop when it looks at its first page again, before it goes on.  A page that
-    migrates looks like one in swap.  Guard pages are put when all pages of the range were dropped.
+    may take its protection away, too; what cuts the file takes its pages away for who has seen the old end.  Reclaim
+    that found a page in the swap cache alone may take it when an access has mapped it again.  What populates may stop
+    when it looks at its first page again, before it goes on.  A page that migrates looks like one in swap.  Guard pages
+    are put when all pages of the range were dropped.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
     Documentation/mm/page_migration.rst, How migrate_pages() works (migration entries).
     """
     if _frees(op) and (ends := _unprotected(ops, index)):
-        return [(op, index), *((step, ~index) for step in ends)]
+        taken = [(_ALLOCATE, *op[1:], _FILE_ENDS, _PUNCH)] if op[0] == _TRUNCATE and op[3] < _FILE_ENDS else []
+        return [*((step, ~index) for step in taken), (op, index), *((step, ~index) for step in ends)]
     if op[0] == _DROP:
         return [(op, index), *((step, ~index) for step in _taken(ops, index))]
     if op[0] == _MIGRATE and any(other[0] == _SCAN for other in _beside(ops, index)):
