@@ -772,8 +772,10 @@ class Memory:
 
     def _seen_to_stay(self, process: Process, slot: int) -> bool:
         """Whether the backend shows the slot's page, which may have been shared with one that is dropped now."""
-        seen = self._seen_word(process, slot)
-        return seen is not None and not (seen ^ process.row[slot]) & (CONTENT | PRESENT | SWAP | FILE)
+        seen, word = self._seen_word(process, slot), process.row[slot]
+        if seen is None or word & ~seen & EXCLUSIVE:  # what is there came when it was gone
+            return False
+        return not (seen ^ word) & (CONTENT | PRESENT | SWAP | FILE)
 
     def _advise_ksm(self, process: Process, slots: list[int], advice: int) -> None:
         row = process.row
