@@ -449,7 +449,7 @@ class Dirty(Memory):
             bits.maybe |= target
             bits.shown &= ~target
             gone |= target
-        lost = 0
+        lost = unnoted = 0
         # KSM may have dropped the bits of pages, which then show the newness of the mapping alone
         merged = _slots(row, MERGEABLE) if any(past[0] in _KSM for past in self._ops[: self._index]) else 0
         joined = row[:SLOTS]
@@ -460,9 +460,10 @@ class Dirty(Memory):
             if run & (bits.shown | gone) and (run != fresh or run & bits.adopted):
                 bits.maybe |= run
                 lost |= fresh | run & bits.shown & merged
+                unnoted |= run if fresh else 0
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
-        # pages of files that are read, meanwhile or then, are writable
-        bits.hidden[rules.MERGE_SOFT_DIRTY] = bits.hidden.get(rules.MERGE_SOFT_DIRTY, 0) | lost
+        # pages of files that are read, meanwhile or then, anywhere in the mapping, are writable
+        bits.hidden[rules.MERGE_SOFT_DIRTY] = bits.hidden.get(rules.MERGE_SOFT_DIRTY, 0) | lost | unnoted
 
     def _moves_table(self, op: Operation, target: int) -> bool:
         """The page that a mremap moves to this slot may go there with its whole page table."""

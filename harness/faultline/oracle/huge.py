@@ -84,8 +84,6 @@ class Huge(Memory):
     _splitting: list[tuple[int, frozenset[int]]]
     """Masks of the slots in which the folio may have been made that the present operation splits, and when: see
     :func:`~faultline.oracle.state.home_of`."""
-    _retried: set[int]
-    """The slots of all processes where tasks that were woken have repeated an access, in the present operation."""
     _observed_rows: list[tuple[Process, tuple[int, ...]]]
     """The processes whose row in the backend's snapshot is another than the oracle's, with that."""
 

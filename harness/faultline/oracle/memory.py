@@ -172,6 +172,8 @@ class Memory:
     """Those of them that their process maps no longer, and others may, on kernels that let these store to them."""
     _may_fail: bool
     """A request of the present operation may fail."""
+    _retried: set[int]
+    """The slots of all processes where tasks that were woken have repeated an access, in the present operation."""
     _waits: bool
     """Who is at work may wait for a userfaultfd."""
     _closely: bool
@@ -775,7 +777,10 @@ class Memory:
         seen, word = self._seen_word(process, slot), process.row[slot]
         if seen is None or word & ~seen & EXCLUSIVE:  # what is there came when it was gone
             return False
-        return not (seen ^ word) & (CONTENT | PRESENT | SWAP | FILE)
+        stays = not (seen ^ word) & (CONTENT | PRESENT | SWAP | FILE)
+        if stays and self._retried and not word & (CONTENT | EXCLUSIVE):
+            return not self._choose(2)  # or it was read again since, by another task that was woken
+        return stays
 
     def _advise_ksm(self, process: Process, slots: list[int], advice: int) -> None:
         row = process.row
