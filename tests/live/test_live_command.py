@@ -12,25 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from needs_live import LIVE
 
 from faultline import cli
 from faultline.backend import live, live_knobs
 from faultline.backend.live import LiveBackend
 from faultline.backend.live_knobs import KSM, LOCK, ksm_lacks, swap_lacks
-from faultline.backend.live_offer import requirement_missing
 from faultline.kinds import ExitStatus
 from faultline.program.codec import Operation
 from faultline.program.text import parse_program, read_repro
 from faultline.tree import DEFAULT_TREE
 from faultline.verdict.live import LiveJudge, LiveMachine
 
-_MISSING = requirement_missing()
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.root,
-    pytest.mark.xdist_group("live"),
-    pytest.mark.skipif(_MISSING is not None, reason=_MISSING or ""),
-]
+pytestmark = LIVE
 
 CORPORA = Path(__file__).parents[2] / "corpora"
 SEEDS = CORPORA / "seeds"

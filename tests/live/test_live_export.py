@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from needs_live import LIVE
 
 from faultline.backend.live import LiveBackend
-from faultline.backend.live_offer import requirement_missing, running_version
+from faultline.backend.live_offer import running_version
 from faultline.campaign.source import corpora_dir
 from faultline.export.expected import check_exportable
 from faultline.export.files import Source, plain_c
@@ -21,14 +22,7 @@ from faultline.oracle.model import Oracle
 from faultline.program.ops import OPS, lacking
 from faultline.program.text import parse_repro, read_repro
 
-_MISSING = requirement_missing()
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.root,
-    # one worker: KSM's knobs and swap are the whole machine's
-    pytest.mark.xdist_group("live"),
-    pytest.mark.skipif(_MISSING is not None, reason=_MISSING or ""),
-]
+pytestmark = LIVE
 _FLAGS = ("-Wall", "-Wextra", "-Werror", "-O0", "-pthread")
 #: What KSM and reclaim come to is the kernel's choice, and may be another one each time.
 _CHOOSING = {"ksm-merge", "ksm-scan", "swap-out", "swapoff"}

@@ -6,11 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from needs_live import LIVE
 
-from faultline.backend.live_offer import requirement_missing
-
+pytestmark = LIVE
 KNOWN = sorted((Path(__file__).parents[2] / "corpora" / "known").glob("*.c"))
-_MISSING = requirement_missing()
 SECONDS = 20
 
 
@@ -22,10 +21,6 @@ def compiled(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return out
 
 
-@pytest.mark.live
-@pytest.mark.root
-@pytest.mark.xdist_group("live")
-@pytest.mark.skipif(_MISSING is not None, reason=_MISSING or "")
 def test_a_known_deviation_shows_on_the_live_kernel(compiled: Path) -> None:
     done = subprocess.run([compiled, str(SECONDS)], capture_output=True, text=True, timeout=3 * SECONDS, check=False)
     assert done.returncode in (0, 1), done.stderr

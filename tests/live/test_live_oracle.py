@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from faultline.backend.live import LiveBackend
-from faultline.backend.live_offer import NEVER, requirement_missing
+from faultline.backend.live_offer import NEVER
 from faultline.oracle import DEVIATIONS, KnownDeviation, Oracle
 from faultline.program.codec import Operation
 from faultline.program.generate import random_program
@@ -20,17 +20,11 @@ from faultline.program.text import format_program, parse_program, read_repro
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
+from needs_live import LIVE
 from oracle_cases import CASES, CHOICES
 from oracle_dsl import mismatches, parse
 
-_MISSING = requirement_missing()
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.root,
-    # one worker: KSM's knobs are the whole machine's
-    pytest.mark.xdist_group("live"),
-    pytest.mark.skipif(_MISSING is not None, reason=_MISSING or ""),
-]
+pytestmark = LIVE
 _PROGRAMS = 1000
 _SEEDS = Path(__file__).parents[2] / "corpora" / "seeds"
 
