@@ -460,7 +460,8 @@ class Dirty(Memory):
             if run & (bits.shown | gone) and (run != fresh or run & bits.adopted):
                 bits.maybe |= run
                 lost |= fresh | run & bits.shown & merged
-                unnoted |= run if fresh else 0
+                changed = any((row[slot] ^ before[slot]) & VMA_BITS for slot in range(SLOTS) if run >> slot & 1)
+                unnoted |= run if fresh or changed else 0
         bits.lost[rules.MERGE_SOFT_DIRTY] = lost
         # pages of files that are read, meanwhile or then, anywhere in the mapping, are writable
         bits.hidden[rules.MERGE_SOFT_DIRTY] = bits.hidden.get(rules.MERGE_SOFT_DIRTY, 0) | lost | unnoted
