@@ -153,9 +153,9 @@ class Fail(Mremap):
             waiter.may_fail = True
             self._unmap(waiter.child, end, SLOTS)
 
-    def _ways_to_fail(self, op: Operation, seen: Outcome) -> Iterator[tuple[tuple[Operation, ...], bool]]:
-        """What a failed operation may have done: operations that do the same, one after another; and whether the range
-        stays mergeable as it was."""
+    def _ways_to_fail(self, op: Operation, seen: Outcome) -> Iterator[tuple[tuple[Operation, ...], int]]:
+        """What a failed operation may have done: operations that do the same, one after another; and the slot from
+        which on mappings stay mergeable as they were, SLOTS for none."""
         for first, (part, keep) in product(self._done_before(op, seen), tuple(self._done_by_failed(op, seen))):
             if part is None:
                 yield first, keep
@@ -163,17 +163,17 @@ class Fail(Mremap):
                 yield ((part, *reversed(first)) if part[0] == _MADVISE else (*first, part)), keep
         if op[0] == _POPULATE and op[4] != _READ:
             for pages in range(op[3]):  # and of the next one there was no memory for a copy
-                yield ((*op[:3], pages, op[4]), (_POPULATE, op[1], op[2] + pages, 1, _READ)), False
+                yield ((*op[:3], pages, op[4]), (_POPULATE, op[1], op[2] + pages, 1, _READ)), SLOTS
         if op[0] == _UNREGISTER:
             for handle, pages in product(self._owners_in(op), range(op[4])):
                 for woken in range(1, op[4] - pages + 1):  # who waited at the next ones, before that failed
                     wakes = (_UFFD_WAKE, op[1], handle, op[3] + pages, woken)
-                    yield (((*op[:4], pages), wakes) if pages else (wakes,)), False
+                    yield (((*op[:4], pages), wakes) if pages else (wakes,)), SLOTS
         if op[0] == _UNREGISTER and self._holds[versions.UNREGISTER_CLEARS]:
             for cleared in self._cleared_before(op):
-                yield (cleared,), False
+                yield (cleared,), SLOTS
                 for pages in range(1, cleared[3] + cleared[4] - op[3]):
-                    yield (cleared, (*op[:4], pages)), False
+                    yield (cleared, (*op[:4], pages)), SLOTS
 
     def _owners_in(self, op: Operation) -> list[int]:
         """The handles of the userfaultfds that the range of the operation is registered with."""
@@ -197,44 +197,53 @@ class Fail(Mremap):
             for handle in self._owners_in(op):
                 yield _RESOLVE, op[1], handle, first, slot + 1 - first, 0
 
-    def _done_by_failed(self, op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, bool]]:
-        """What a failed operation may have done: an operation that does the same, None for nothing; and whether the
-        range stays mergeable as it was."""
+    def _done_by_failed(self, op: Operation, seen: Outcome) -> Iterator[tuple[Operation | None, int]]:
+        """What a failed operation may have done: an operation that does the same, None for nothing; and the slot from
+        which on mappings stay mergeable as they were, SLOTS for none."""
         if op[0] in HOLDING and seen[0] != _ERROR:
-            yield (*op[:4], seen[2], *op[5:]), False
+            yield (*op[:4], seen[2], *op[5:]), SLOTS
             return
         if op[0] in HOLDING:
-            yield None, False
-            yield (_POPULATE, op[1], op[3], 1, _READ), False
+            yield None, SLOTS
+            yield (_POPULATE, op[1], op[3], 1, _READ), SLOTS
             return
         if seen[1] == errno.EAGAIN and op[0] not in _MAY_SAY_AGAIN:
             return
-        yield None, False
+        yield None, SLOTS
         if op[0] in _COPIES:
-            yield (_MEM_READ, TASK_MONITOR, *op[2:4]), False
+            yield (_MEM_READ, TASK_MONITOR, *op[2:4]), SLOTS
         if op[0] == _GUEST_WRITE:
-            yield (_MEM_READ, TASK_MONITOR, op[1] & PROCESS_MASK, op[2]), False
+            yield (_MEM_READ, TASK_MONITOR, op[1] & PROCESS_MASK, op[2]), SLOTS
         if op[0] == _MEM_WRITE:
             process = self._processes[op[2]]
             assert process is not None
             yield (*op[:4], self._copied(process, op[3])), False  # the page is there, and its process's own
         if op[0] == _SWAPOFF:
-            yield op, False
+            yield op, SLOTS
         if op[0] in _MAPS:
-            yield (_MUNMAP, *op[1:4]), False
+            yield (_MUNMAP, *op[1:4]), SLOTS
         at = _PAGES_AT.get(op[0])
         if at is None or op[0] in _MAPS:
             return
         wake = _WAKE_AT.get(op[0])
         for pages in range(1, op[at] + 1):
             part = (*op[:at], pages, *op[at + 1 :])
-            yield part, False
+            yield part, SLOTS
             if wake is not None:
-                yield (*part[:wake], 1, *part[wake + 1 :]), False
-            if op[0] == _MADVISE:
-                yield part, True
+                yield (*part[:wake], 1, *part[wake + 1 :]), SLOTS
+            for first in self._beginnings(op) if op[0] == _MADVISE else ():
+                if first < op[2] + pages:
+                    yield part, first
             if op[0] == _MREMAP:
-                yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), True
+                yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), 0
+
+    def _beginnings(self, op: Operation) -> Iterator[int]:
+        """Where the mappings begin that madvise() comes to, one after another."""
+        process, slot = self._processes[op[1] & PROCESS_MASK], op[2]
+        assert process is not None
+        while slot < op[2] + op[3]:
+            yield slot
+            slot = self._mapping_end(process, slot) if process.row[slot] else slot + 1
 
     def _copied(self, process: Process, slot: int) -> int:
         """The byte that a private copy of the slot's page has."""
@@ -379,9 +388,10 @@ class Fail(Mremap):
     def _mergeable(self) -> list[list[int]]:
         return [[word & MERGEABLE for word in process.row[: len(process.pages)]] for process in self._living]
 
-    def _set_mergeable(self, bits: list[list[int]]) -> None:
+    def _set_mergeable(self, bits: list[list[int]], first: int = 0) -> None:
+        """From this slot on."""
         for process, row in zip(self._living, bits, strict=True):
             process.packed = None
             for slot, bit in enumerate(row):
-                if process.row[slot]:
+                if process.row[slot] and slot >= first:
                     process.row[slot] = process.row[slot] & ~MERGEABLE | bit

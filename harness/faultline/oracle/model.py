@@ -324,8 +324,8 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             self._take(op, steps)
             if not self._ends_in_failure(op, seen):
                 continue
-            if keep:
-                self._set_mergeable(mergeable)
+            if keep < SLOTS:
+                self._set_mergeable(mergeable, keep)
             self._cut_anywhere(op)
             self._mapped_around(op)
             self._unprotected_before(op)
