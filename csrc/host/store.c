@@ -158,14 +158,14 @@ static int store_fsync(struct file *file, loff_t start, loff_t end, int datasync
 /* Who reads pages from the store must not find blocks that are about to go.  Older trees have no such lock. */
 static void begin_to_forget(struct inode *inode)
 {
-#if FL_KVER >= 515
+#ifdef FL_HAVE_INVALIDATE_LOCK
 	filemap_invalidate_lock(inode->i_mapping);
 #endif
 }
 
 static void have_forgotten(struct inode *inode)
 {
-#if FL_KVER >= 515
+#ifdef FL_HAVE_INVALIDATE_LOCK
 	filemap_invalidate_unlock(inode->i_mapping);
 #endif
 }

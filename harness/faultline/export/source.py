@@ -268,26 +268,23 @@ class _Writer:
 
     def _threads(self, task: int, by: int | None = None) -> None:
         """Makes the task a thread of its process: by main(), or by another task of it."""
+        self._make("begin_thread", task, by)
+        self._say(f"ends({self._task(task)});")
+
+    def _fork(self, by: int | None, child: int) -> None:
+        self._make("fork_as", task_byte(child), by)
+        self._born(child)
+
+    def _make(self, function: str, task: int, by: int | None) -> None:
+        """Makes the task, by a function that main() calls, or another task."""
         name = self._task(task)
         self._tasks.add(task)
         self._say(f"{name} = new_task();")
         if by is None:
-            self._say(f"done(begin_thread({name}));")
+            self._say(f"done({function}({name}));")
         else:
-            self._wrap(Call("begin_thread", "begin_thread({0})", (_TASK_ARG,)))
-            self._say(f"done(in({self._task(by)}, do_begin_thread, (unsigned long){name}));")
-        self._say(f"ends({name});")
-
-    def _fork(self, by: int | None, child: int) -> None:
-        name = self._task(task_byte(child))
-        self._tasks.add(task_byte(child))
-        self._say(f"{name} = new_task();")
-        if by is None:
-            self._say(f"done(fork_as({name}));")
-        else:
-            self._wrap(Call("fork_as", "fork_as({0})", (_TASK_ARG,)))
-            self._say(f"done(in({self._task(by)}, do_fork_as, (unsigned long){name}));")
-        self._born(child)
+            self._wrap(Call(function, f"{function}({{0}})", (_TASK_ARG,)))
+            self._say(f"done(in({self._task(by)}, do_{function}, (unsigned long){name}));")
 
     def _born(self, child: int) -> None:
         first = task_byte(child)

@@ -15,6 +15,7 @@ from typing import Final
 from faultline.oracle import rules, versions
 from faultline.oracle.memory import (
     DONE,
+    LOADS,
     MESSAGE_MINOR,
     MESSAGE_WRITE,
     PROCESS_MASK,
@@ -72,8 +73,6 @@ _MAPPED_PAGE: Final = PRESENT | FILE
 _POPULATE: Final = BY_NAME["populate"].code
 #: Accesses that leave what they store.
 _STORES: Final = frozenset(BY_NAME[name].code for name in ("write", "guest-write", "process-write", "mem-write"))
-#: Accesses that tell what they found.
-_LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read", "mem-read"))
 
 
 class Files(Userfault, Memory):
@@ -219,8 +218,10 @@ class Files(Userfault, Memory):
         if self._stays_lost(file, number) and not stopped:
             if word & REG_MISSING and stopped is False:
                 self._returns(file, number, file.lost[number])
-            elif not flags & MESSAGE_WRITE and (loaded := self._loaded(op, index, process, slot)):
-                self._returns(file, number, loaded)
+            elif not flags & MESSAGE_WRITE:
+                found = self._found(op, index, process, slot) or 0
+                if found & PRESENT and found & CONTENT:
+                    self._returns(file, number, found & CONTENT)
         if stopped and word & REG_MINOR and self._stays_lost(file, number):
             open_to_doubt = word & REG_MISSING or number in file.doubtful
             if self._lingers(file, number, not open_to_doubt or not self._choose(2)):
@@ -238,11 +239,8 @@ class Files(Userfault, Memory):
         if word & UFFD_WP and word & REG_WP:
             self._also(rules.WP_POPULATES)
         page = self._page_of(file, number)
-        seen, shown = self._saw(index), self._seen_word(process, slot)
-        if op[0] in _LOADS and seen is not None and seen[0] == Status.DONE:
-            shown = PRESENT | seen[1]  # others may have stored there since
         if op[0] not in _STORES:  # what these stored is shown
-            self._look_beyond(page, shown)
+            self._look_beyond(page, self._found(op, index, process, slot))
         return page
 
     @staticmethod
@@ -287,12 +285,12 @@ class Files(Userfault, Memory):
         """Whether the page may be lost although the file was cut before it, and grew: a deviation."""
         return number in file.lost and number not in file.pages
 
-    def _loaded(self, op: Operation, index: int, process: Process, slot: int) -> int:
-        """What the backend shows of the content that the access finds, 0 if nothing."""
-        seen, word = self._saw(index), self._seen_word(process, slot)
-        if seen is not None and seen[0] == Status.DONE and op[0] in _LOADS:
-            return seen[1]
-        return word & CONTENT if word is not None and word & PRESENT else 0
+    def _found(self, op: Operation, index: int, process: Process, slot: int) -> int | None:
+        """The slot's word as the access found it, which tells what it found; others may have stored there since."""
+        seen = self._saw(index)
+        if op[0] in LOADS and seen is not None and seen[0] == Status.DONE:
+            return PRESENT | seen[1]
+        return self._seen_word(process, slot)
 
     def _returns(self, file: File, number: int, content: int) -> None:
         """Such a page may be back, by that deviation: the backend shows that a page is there, with this content."""

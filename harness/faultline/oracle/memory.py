@@ -60,7 +60,7 @@ from faultline.oracle.state import (
     Outcome as Outcome,
 )
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, FEATURES, PROCESSES, PROT, SLOTS
+from faultline.program.ops import ADVICE, BY_NAME, FEATURES, PROCESSES, PROT, SLOTS
 from faultline.program.trace import RECORD, Event, FaultFlag, Skip, Status, Wait
 
 #: The process of a task byte.
@@ -78,6 +78,8 @@ MESSAGE_WRITE: Final = int(FaultFlag.WRITE)
 MESSAGE_WP: Final = int(FaultFlag.WP)
 MESSAGE_MINOR: Final = int(FaultFlag.MINOR)
 
+#: Accesses that tell what they found.
+LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read", "mem-read"))
 DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
 BLOCKED: Final[Outcome] = (int(Status.BLOCKED), int(Wait.FAULT), 0)
 BLOCKED_EVENT: Final[Outcome] = (int(Status.BLOCKED), int(Wait.EVENT), 0)

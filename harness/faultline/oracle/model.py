@@ -17,7 +17,7 @@ from faultline.oracle.guest import Guest
 from faultline.oracle.huge import Huge
 from faultline.oracle.hugetlb import Hugetlb
 from faultline.oracle.ksm import Ksm
-from faultline.oracle.memory import BLOCKED_EVENT, PROCESS_MASK, unknown_advice
+from faultline.oracle.memory import BLOCKED_EVENT, LOADS, PROCESS_MASK, unknown_advice
 from faultline.oracle.pins import HOLDING, PIN_STATE, REMOTE, Pins
 from faultline.oracle.rules import DEVIATIONS, RULES, KnownDeviation, Rule
 from faultline.oracle.state import (
@@ -47,7 +47,6 @@ _NO_PROCESS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.NO_PROCESS), 0)
 _BUSY: Final[Outcome] = (int(Status.SKIPPED), int(Skip.BUSY), 0)
 _LACKS: Final[Outcome] = (int(Status.SKIPPED), int(Skip.LACKS), 0)
 _BLOCKED: Final = int(Status.BLOCKED)
-_LOADS: Final = frozenset(BY_NAME[name].code for name in ("read", "guest-read", "process-read"))
 _UNREGISTER, _POPULATE = (BY_NAME[name].code for name in ("uffd-unregister", "populate"))
 #: Operations that fail in ways that look alike at first.
 _FAILS_ALIKE: Final = frozenset((_UNREGISTER, BY_NAME["mremap"].code))
@@ -510,7 +509,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
                 by_page.setdefault(page, []).append(waiter)
         fails = any(entry.bad for entry in self._swap)
         groups = [group for group in by_page.values() if len(group) > 1]
-        groups = [group for group in groups if fails or any(w.op[0] not in _LOADS for w in group)]
+        groups = [group for group in groups if fails or any(w.op[0] not in LOADS for w in group)]
         return [waiter for waiter in self._woken if any(waiter in group for group in groups)]
 
     @staticmethod
