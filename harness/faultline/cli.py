@@ -336,7 +336,7 @@ def _status(result: Result) -> ExitStatus:
         raise FaultlineError(
             f"{result.unjudged:,} of {result.programs:,} programs end in a tool error on the base tree too: no verdict"
         )
-    return ExitStatus.CLEAN
+    return ExitStatus.SKIPPED if result.reach is not None and result.reach.untested else ExitStatus.CLEAN
 
 
 # --- the running kernel ---

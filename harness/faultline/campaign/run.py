@@ -26,6 +26,7 @@ from faultline.campaign.worker import Crash, Explained, Failed, Plan, Record, Ta
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import decode
 from faultline.verdict.judge import Blame
+from faultline.verdict.reach import Reach
 
 #: Seconds between two looks at the clock and the counters.
 TICK: Final = 0.2
@@ -71,6 +72,8 @@ class Result:
     undecided: Counter[str] = field(default_factory=Counter)
     explained: Counter[str] = field(default_factory=Counter)
     lacks: dict[str, str] = field(default_factory=dict)
+    reach: Reach | None = None
+    """Which changed lines ran; None: it was not watched."""
 
     def count(self, blame: Blame) -> int:
         """Programs that showed a finding of this blame."""

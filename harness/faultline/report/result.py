@@ -39,12 +39,17 @@ def result_json(result: Result, setting: Setting, files: Mapping[str, Path]) -> 
         "undecided": dict(sorted(result.undecided.items())),
         "lacks": dict(sorted(result.lacks.items())),
         "explained": dict(sorted(result.explained.items())),
+        "reach": result.reach.to_json() if result.reach else None,
     }
 
 
 def verdict_word(result: Result) -> str:
-    """``findings``, ``interrupted`` or ``clean``."""
-    return "findings" if result.records else "interrupted" if result.interrupted else "clean"
+    """``findings``, ``interrupted``, ``not-tested`` (no changed line ran) or ``clean``."""
+    if result.records:
+        return "findings"
+    if result.interrupted:
+        return "interrupted"
+    return "not-tested" if result.reach is not None and result.reach.untested else "clean"
 
 
 def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
