@@ -193,7 +193,9 @@ def test_every_rule_decides_some_script() -> None:
         ops = parse(text).ops
         expectation = oracle.expect(ops)
         used |= {rule.id for index in range(len(ops)) for rule in expectation.rules(index)}
-    by_choice = (rules.FORK_ZERO_PAGE, rules.KSM_UNBORN, rules.RETRY_ORDER, rules.MREMAP_KSM, rules.MAP_AROUND)
+    by_choice = (
+        rules.FORK_ZERO_PAGE, rules.KSM_UNBORN, rules.KSM_SWAP, rules.RETRY_ORDER, rules.MREMAP_KSM, rules.MAP_AROUND,
+    )  # fmt: skip
     chosen = {rules.RULES[i].id for i in by_choice}
     chosen |= {rules.RULES[i].id for i in (rules.SOFT_DIRTY_MERGE, rules.POISON_WP, rules.GUARD_WP, rules.MOVE_SWAPPED)}
     chosen |= {rules.RULES[i].id for i in (rules.SWAP_READ_ERROR, rules.SWAPOFF_ERROR, rules.RECLAIM_UNBORN)}

@@ -238,12 +238,14 @@ class Fail(Mremap):
                 yield (_MADVISE, *op[1:3], pages, _UNMERGEABLE), 0
 
     def _beginnings(self, op: Operation) -> Iterator[int]:
-        """Where the mappings begin that madvise() comes to, one after another."""
+        """Where the mappings begin, or may begin, that madvise() comes to, one after another."""
         process, slot = self._processes[op[1] & PROCESS_MASK], op[2]
         assert process is not None
         while slot < op[2] + op[3]:
             yield slot
-            slot = self._mapping_end(process, slot) if process.row[slot] else slot + 1
+            end = self._mapping_end(process, slot) if process.row[slot] else slot + 1
+            yield from (at for at in range(slot + 1, min(end, op[2] + op[3])) if process.edges >> at & 1)
+            slot = end
 
     def _copied(self, process: Process, slot: int) -> int:
         """The byte that a private copy of the slot's page has."""

@@ -297,6 +297,7 @@ class Files(Userfault, Memory):
         if self._stays_lost(file, number) and file.lost[number] == content:
             self._met[rules.TRUNCATE_LOST] = None
             file.pages[number] = FilePage(content)
+            file.doubtful.discard(number)
 
     def _lingers(self, file: File, number: int, shows: bool) -> bool:
         """Whether such a page is there, by that deviation, if the backend shows it."""
@@ -766,7 +767,8 @@ class Files(Userfault, Memory):
             return errno.EFAULT if self._holds[versions.CONTINUE_BEYOND] else errno.EINVAL
         seen = self._seen_record()
         if self._stays_lost(file, number) and seen is not None and seen[4] > filled:
-            self._returns(file, number, file.lost[number])
+            shown = self._seen_word(process, slot) if number in file.doubtful else None  # that or the huge page's zero
+            self._returns(file, number, file.lost[number] if shown is None else shown & CONTENT)
         exists = seen is not None and not filled and seen[3] == errno.EEXIST
         if self._is_hole(file, number, None if seen is None else seen[4] <= filled and not exists):
             self._rule = rules.CONTINUE_MISSING

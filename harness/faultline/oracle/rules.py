@@ -262,6 +262,10 @@ SWAP_IN: Final = _rule(
     _ADMIN + "concepts.rst, Reclaim; " + _ADMIN + "pagemap.rst, bit 62; "
     + _ADMIN + "userfaultfd.rst, Write Protect Notifications",
 )
+KSM_SWAP: Final = _rule(
+    "ksm-swap", "Who shared a page by KSM may have other pages, or share one again, when it comes back from swap.",
+    _ADMIN + "ksm.rst, Overview (sharing is broken when they are swapped back in)",
+)
 SWAPOFF: Final = _rule("swapoff", "Every page in swap comes back; contents and protection stay.", "swapoff(2)")
 DROP_SWAP_CACHE: Final = _rule(
     "drop-swap-cache", "What the swap cache holds beside is no matter of user space.", _ADMIN + "concepts.rst, Reclaim"

@@ -85,9 +85,11 @@ class SwapEntry:
     Such a slot maps no page, so its ``Process.pages`` is None; ``Process.swapped`` leads here.
     """
 
-    __slots__ = ("bad", "content", "page", "unread", "users")
+    __slots__ = ("bad", "content", "merged", "page", "unread", "users")
 
     def __init__(self, content: int, page: list[int]) -> None:
+        self.merged = isinstance(page, KsmPage) and len(page) > 1
+        """Its page was one that KSM made: who comes from swap may or may not share one."""
         self.bad = False
         """A read of it may have failed: it may be lost."""
         self.unread = False

@@ -387,6 +387,9 @@ class Swap(Memory):
         self._also(rules.SWAP_IN)
         entry = process.swapped[slot]
         self._forget_entry(process, slot)
+        if entry.merged:
+            self._also(rules.KSM_SWAP)
+            self._tainted = True
         if slot in process.homes:
             process.homes[slot] %= SLOTS  # the folio that it comes back in is another
         word = process.row[slot] & ~SWAP | PRESENT | entry.content
