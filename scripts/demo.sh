@@ -14,7 +14,7 @@ run() {
 rm -rf $OUT
 run check --patch corpora/thread/t5.cocci --seed 1 --programs 200 --out $OUT
 echo
-for repro in "$OUT"/*; do
+for repro in "$OUT"/*.repro; do
 	[ -f "$repro" ] || { echo "demo: the check left no repro in $OUT" >&2; exit 3; }
 	run replay "$repro"
 done

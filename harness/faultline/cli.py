@@ -43,11 +43,12 @@ from faultline.program.schedule import Decision, Schedule, parse_schedule
 from faultline.program.text import read_repro
 from faultline.report.console import Reporter, Screen
 from faultline.report.doctor import doctor_lines
+from faultline.report.document import Mode, to_json
 from faultline.report.figures import figure_line, figures_head, figures_json, trial_lines, trials_head, trials_json
 from faultline.report.live import closing_lines, live_json, not_reached, outcome_lines
 from faultline.report.replay import replay_json, replay_lines
 from faultline.report.repro import Patch, Setting, replay_command, repro_text
-from faultline.report.result import result_json, summary
+from faultline.report.result import About, command_again, environment, now, summary
 from faultline.tree import DEFAULT_TREE, TreeInfo, find_tree
 from faultline.tree.cache import cache_dir, store
 from faultline.verdict.compare import difference
@@ -300,20 +301,23 @@ def _run_campaign(
         settle=0.0 if stop_first else settle,
         corpus=whole_corpus(),
     )
-    _campaign_of(plan, desk, out, as_json)
+    _campaign_of(plan, desk, subject, "check" if check else "run", out, as_json)
 
 
-def _campaign_of(plan: Plan, desk: _Desk, out: Path, as_json: bool) -> NoReturn:
+def _campaign_of(
+    plan: Plan, desk: _Desk, subject: Subject | LiveSubject, mode: Mode, out: Path, as_json: bool
+) -> NoReturn:
     """Runs a campaign, shows what it came to and ends the command."""
     screen, setting = desk.screen, desk.setting
-    reporter = Reporter(screen, setting, out)
+    command = command_again(click.get_current_context().obj or (), plan.seed)
+    about = About(setting, mode, command, now(), environment(subject.kernel_tree), subject.diff)
+    reporter = Reporter(screen, about, out)
     screen.status(f"seed {plan.seed}, {plan.jobs} workers", now=True)
     with screen.progress():
         result = run(plan, reporter)
-    for record in result.records:
-        reporter.show(record)
+    document = reporter.close(result)
     if as_json:
-        _print_json(result_json(result, setting, reporter.files))
+        sys.stdout.write(to_json(document).decode())
     else:
         for line in summary(result, setting, verbose=desk.verbose):
             screen.say(line)
@@ -370,7 +374,7 @@ def live_command(
         subject = replace(subject, tree=desk.tree(check=False))
     if programs is not None:
         plan = Plan(subject.judge_maker(), seed=seed or 0, jobs=1, programs=programs)
-        _campaign_of(plan, desk, out, as_json)
+        _campaign_of(plan, desk, subject, "live", out, as_json)
     _live_files(desk, subject, read, as_json)
 
 
@@ -802,7 +806,7 @@ def command_line(arguments: Sequence[str]) -> int:
     """Runs a command line and returns its exit status; what goes wrong is one line on standard error."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        cli.main(list(arguments), prog_name="faultline", standalone_mode=False)
+        cli.main(list(arguments), prog_name="faultline", standalone_mode=False, obj=tuple(arguments))
     except SystemExit as end:
         return int(end.code or 0)
     except click.exceptions.Exit as end:

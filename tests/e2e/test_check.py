@@ -79,7 +79,7 @@ def test_one_seed_gives_one_result(faultline, tmp_path):
             "check", "--patch", THREAD / "t1.cocci", "--programs", PROGRAMS, "--seed", 9, "--json", "--out", out,
             "--jobs", jobs,
         )  # fmt: skip
-        texts = {file.name: file.read_text().replace(f"{out}/", "") for file in (tmp_path / out).iterdir()}
+        texts = {file.name: file.read_text().replace(f"{out}/", "") for file in (tmp_path / out).glob("*.repro")}
         return texts, done.json["findings"], done.json["base"]
 
     one, again, alone = check("one", 2), check("again", 2), check("alone", 1)

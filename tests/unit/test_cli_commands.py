@@ -14,8 +14,10 @@ from faultline.campaign.run import Result
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.text import format_program, parse_program, read_repro
 from faultline.report.repro import Patch
+from faultline.tree import TreeInfo
 
 READ = "p0.0 mmap a0 rw\np0.0 read a0\n"
+TREE = TreeInfo(Path("/trees/linux-6.12"), "debian:6.12", "linux-source-6.12 6.12.117-1", "6.12.117", 6, 12)
 
 
 @pytest.fixture
@@ -32,8 +34,9 @@ def plant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         def prepare(kernel: str, patches: list[Path], profile: str, *, check: bool, **_: object) -> SimpleNamespace:
             maker = judge_maker(*plants, base=(base or []) if check else None, lacks=lacks or [])
             return SimpleNamespace(
-                judge_maker=lambda schedules=None: maker, library=SimpleNamespace(tree=SimpleNamespace(untried=untried))
-            )
+                judge_maker=lambda schedules=None: maker, kernel_tree=TREE, diff="",
+                library=SimpleNamespace(tree=SimpleNamespace(untried=untried)),
+            )  # fmt: skip
 
         monkeypatch.setattr(cli, "prepare", prepare)
 
@@ -52,7 +55,7 @@ def test_a_finding_leaves_a_repro_and_status_1(plant, capsys, tmp_path) -> None:
     status = cli.command_line(["run", "--programs", "60", "--jobs", "1", "--seed", "3", "--out", "found"])
     out, err = capsys.readouterr()
     assert status == ExitStatus.FINDINGS
-    (file,) = (tmp_path / "found").iterdir()
+    (file,) = (tmp_path / "found").glob("*.repro")
     repro = read_repro(file)
     assert format_program(repro.ops) == READ
     assert repro.header["kind"] == FindingKind.WRONG_DATA.value
@@ -141,7 +144,7 @@ def test_a_finding_of_one_order_alone_leaves_a_repro_with_its_schedule(plant, ca
     (tmp_path / "corpora/seeds/a.prog").write_text("p0.0 mmap a0 rw\npar {\n  p0.0 write a0 =1\n  p0.1 read a0\n}\n")
     command = ["check", "--patch", str(patch), "--programs", "1", "--jobs", "1", "--seed", "3", "--out", "found"]
     assert cli.command_line(command) == ExitStatus.FINDINGS
-    (file,) = (tmp_path / "found").iterdir()
+    (file,) = (tmp_path / "found").glob("*.repro")
     assert read_repro(file).header["schedule"] == "-@1>p0.1"
     capsys.readouterr()
     assert cli.command_line(["replay", str(file)]) == ExitStatus.FINDINGS

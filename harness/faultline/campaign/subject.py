@@ -15,6 +15,7 @@ from faultline.campaign.source import corpora_dir
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.cheader import c_header
 from faultline.tree import TreeInfo, find_tree
+from faultline.tree.changes import changes
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
 from faultline.verdict.live import open_live, open_three_way
@@ -41,6 +42,16 @@ class Subject:
     races: tuple[KnownRace, ...] | None = None
     """Data races that may be; None: none are looked for."""
 
+    @property
+    def kernel_tree(self) -> TreeInfo:
+        """What was built."""
+        return self.library.tree
+
+    @property
+    def diff(self) -> str:
+        """What the patches change in the tree, as a unified diff."""
+        return changes(self.library.tree.path, self.library.patches)
+
     def judge_maker(self, schedules: Schedules | None = None) -> Callable[[Callable[[bytes], None]], Judge]:
         """What opens a judge in any process; it is given the judge's ``before_run``.
 
@@ -62,6 +73,16 @@ class LiveSubject:
     """The running kernel; with a built tree, machine, oracle and live kernel beside each other."""
 
     tree: Subject | None = None
+
+    @property
+    def kernel_tree(self) -> TreeInfo | None:
+        """What was built; None: nothing."""
+        return self.tree.kernel_tree if self.tree else None
+
+    @property
+    def diff(self) -> str:
+        """What patches change in that, as a unified diff."""
+        return self.tree.diff if self.tree else ""
 
     @classmethod
     def checked(cls) -> LiveSubject:

@@ -20,7 +20,7 @@ from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.codec import Operation, decode
 from faultline.program.minimize import minimize
 from faultline.verdict.finding import END, Finding
-from faultline.verdict.judge import Blame, Judge, Side
+from faultline.verdict.judge import Blame, Evidence, Judge, Side
 
 #: Runs that the minimiser may spend on one finding where every run is a forked process.
 BUDGET_ISOLATED: Final = 300
@@ -62,6 +62,8 @@ class Record:
     ops: list[Operation]
     index: int
     minimised: bool = False
+    evidence: Evidence | None = None
+    """None: the program's run killed the process, or our own code failed in it."""
 
     @property
     def done(self) -> bool:
@@ -177,7 +179,7 @@ class Worker:
         self._tally.signatures[verdict.blame, finding.signature] += 1
         if verdict.blame is Blame.NEW and finding.signature not in self._seen:
             self._seen.add(finding.signature)
-            self._report(Record(finding, ops, index))
+            self._report(Record(finding, ops, index, evidence=self._judge.evidence(ops, finding)))
 
     def _report(self, record: Record) -> None:
         """Sends the finding as it is, so that nothing is lost, then with a minimised program."""
@@ -200,7 +202,8 @@ class Worker:
             return
         if finding.schedule:
             finding = self._judge.simplest(ops, finding)
-        self._send(Record(finding, ops, record.index, minimised=not self._flight.hurrying))
+        evidence = self._judge.evidence(ops, finding)
+        self._send(Record(finding, ops, record.index, minimised=not self._flight.hurrying, evidence=evidence))
 
     def _explain(self, crash: Crash) -> None:
         """Reports a program that killed a worker, minimised, each run in a child; not if the base tree dies too."""

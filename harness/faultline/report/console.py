@@ -16,9 +16,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from faultline.campaign.run import Progress
+from faultline.campaign.run import Progress, Result
 from faultline.campaign.worker import Record
-from faultline.report.repro import Setting, keep_repro, near, replay_command, repro_text
+from faultline.report.document import Document
+from faultline.report.keep import Keeper
+from faultline.report.repro import keep_repro, near, replay_command, repro_text
+from faultline.report.result import About
 from faultline.report.text import Line, Style, render, title
 
 #: Seconds between two plain progress lines.
@@ -95,25 +98,34 @@ class Screen:
 class Reporter:
     """Writes each finding's repro the moment it is there, and shows the finding once its program is minimised."""
 
-    def __init__(self, screen: Screen, setting: Setting, out: Path) -> None:
-        self._screen, self._setting, self._out = screen, setting, out
+    def __init__(self, screen: Screen, about: About, out: Path) -> None:
+        self._screen, self._setting, self._out = screen, about.setting, out
         self._shown: set[str] = set()
         self._failed = False
         self.files: dict[str, Path] = {}
         """Where the repro of each signature lies; one that could not be written is not there."""
+        self._keeper = Keeper(about, out, self.files, screen.warn)
 
     def found(self, record: Record) -> None:
         """Keeps the record; see :class:`faultline.campaign.run.Listener`."""
         self._write(record)
+        self._keeper.found(record)
         if record.done:
             self.show(record)
 
     def progress(self, progress: Progress) -> None:
         """Shows how far the campaign is."""
+        self._keeper.progress(progress)
         rate = progress.programs / progress.seconds if progress.seconds else 0
         left = "" if progress.left is None else f", {progress.left:.0f} s left"
         findings = f"{progress.findings} finding{'' if progress.findings == 1 else 's'}"
         self._screen.status(f"{progress.programs:,} programs, {rate:,.0f}/s, {findings}{left}")
+
+    def close(self, result: Result) -> Document:
+        """The campaign has ended: shows what was not shown yet, and writes the run's document."""
+        for record in result.records:
+            self.show(record)
+        return self._keeper.close(result)
 
     def show(self, record: Record) -> None:
         """Shows a finding, unless its signature was shown before: the first of its kind in full, others in a line."""

@@ -1,54 +1,124 @@
-"""A campaign's result for programs (JSON) and in a line for people."""
+"""A campaign's result: as a document for programs and reports, and in a few lines for people."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from faultline import __version__
+from faultline.build.toolchain import clang_version, find_toolchain
 from faultline.campaign.run import Result
 from faultline.campaign.worker import Record
+from faultline.kinds import FaultlineError
 from faultline.program.text import format_program
+from faultline.report.document import Document, Environment, Found, Mode, Point, Verdict, with_sums
 from faultline.report.repro import Setting
+from faultline.report.steps import ran
+from faultline.tree import TreeInfo
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Blame
 
 
-def result_json(result: Result, setting: Setting, files: Mapping[str, Path]) -> dict[str, Any]:
-    """The result as plain data; ``files`` are the repros by signature.
+@dataclass(frozen=True)
+class About:
+    """What is known of a run before it begins."""
 
-    ``base``, ``fixed`` and ``known`` count programs by signature: findings that the base tree shows too, that only the
-    base tree shows, and that corpora/known records.
-    """
-    return {
-        "verdict": verdict_word(result),
-        "kernel": setting.kernel,
-        "patches": [str(patch) for patch in setting.patches],
-        "profile": setting.profile,
-        "variant": setting.variant,
-        "seed": result.seed,
-        "programs": result.programs,
-        "seconds": round(result.seconds, 3),
-        "interrupted": result.interrupted,
-        "worker_deaths": result.deaths,
-        "findings": [_record_json(record, files) for record in result.records],
-        **{blame.value: _counts(result, blame) for blame in (Blame.BASE, Blame.FIXED, Blame.KNOWN)},
-        "deviations": dict(sorted(result.deviations.items())),
-        "undecided": dict(sorted(result.undecided.items())),
-        "lacks": dict(sorted(result.lacks.items())),
-        "explained": dict(sorted(result.explained.items())),
-        "reach": result.reach.to_json() if result.reach else None,
-    }
+    setting: Setting
+    mode: Mode
+    command: str
+    started: str
+    environment: Environment
+    diff: str = ""
+
+    @property
+    def seed(self) -> int:
+        """Which programs are generated."""
+        return self.setting.seed or 0
 
 
-def verdict_word(result: Result) -> str:
-    """``findings``, ``interrupted``, ``not-tested`` (no changed line ran) or ``clean``."""
+def command_again(arguments: Sequence[str], seed: int) -> str:
+    """The command line that runs the same again: as it was given, with its seed."""
+    given = any(word == "--seed" or word.startswith("--seed=") for word in arguments)
+    return shlex.join(["faultline", *arguments, *([] if given else ["--seed", str(seed)])])
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def environment(tree: TreeInfo | None) -> Environment:
+    """What this machine is; ``tree``: what was built here, None: the running kernel is tested."""
+    compiler = ""
+    if tree is not None:
+        try:
+            version = clang_version(find_toolchain().clang)
+        except FaultlineError:  # all came from the cache
+            version = None
+        compiler = version[1] if version else ""
+    return Environment(
+        faultline=__version__,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.release()}",
+        machine=platform.machine(),
+        cores=len(os.sched_getaffinity(0)),
+        compiler=compiler,
+        tree=tree.id if tree else "",
+        version=tree.version if tree else platform.release(),
+    )
+
+
+def document(
+    result: Result, about: About, files: Mapping[str, Path], timeline: Sequence[Point] = (), *, ended: bool = True
+) -> Document:
+    """All that reports need of a run; ``files`` are the repros by signature, ``ended``: the run has."""
+    setting = about.setting
+    base, fixed, known = (_counts(result, blame) for blame in (Blame.BASE, Blame.FIXED, Blame.KNOWN))
+    return Document(
+        verdict=_verdict(result, ended=ended),
+        mode=about.mode,
+        command=about.command,
+        started=about.started,
+        kernel=setting.kernel,
+        patches=tuple(str(patch) for patch in setting.patches),
+        profile=setting.profile,
+        variant=setting.variant,
+        seed=result.seed,
+        programs=result.programs,
+        seconds=round(result.seconds, 3),
+        interrupted=result.interrupted,
+        ended=ended,
+        worker_deaths=result.deaths,
+        findings=tuple(_found(record, files) for record in result.records),
+        base=base,
+        fixed=fixed,
+        known=known,
+        deviations=dict(sorted(result.deviations.items())),
+        undecided=dict(sorted(result.undecided.items())),
+        lacks=dict(sorted(result.lacks.items())),
+        explained=dict(sorted(result.explained.items())),
+        environment=about.environment,
+        diff=about.diff,
+        reach=result.reach and with_sums(result.reach),
+        timeline=tuple(timeline),
+    )
+
+
+def _verdict(result: Result, *, ended: bool) -> Verdict:
     if result.records:
         return "findings"
     if result.interrupted:
         return "interrupted"
+    if not ended:
+        return "unfinished"
     return "not-tested" if result.reach is not None and result.reach.untested else "clean"
 
 
@@ -92,12 +162,14 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     return {"signature": finding.signature, **about}
 
 
-def _record_json(record: Record, files: Mapping[str, Path]) -> dict[str, Any]:
+def _found(record: Record, files: Mapping[str, Path]) -> Found:
     file = files.get(record.finding.signature)
-    return {
-        **finding_json(record.finding),
-        "repro": str(file) if file else None,
-        "program": format_program(record.ops),
-        "index": record.index,
-        "minimised": record.minimised,
-    }
+    return Found(
+        **msgspec.structs.asdict(record.finding),
+        signature=record.finding.signature,
+        repro=str(file) if file else None,
+        program=format_program(record.ops),
+        index=record.index,
+        minimised=record.minimised,
+        steps=ran(record.ops, record.evidence) if record.evidence else (),
+    )

@@ -124,6 +124,15 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a report shows of a finding's program: traces with snapshots, which end where the run did."""
+
+    happened: bytes
+    expected: bytes
+    """The oracle's, or the base tree's where the finding is a difference from it; empty where operations overlap."""
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """A machine and the places in its source that an offset into its library stands for, innermost first."""
 
@@ -204,6 +213,23 @@ class Judge:
             finding = program.run(Schedule("replay", decisions=decisions))
             return Trial(program.trace, finding, tuple(sorted(program.deviations)))
         return self._examined(side, ops, self._run(side, encode(ops)))
+
+    def evidence(self, ops: Sequence[Operation], finding: Finding) -> Evidence | None:
+        """Runs a program that shows a finding once more, for its traces.
+
+        None: our own code failed in that run, or several kernels were asked, of which no one trace tells.
+        """
+        if finding.alone:
+            return None
+        try:
+            happened = self.trial(self.subject, ops, decisions_of(finding)).trace
+            if has_blocks(ops):
+                return Evidence(happened, b"")
+            if self.base is not None and finding.kind is FindingKind.BASE_DIFFERENCE:
+                return Evidence(happened, self._run(self.base, encode(ops)))
+            return Evidence(happened, self._oracle.expect(ops, happened).trace)
+        except Exception:  # the finding says so already, as a tool-error
+            return None
 
     def _run(self, side: Side, wire: bytes) -> bytes:
         self._before_run(wire)
