@@ -38,10 +38,11 @@ find_python() {
 # Debian packages that are not here, one word each; a program stands for its package.
 missing_packages() {
 	for pair in clang-19:clang-19 ld.lld-19:lld-19 llvm-symbolizer-19:llvm-19 spatch:coccinelle bc:bc xz:xz-utils \
-		git:git gcc:gcc make:make; do
+		git:git gcc:gcc make:make chromium:chromium chromedriver:chromium-driver; do
 		have "${pair%%:*}" || printf ' %s' "${pair#*:}"
 	done
 	[ -e /usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.asan-x86_64.a ] || printf ' libclang-rt-19-dev'
+	[ -d /usr/share/fonts/truetype/dejavu ] || printf ' fonts-dejavu-core'
 	python=$(find_python)
 	if [ -z "$python" ]; then
 		printf ' python3 python3-venv'

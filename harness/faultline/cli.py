@@ -33,6 +33,7 @@ from faultline.campaign.run import Result, run
 from faultline.campaign.source import OVERLAPPING_ONE_IN, corpora_dir, seeds, whole_corpus
 from faultline.campaign.subject import DEFAULT_PROFILE, LIVE_KERNEL, LiveSubject, Subject, build_library, prepare
 from faultline.campaign.worker import Crash, Plan, crash_finding
+from faultline.cli_report import report_command
 from faultline.doctor import checks
 from faultline.export.files import SEEN, Source, plain_c, pytest_test, selftest
 from faultline.kinds import ExitStatus, FaultlineError
@@ -795,6 +796,8 @@ def bench_bugs(
 
 
 # --- the command itself ---
+
+cli.add_command(report_command)
 
 
 def main() -> NoReturn:

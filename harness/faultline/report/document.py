@@ -29,8 +29,8 @@ SCHEMA_PATH: Final = Path(__file__).resolve().parents[3] / "docs/schema.json"
 
 Count = Annotated[int, Meta(ge=0)]
 Verdict = Literal["clean", "findings", "interrupted", "not-tested", "unfinished"]
-"""``not-tested``: nothing was found, and no changed line ran; ``unfinished``: nothing was found so far, and the run goes
-on or was killed."""
+"""``not-tested``: nothing was found, and no changed line ran; ``unfinished``: nothing was found so far, and the run
+goes on or was killed."""
 
 
 Mode = Literal["run", "check", "live"]
@@ -47,6 +47,16 @@ class Pages(msgspec.Struct, frozen=True):
     """As in a snapshot: bits of ``faultline.program.trace.Bit``."""
     state: str
     """The same in words."""
+
+    @property
+    def name(self) -> str:
+        """``p0 a1``, ``p0 a1–a3``"""
+        return slots_name(self.process, self.slot, self.count)
+
+
+def slots_name(process: int, slot: int, count: int) -> str:
+    """Neighbouring slots of a process: ``p0 a1``, ``p0 a1–a3``."""
+    return f"p{process} a{slot}" + (f"–a{slot + count - 1}" if count > 1 else "")
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):

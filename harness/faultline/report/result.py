@@ -107,7 +107,7 @@ def document(
         explained=dict(sorted(result.explained.items())),
         environment=about.environment,
         diff=about.diff,
-        reach=result.reach and with_sums(result.reach),
+        reach=with_sums(result.reach) if result.reach else None,
         timeline=tuple(timeline),
     )
 

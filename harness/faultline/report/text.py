@@ -68,9 +68,14 @@ def transcript(ops: Sequence[Operation], outcomes: Sequence[str], finding: Findi
 
 def title(finding: Finding, ops: Sequence[Operation]) -> str:
     """One line: the kind and where it shows."""
+    return f"{finding.kind.value}: {place(finding, ops)}"
+
+
+def place(finding: Finding, ops: Sequence[Operation]) -> str:
+    """The operation at which a finding shows."""
     if 0 <= finding.op < len(ops):
-        return f"{finding.kind.value}: operation {finding.op + 1} of {len(ops)}, {format_operation(ops[finding.op])}"
-    return f"{finding.kind.value}: after the last of {len(ops)} operations"
+        return f"operation {finding.op + 1} of {len(ops)}, {format_operation(ops[finding.op])}"
+    return f"after the last of {len(ops)} operations"
 
 
 def plain(lines: Sequence[Line]) -> str:
@@ -99,7 +104,7 @@ def explain(finding: Finding) -> list[Line]:
     if finding.alone:
         lines += labelled("alone", _wrapped(finding.alone), Style.MARKED)
     if finding.frames:
-        frames = [str(place) for place in _chain(finding.frames)]
+        frames = [str(place) for place in kernel_chain(finding.frames)]
         more = [f"... and {len(frames) - _FRAMES_MAX} more"] if len(frames) > _FRAMES_MAX else []
         lines += labelled("at", frames[:_FRAMES_MAX] + more)
     if finding.other is not None:
@@ -132,7 +137,7 @@ def _wrapped(text: str) -> list[str]:
     return wrap(text, WIDTH - _INDENT - 2, break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def _chain(frames: Sequence[Place]) -> Sequence[Place]:
+def kernel_chain(frames: Sequence[Place]) -> Sequence[Place]:
     """The frames without the checker's own below the kernel's, and without the machine's loop above an operation."""
     inside = next((index for index, place in enumerate(frames) if place.of_kernel), 1) - 1
     outside = next((index for index, place in enumerate(frames) if place.function == _LOOP), len(frames))
@@ -141,7 +146,7 @@ def _chain(frames: Sequence[Place]) -> Sequence[Place]:
 
 def _task(task: Task) -> list[Line]:
     """Where another task stood, what it held and what it waited for."""
-    frames = [str(place) for place in _chain(task.frames)] or ["its beginning"]
+    frames = [str(place) for place in kernel_chain(task.frames)] or ["its beginning"]
     more = [f"... and {len(frames) - _OTHER_FRAMES_MAX} more"] if len(frames) > _OTHER_FRAMES_MAX else []
     lines = labelled(f"{task.name} at", frames[:_OTHER_FRAMES_MAX] + more)
     waits = [f"waits for: {task.waits}"] if task.waits else []

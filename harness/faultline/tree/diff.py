@@ -40,7 +40,7 @@ def apply_diff(text: str, read: Callable[[str], str | None], name: str) -> dict[
     Raises :class:`FaultlineError`: no diff, or which hunk does not fit which file and where.
     """
     try:
-        patched = PatchSet(_lines(text))
+        patched = PatchSet(split_lines(text))
     except UnidiffParseError as error:
         raise FaultlineError(f"{name}: damaged diff: {str(error).strip()}") from error
     if not patched:
@@ -67,7 +67,7 @@ def _apply_file(
         raise FaultlineError(f"{name}: there is no file {source} in the tree")
     if target and target != source and current(target) is not None:
         raise FaultlineError(f"{name}: {target} is to be created, but it is in the tree already")
-    after = _apply_hunks(_lines(before), file, source or target, name)
+    after = _apply_hunks(split_lines(before), file, source or target, name)
     if not target and after:
         raise FaultlineError(f"{name}: {source} is to be deleted, but holds more than the diff removes")
     if source and source != target and not any(line.startswith("copy from ") for line in file.patch_info or ()):
@@ -179,6 +179,6 @@ def _shown(line: str) -> str:
     return repr(text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "...")
 
 
-def _lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
     """The lines of a text with their ends; a form feed, as kernel files have, ends no line."""
     return [part for part in text.replace("\n", "\n\0").split("\0") if part]
