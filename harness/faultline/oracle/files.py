@@ -239,7 +239,8 @@ class Files(Userfault, Memory):
         if word & UFFD_WP and word & REG_WP:
             self._also(rules.WP_POPULATES)
         page = self._page_of(file, number)
-        if op[0] not in _STORES:  # what these stored is shown
+        seen = self._saw(index)
+        if op[0] not in _STORES or (seen is not None and seen[0] == Status.BLOCKED):  # else what it stored is shown
             self._look_beyond(page, self._found(op, index, process, slot))
         return page
 
