@@ -127,3 +127,28 @@ def test_what_is_in_the_swap_cache_alone_may_be_taken_when_it_is_mapped_again() 
     assert "m drop-swap-cache; p0.0 write a3 =1; m swap-out p0 a3" in [
         text.replace("p0.0 populate a3 read; p0.0 populate a3 write; ", "") for text in found
     ]
+
+
+def test_protection_may_come_to_the_last_page_first() -> None:
+    found = texts("par {\n  m uffd-wp u0 a0+2\n  p0.0 munmap a0+2\n}\n")
+    assert "m uffd-wp u0 a1; p0.0 munmap a0+2; m uffd-wp u0 a0" in found
+    populated = texts("par {\n  p0.1 populate a0+2 read\n  p0.0 munmap a0+2\n}\n")
+    assert not any(text.startswith("p0.1 populate a1 read") for text in populated)
+
+
+def test_pages_of_an_operation_that_waits_are_steps() -> None:
+    """It goes on between them when it is woken."""
+    found = texts("p0.0 pin k0 a0+3 write\npar {\n  m uffd-copy u0 a0 =1\n  p0.1 pagemap-scan a1+2 written\n}\n")
+    assert any(text.endswith("scan a1 written; m uffd-copy u0 a0 =1; p0.1 pagemap-scan a2 written") for text in found)
+
+
+def test_while_an_event_waits_protection_ends_by_registering_anew() -> None:
+    block = "m uffd-register u0 a0 missing,wp\npar {\n  p0.0 madvise a0 remove\n  p0.1 read a0\n}\n"
+    anew = "p0.0 madvise a0 remove; m uffd-unregister u0 a0; m uffd-register u0 a0 missing,wp; p0.1"
+    assert any(anew in text for text in texts(f"p0.0 uffd-open u0 event-fork\n{block}"))
+    assert not any(anew in text for text in texts(f"p0.0 uffd-open u0 wp-async\n{block}"))
+
+
+def test_steps_that_are_run_without_preemptions_are_run_once() -> None:
+    ops = parse_program("p0.0 mmap a0 rw\npar {\n  p0.0 munmap a0\n  p0.1 munmap a1\n}\n")
+    assert len(list(coarse(ops, NONE))) == 1

@@ -60,6 +60,10 @@ PAGE_BY_PAGE: Final = _codes(
 )
 #: Of these the outcome is the sum of those of the steps.
 SUMMED: Final = _codes("migrate", "pagemap-scan")
+#: Of those with a step for each page no page's is sure to come before another's: what they forbid or take away TLBs may
+#: allow until they return.  Source: as above; Documentation/core-api/cachetlb.rst (the flush of a range comes when its
+#: entries have changed).
+FORBIDS: Final = _codes("uffd-wp", "madvise", "mprotect", "pagemap-scan", "guard-install")
 #: Best effort, as is MADV_PAGEOUT: may leave pages as they are.  Source: Documentation/admin-guide/mm/ksm.rst,
 #: Documentation/mm/page_migration.rst (pages in use elsewhere are passed over), madvise(2), MADV_PAGEOUT.
 BEST_EFFORT: Final = _codes(
@@ -96,6 +100,8 @@ TWO_PLACES: Final = _codes("mremap")
 ACCESSES: Final = _codes(
     "read", "write", "guest-read", "guest-write", "process-read", "process-write", "mem-read", "mem-write", "pin", "ref"
 )
+#: Of these one that sleeps goes on with the rest of its range.
+_SLEEP_AMID: Final = _codes("pin", "ref", "populate", "madvise")
 #: Which messages there are to read depends on who waits.
 EVENT: Final = BY_NAME["uffd-read"].code
 _WRITES: Final = _codes("write", "guest-write", "process-write", "mem-write")
@@ -177,7 +183,7 @@ par {
     ),
 )
 LATE_FOR_GOOD, LATE_AT_COPY = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
-_WAKE, _UNREGISTER = BY_NAME["uffd-wake"].code, BY_NAME["uffd-unregister"].code
+_WAKE, _UNREGISTER, _REGISTER = (BY_NAME[name].code for name in ("uffd-wake", "uffd-unregister", "uffd-register"))
 _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
 _FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dontneed", "remove"))
 _MAY_RECLAIM: Final = (ADVICE.words.index("pageout"), ADVICE.words.index("cold"))
@@ -187,6 +193,7 @@ _PUNCH: Final = ALLOCATE.words.index("punch-hole")
 _OPEN, _RESOLVE = BY_NAME["uffd-open"].code, BY_NAME["uffd-resolve"].code
 _GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
 _EVENT_REMOVE: Final = 1 << FEATURES.words.index("event-remove")
+_EVENTS: Final = sum(1 << at for at, word in enumerate(FEATURES.words) if word.startswith("event-"))
 _MERGE: Final = BY_NAME["ksm-merge"].code
 _MIGRATE: Final = BY_NAME["migrate"].code
 _SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
@@ -197,10 +204,15 @@ _HANDLE_AT: Final = {BY_NAME[name].code: 2 for name in ("pin", "ref", "unpin", "
 _PIN_FORCE: Final = 1 << PIN_FLAGS.words.index("force")
 _DEBUGGER: Final = _codes("mem-read", "mem-write")
 
-_ACCESSES_FINE, _RANGES_FINE, _LOUD, _FINEST, _BY_ITSELF = 1, 2, 4, 8, 16
+_ACCESSES_FINE, _RANGES_FINE, _LOUD, _FINEST, _BY_ITSELF, _LAST_PAGE_FIRST, _REGISTERS_ANEW = 1, 2, 4, 8, 16, 32, 64
 _BOTH: Final = _ACCESSES_FINE | _RANGES_FINE
 _LEVELS: Final = (0, _ACCESSES_FINE, _RANGES_FINE, _BOTH)
-_FINE_LEVELS: Final = (_FINEST, _FINEST | _BOTH, _BY_ITSELF, _BY_ITSELF | _ACCESSES_FINE)
+_FINE_LEVELS: Final = (
+    _FINEST, _FINEST | _BOTH, _BY_ITSELF, _BY_ITSELF | _ACCESSES_FINE,
+    _LAST_PAGE_FIRST | _RANGES_FINE, _LAST_PAGE_FIRST | _BOTH,
+)  # fmt: skip
+#: Where a userfaultfd that waits for an event to be read says EAGAIN to all else.
+_EVENT_LEVELS: Final = (_FINEST | _REGISTERS_ANEW, _FINEST | _REGISTERS_ANEW | _BOTH)
 _LOUD_LEVELS: Final = (_LOUD, _LOUD | _ACCESSES_FINE)
 
 
@@ -237,7 +249,8 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     """
     seen: set[tuple[bool, tuple[_Step, ...]]] = set()
     sets, places = list(_idle_sets(ops, idle)), (ops, *_elsewhere(ops))
-    for last_first, level, others, at in product((False, True), (*_LEVELS, *_FINE_LEVELS), sets, places):
+    events = _EVENT_LEVELS if any(op[0] == _OPEN and op[3] & _EVENTS for op in ops) else ()
+    for last_first, level, others, at in product((False, True), (*_LEVELS, *_FINE_LEVELS, *events), sets, places):
         for steps in _merged(at, level, idle | others):
             if (last_first, steps) not in seen:
                 seen.add((last_first, steps))
@@ -280,6 +293,7 @@ def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     for codes, deviation in sorts:
         if any(codes >> op[0] & 1 for op in inside):
             lates += ((sum(late), codes, deviation) for late in _some(tasks))
+    seen: set[tuple[int, int, tuple[_Step, ...]]] = set()
     for (late, codes, deviation), level in product(lates, (*_LEVELS, *_LOUD_LEVELS)):
         for others in _idle_sets(ops, idle):
             steps: list[_Step] = []
@@ -288,8 +302,10 @@ def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
                     steps.append((op, index))
                 elif index not in idle | others:
                     steps += ((overlapping(step), index) for step, _ in _steps(ops, index, level))
-            order = _order(steps, idle | others, False)
-            yield replace(order, in_blocks=True, late=late, late_ops=codes, deviation=deviation)
+            if (late, codes, tuple(steps)) not in seen:
+                seen.add((late, codes, tuple(steps)))
+                order = _order(steps, idle | others, False)
+                yield replace(order, in_blocks=True, late=late, late_ops=codes, deviation=deviation)
 
 
 def _some(tasks: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -371,13 +387,15 @@ def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
         at, bit = _QUIET[op[0]]
         op = (*op[:at], op[at] & ~bit | (bit if level & _BY_ITSELF else 0), *op[at + 1 :])
     if level & _FINEST:
-        finest = _finest(ops, op, index)
+        finest = _finest(ops, op, index, bool(level & _REGISTERS_ANEW))
         if finest:
             return finest
     if level & _ACCESSES_FINE and op[0] in ACCESSES:
         return [(step, index) for step in (*_faulted_in(op), op)]
     if level & _RANGES_FINE and op[0] in PAGE_BY_PAGE:
         pages = _pages(op, _met(ops, index))
+        if level & _LAST_PAGE_FIRST and op[0] in FORBIDS:
+            pages.reverse()
         if op[0] == _MERGE:  # which looks at each page twice, as a page has to stay as it is for a while
             pages += pages
         if level & _ACCESSES_FINE:
@@ -386,7 +404,7 @@ def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
     return [(op, index)]
 
 
-def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
+def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> list[_Step]:
     """Steps that others see only where two are at work on one page, or end what it is registered for; none: as usual.
 
     A store brings a page for reading first, which may be protected, or there already; then it makes it writable.  Who
@@ -401,7 +419,7 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
     Documentation/mm/page_migration.rst, How migrate_pages() works (migration entries).
     """
-    if _frees(op) and (ends := _unprotected(ops, index)):
+    if _frees(op) and (ends := _unprotected(ops, index, anew)):
         taken = [(_ALLOCATE, *op[1:], _FILE_ENDS, _PUNCH)] if op[0] == _TRUNCATE and op[3] < _FILE_ENDS else []
         return [*((step, ~index) for step in taken), (op, index), *((step, ~index) for step in ends)]
     if op[0] == _DROP:
@@ -445,12 +463,25 @@ def _beside(ops: Sequence[Operation], index: int) -> Sequence[Operation]:
     return ops[start:end]
 
 
-def _unprotected(ops: Sequence[Operation], index: int) -> list[Operation]:
-    """What ends the protection of the slots that others of the block access."""
+def _unprotected(ops: Sequence[Operation], index: int, anew: bool) -> list[Operation]:
+    """What ends the protection of the slots that others of the block access.
+
+    :param anew: by registering them anew, which wakes who waits there, but is not refused while an event waits.
+    """
     handles = {op[2] for op in ops if op[0] == _OPEN} | {op[3] for op in ops if op[0] == EVENT}
     slots = {slot for op in _beside(ops, index) if op[0] in ACCESSES for slot in slots_of(op)} if handles else ()
-    quiet = 1 << WAKE_MODE.words.index("dontwake")
-    return [(_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet) for uffd in sorted(handles) for slot in sorted(slots)]
+    if not anew:
+        quiet = 1 << WAKE_MODE.words.index("dontwake")
+        return [(_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet) for uffd in sorted(handles) for slot in sorted(slots)]
+    last = {slot: op for op in ops[:index] if op[0] == _REGISTER for slot in slots_of(op)}
+    return [
+        step
+        for slot in sorted(last.keys() & slots)
+        for step in (
+            (_UNREGISTER, TASK_MONITOR, last[slot][2], slot, 1),
+            (_REGISTER, TASK_MONITOR, last[slot][2], slot, 1, last[slot][5]),
+        )
+    ]
 
 
 def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:
@@ -482,9 +513,10 @@ def telling(op: Operation, steps: Sequence[Operation]) -> list[int]:
 
 
 def _met(ops: Sequence[Operation], index: int) -> frozenset[int] | None:
-    """The slots that other operations of its block name; None: one of them is about whole processes."""
+    """The slots that other operations of its block name, or that one may be at work on from before; None: one of the
+    block is about whole processes."""
     start, end = next(block for block in blocks(ops) if block[0] <= index < block[1])
-    slots: set[int] = set()
+    slots = {slot for op in ops[:start] if op[0] in _SLEEP_AMID and len(at := slots_of(op)) > 1 for slot in at}
     for other in (*range(start, index), *range(index + 1, end)):
         named = slots_of(ops[other])
         if not named and ops[other][0] in _WHOLE:
