@@ -3,7 +3,7 @@ found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -11,11 +11,14 @@ import pytest
 from machines import TREE, copied_library
 
 from faultline.kinds import FindingKind
+from faultline.oracle.model import Oracle
 from faultline.oracle.orders import DEVIATIONS_OVERLAPPING
 from faultline.oracle.rules import KnownDeviation
 from faultline.program.codec import Operation, overlaps
 from faultline.program.schedule import Schedule, parse_schedule
 from faultline.program.text import parse_program, read_repro
+from faultline.program.trace import Event, Status
+from faultline.program.traceview import Step, parse_trace
 from faultline.tree import SUPPORTED
 from faultline.tree.cache import cache_dir
 from faultline.verdict import linear
@@ -176,6 +179,29 @@ def test_an_order_that_is_left_out_is_missed(judge: Judge, monkeypatch: pytest.M
 
 
 _orders = linear.orders
+
+
+def test_messages_are_read_in_any_order_but_only_those_that_are_there(judge: Judge) -> None:
+    """The canary of an order that is the oracle's alone."""
+    ops = parse_program(
+        "p0.0 mmap a0 rw\np0.0 uffd-open u0 event-remap,event-remove\nm uffd-register u0 a0 missing\n"
+        "p0.1 mremap a0 a1\np0.0 madvise a1 dontneed\nm uffd-read u0 u1\n"
+    )
+    order = next(linear.orders(ops, frozenset()))
+    reference = Reference(judge.subject.machine, Oracle(), lambda _: None)
+    trace = reference.sequential(order)
+    assert trace is not None
+    assert _told(trace, ops) == ((3,), Event.REMAP)
+    for message, expected in ((Event.REMOVE, 4), (Event.UNMAP, None)):
+        step = Step(5, Status.DONE, message | 1 << 16, 1)
+        other = reference.comes_to(order, trace, step)
+        assert (other and _told(other, ops)) == (None if expected is None else ((expected,), message))
+
+
+def _told(trace: bytes, ops: Sequence[Operation]) -> tuple[tuple[int, ...], int]:
+    """What the last operation ended, and the event that it read."""
+    last = parse_trace(trace, ops, snapshots=True)[-1]
+    return tuple(ended.index for ended in last.completions), last.value & 0xFF
 
 
 @pytest.mark.parametrize("deviation", DEVIATIONS_OVERLAPPING, ids=lambda deviation: deviation.id)

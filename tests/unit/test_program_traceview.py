@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,15 @@ from faultline.program.trace import (
     Status,
     Wait,
 )
-from faultline.program.traceview import Completion, Step, continued, describe_step, describe_word, parse_trace
+from faultline.program.traceview import (
+    Completion,
+    Step,
+    continued,
+    describe_step,
+    describe_word,
+    parse_trace,
+    with_outcome,
+)
 
 OPS = parse_program(
     """
@@ -208,3 +217,22 @@ def test_a_trace_goes_on_as_that_of_a_longer_program_does() -> None:
     ops, longer = parse_program(text + rest), parse_program("p0.0 mmap a4 rw\np0.0 munmap a4\n" + text + rest)
     trace, other = Oracle().expect(ops).trace, Oracle().expect(longer).trace
     assert continued(trace, ops, other, longer, 5, {5: 3}) == trace
+
+
+def test_a_trace_goes_on_with_what_the_other_one_showed() -> None:
+    """After the operation that comes before."""
+    ops = parse_program("p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 read a0\n")
+    changed = parse_program("p0.0 mmap a0 rw\np0.0 write a0 =2\np0.0 read a0\n")
+    trace, other = Oracle().expect(ops).trace, Oracle().expect(changed).trace
+    kept = parse_trace(continued(trace, ops, other, changed, 1, {}), ops, snapshots=True)
+    taken = parse_trace(continued(trace, ops, other, changed, 1, {}, shown=True), ops, snapshots=True)
+    assert kept[1] == parse_trace(trace, ops, snapshots=True)[1]
+    assert taken == parse_trace(other, changed, snapshots=True)
+
+
+def test_one_operation_of_a_trace_comes_to_something_else() -> None:
+    steps = parse_trace(TRACE, OPS, snapshots=True)
+    for step in steps:
+        other = replace(step, status=Status.ERROR, value=errno.EAGAIN, aux=1)
+        changed = parse_trace(with_outcome(TRACE, OPS, other), OPS, snapshots=True)
+        assert changed == [*steps[: step.index], other, *steps[step.index + 1 :]]

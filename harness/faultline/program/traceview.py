@@ -162,18 +162,24 @@ def continued(
     other_ops: Sequence[Operation],
     last: int,
     place: dict[int, int],
+    *,
+    shown: bool = False,
 ) -> bytes:
     """A trace that goes on as another one does, of another program that ends with the same operations.
 
     :param trace: bytes of a run with snapshots, as those of ``other``.
     :param last: index of the last operation of ``other_ops`` that is not taken over.
     :param place: the index in ``ops`` for that of each operation of ``other_ops`` that ends after it.
+    :param shown: the snapshot after ``last`` is taken over, too; it is of the same processes.
     """
     ends = [end for _, end in _steps(trace, ops, True)]
     begin = len(ops) - (len(other_ops) - last - 1)
     joined = bytearray(trace[: ends[begin - 1]])
     at = 0
     for step, end in _steps(other, other_ops, True):
+        if shown and step.index == last and step.snapshot is not None:
+            size = SNAPSHOT_HEAD.size + len(step.snapshot.words) * (_ROW.size + COUNTERS.size)
+            joined[-size:] = other[end - size : end]
         if step.index > last:
             record = bytearray(other[at:end])
             _INDEX.pack_into(record, 0, step.index - last - 1 + begin)
@@ -184,6 +190,19 @@ def continued(
             joined += record
         at = end
     return bytes(joined)
+
+
+def with_outcome(trace: bytes, ops: Sequence[Operation], step: Step) -> bytes:
+    """A trace in which one operation comes to something else; what it ended and left behind stays.
+
+    :param trace: bytes of a run with snapshots.
+    :param step: of which the index, status, value and aux are taken.
+    """
+    ends = [0, *(end for _, end in _steps(trace, ops, True))]
+    changed = bytearray(trace)
+    count = RECORD.unpack_from(trace, ends[step.index])[2]
+    RECORD.pack_into(changed, ends[step.index], step.index, step.status, count, step.value, step.aux)
+    return bytes(changed)
 
 
 # --- words ---

@@ -17,7 +17,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
 from typing import Final
 
 from faultline.oracle.orders import (
@@ -58,11 +58,14 @@ ORDERS_MAX: Final = 12_000
 ORDERS_SOON: Final = 800
 #: After so many it is looked whether the program's own steps explain it, which is quicker than all of them.
 ORDERS_FEW: Final = 60
-#: Programs in coarse steps, and runs of each: with all tasks woken in time, and with some late; of these few come to
-#: something different.
+#: Programs in coarse steps.  Each is run until so many runs in a row came to nothing new, with all tasks woken in time,
+#: and with some late, of which few come to something different; or so many for each different trace, if these are more:
+#: where several tasks are woken at once, most of what they may come to is rare.
 COARSE_MAX: Final = 120
 COARSE_RUNS: Final = 200
 COARSE_LATE_RUNS: Final = 50
+COARSE_FOR_EACH: Final = 10
+COARSE_RUNS_MAX: Final = 5_000
 #: Runs in steps that end where nothing is locked: near the schedule, and of any other.
 STEPS_NEAR: Final = 60
 STEPS_ANY: Final = 60
@@ -108,6 +111,7 @@ class Linear:
         self._last = {end - 1: range(start, end) for start, end in blocks(ops)}
         self._end = max(self._last, default=-1) + 1
         self._reference = reference
+        self._reads = {index for block in self._last.values() for index in block if ops[index][0] == EVENT}
         codes = {ops[index][0] for block in self._last.values() for index in block}
         self._reclaims = bool(codes & RECLAIMS)
         self._merges = merges = bool(codes & MERGES)
@@ -131,7 +135,7 @@ class Linear:
         known: list[Run] = []
         sorts = self._runs(view)
         for runs in sorts:
-            for run in runs:
+            for run in chain.from_iterable((run, *self._read_otherwise(run, view)) for run in runs):
                 if (self._same(run.view, run.order, view) or self._goes_on(run, view, trace)) and run.counts:
                     return Answer(deviation=run.order.deviation)
                 if not run.order.deviation:
@@ -195,15 +199,38 @@ class Linear:
         note = f"No order of the overlapping operations gives this. The nearest is: {told}."
         return finding.with_note(note) if finding is not None else None
 
+    def _read_otherwise(self, run: Run, view: View) -> Iterator[Run]:
+        """The order, with its messages read in the order in which the trace has them: of those that are there at once
+        documentation promises none, and who has done something may tell of it after others told of what followed."""
+        order, trace, changed = run.order, run.trace, False
+        if order.in_blocks or not self._reads:
+            return
+        for place, index in enumerate(order.of):
+            if index not in self._reads:
+                continue
+            own, read = _steps(order, trace)[place], view[index]
+            if own.status != Status.DONE or read.status != Status.DONE or _message(own) == _message(read):
+                continue
+            other = self._reference.comes_to(order, trace, replace(read, index=place))
+            if other is None:
+                return
+            trace, changed = other, True
+        if changed:
+            yield Run(order, trace, self._view_of_order(order, _steps(order, trace)), self._reference)
+
     def _goes_on(self, run: Run, view: View, trace: bytes) -> bool:
-        """Whether the trace is the order's until the last block ends, and what follows is what the oracle expects."""
+        """Whether the trace is the order's until the last block ends, and what follows is what the oracle expects: by
+        what the order shows there, or, of pages of which that is open, by what the trace shows."""
         end, order = self._end, run.order
         if order.in_blocks or end == len(view) or not self._same(run.view[:end], order, view[:end]):
             return False
         blocked = (place for place, step in enumerate(_steps(order, run.trace)) if step.status == Status.BLOCKED)
         place = {order.of[place]: place for place in blocked}
-        joined = self._reference.goes_on(order, run.trace, place, self._ops, trace, end - 1)
-        return self._same(self._view_of_order(order, _steps(order, joined)), order, view)
+        for shown in {False, run.view[end - 1].snapshot != view[end - 1].snapshot}:
+            joined = self._reference.goes_on(order, run.trace, place, self._ops, trace, end - 1, shown=shown)
+            if self._same(self._view_of_order(order, _steps(order, joined)), order, view):
+                return True
+        return False
 
     # --- steps that end where nothing is locked ---
 
@@ -384,11 +411,15 @@ class Linear:
         found = coarse(self._ops, skipped)
         for order in islice(found, COARSE_MAX):
             seen: set[bytes] = set()
-            for seed in range(COARSE_LATE_RUNS if order.late else COARSE_RUNS):
+            least, newest = COARSE_LATE_RUNS if order.late else COARSE_RUNS, 0
+            for seed in range(COARSE_RUNS_MAX):
+                if seed - newest >= max(least, COARSE_FOR_EACH * len(seen)):
+                    break
                 trace = self._reference.overlapping(
                     order.ops, Schedule("coarse", seed, late=order.late, late_ops=order.late_ops)
                 )
                 if trace is not None and trace not in seen:
+                    newest = seed
                     seen.add(trace)
                     yield Run(order, trace, self._view_of_order(order, _steps(order, trace)), self._reference)
         if next(found, None) is not None:
@@ -510,6 +541,10 @@ def _outcome(op: Operation, step: Step) -> tuple[Status, int, int]:
         if step.status == Status.ERROR and step.value in alike:
             return Status.ERROR, alike[0], 0
     return step.status, step.value, step.aux
+
+
+def _message(step: Step) -> tuple[int, int]:
+    return step.value, step.aux
 
 
 def _ends_so(view: View, ended: Completion) -> bool:

@@ -9,7 +9,7 @@ from faultline.oracle.model import Oracle
 from faultline.oracle.orders import Order
 from faultline.program.codec import Operation, encode
 from faultline.program.schedule import Schedule, Taken
-from faultline.program.traceview import continued
+from faultline.program.traceview import Step, continued, parse_trace, with_outcome
 
 
 class Found(Protocol):
@@ -49,16 +49,36 @@ class Reference:
         """Whether the oracle agrees with a trace of an order."""
         return self._oracle.expect(order.ops, trace).trace == trace
 
+    def comes_to(self, order: Order, trace: bytes, step: Step) -> bytes | None:
+        """A trace of an order in which one operation comes to what a step says, as the oracle expects it; None: it does
+        not allow that.
+
+        :param trace: the order's own.
+        """
+        other = self._oracle.expect(order.ops, with_outcome(trace, order.ops, step)).trace
+        own = parse_trace(other, order.ops, snapshots=True)[step.index]
+        same = (own.status, own.value, own.aux) == (step.status, step.value, step.aux)
+        return other if same and self.agrees(order, other) else None
+
     def goes_on(
-        self, order: Order, trace: bytes, place: dict[int, int], ops: Sequence[Operation], other: bytes, last: int
+        self,
+        order: Order,
+        trace: bytes,
+        place: dict[int, int],
+        ops: Sequence[Operation],
+        other: bytes,
+        last: int,
+        *,
+        shown: bool,
     ) -> bytes:
         """What the oracle expects of an order that goes on as another program does, one that differs in its blocks.
 
         :param trace: the order's own.
         :param place: the index in the order of each operation that has not ended when the blocks are over.
         :param other: trace of ``ops``, taken over after the operation with index ``last``.
+        :param shown: what it shows after that one is taken over, too: the oracle may choose by that.
         """
-        joined = continued(trace, order.ops, other, ops, last, place)
+        joined = continued(trace, order.ops, other, ops, last, place, shown=shown)
         return self._oracle.expect(order.ops, joined).trace
 
     def overlapping(self, ops: Sequence[Operation], schedule: Schedule) -> bytes | None:
