@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
@@ -52,6 +53,8 @@ from faultline.report.repro import Patch, Setting, replay_command, repro_text
 from faultline.report.result import About, command_again, environment, now, summary
 from faultline.tree import DEFAULT_TREE, TreeInfo, find_tree
 from faultline.tree.cache import cache_dir, store
+from faultline.tree.revisions import fixed_range, read_range
+from faultline.tree.series import Series, read_series
 from faultline.verdict.compare import difference
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Blame, Judge, Side, Trial
@@ -91,7 +94,11 @@ def _tree_option(default: str) -> Callable[[F], F]:
 
 _tree = _tree_option(DEFAULT_TREE)
 _patches = click.option(
-    "--patch", "patches", multiple=True, type=_path, metavar="FILE", help="Unified diff or .cocci; repeat for a series."
+    "--patch", "patches", multiple=True, type=_path, metavar="FILE",
+    help="Diff, mail, mbox of a series, or .cocci; repeat for a series.",
+)  # fmt: skip
+_range = click.option(
+    "--range", "revisions", metavar="BASE..TOPIC", help="The commits of a range in the git repository --tree."
 )
 _profile = click.option("--profile", default=None, help=f"Kernel configuration.  [default: {DEFAULT_PROFILE}]")
 _jobs = click.option(
@@ -103,7 +110,7 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only fin
 _verbose = click.option("-v", "--verbose", is_flag=True, help="More about what is done.")
 _file = click.argument("file", type=_path, metavar="FILE")
 _live = click.option("--live", is_flag=True, help="On the running kernel (root); see 'faultline live'.")
-_building = _options(_tree, _patches, _profile, _jobs, _quiet, _verbose)
+_building = _options(_tree, _patches, _range, _profile, _jobs, _quiet, _verbose)
 
 
 def _schedules(which: str, default: str, *also: str) -> Callable[[F], F]:
@@ -145,9 +152,17 @@ class _Desk:
     jobs: int
     verbose: bool
 
-    @property
-    def patches(self) -> list[Path]:
-        return [patch.path for patch in self.setting.patches]
+    @cached_property
+    def series(self) -> Series:
+        """The patches, unpacked; what of the input was left out is said."""
+        setting, screen = self.setting, self.screen
+        if setting.range:
+            series = read_range(Path(setting.kernel), setting.range, screen.status)
+        else:
+            series = read_series([patch.path for patch in setting.patches])
+        for note in series.notes:
+            screen.warn(note)
+        return series
 
     def subject(self, *, check: bool) -> Subject | LiveSubject:
         """Builds what the setting names, with its base for a check."""
@@ -155,11 +170,12 @@ class _Desk:
 
     def tree(self, *, check: bool) -> Subject:
         """Builds the tree that the setting names."""
-        setting, patches = self.setting, self.patches
+        setting = self.setting
         with self.screen.progress():
+            series = self.series
             subject = prepare(
-                setting.kernel, patches, setting.profile, check=check, jobs=self.jobs, say=self.screen.status,
-                variant=setting.variant,
+                str(series.base or setting.kernel), series.paths, setting.profile, check=check, jobs=self.jobs,
+                say=self.screen.status, variant=setting.variant,
             )  # fmt: skip
         _warn_of(subject.library.tree, self.screen)
         return subject
@@ -171,15 +187,21 @@ def _unrecorded(_: bytes) -> None:
 
 def _begin(
     as_json: bool, *, tree: str | None, patches: Sequence[Path], profile: str | None, jobs: int, quiet: bool,
-    verbose: bool, seed: int | None = None, variant: Variant = "plain",
+    verbose: bool, seed: int | None = None, variant: Variant = "plain", revisions: str | None = None,
 ) -> _Desk:  # fmt: skip
     """What the common options amount to."""
     kernel = tree or DEFAULT_TREE
+    if revisions and patches:
+        raise click.UsageError("--range and --patch exclude each other; give one")
+    if revisions and (tree is None or tree.startswith("debian:")):
+        raise click.UsageError("--range needs --tree DIR, the git repository that it is in")
     if kernel == LIVE_KERNEL:
         jobs = 1  # KSM and swap are there once
     elif not kernel.startswith("debian:"):
         kernel = str(Path(kernel).expanduser().absolute())
-    setting = Setting(kernel, profile or DEFAULT_PROFILE, tuple(Patch.of(path) for path in patches), seed, variant)
+    named = tuple(Patch.of(path) for path in patches)
+    commits = fixed_range(Path(kernel), revisions) if revisions else ""
+    setting = Setting(kernel, profile or DEFAULT_PROFILE, named, seed, variant, commits)
     return _Desk(Screen(quiet=quiet, data=as_json), setting, jobs, verbose)
 
 
@@ -213,8 +235,9 @@ def build_command(variant: Variant, as_json: bool, **options: Any) -> None:
     desk = _begin(as_json, **options)
     screen, setting = desk.screen, desk.setting
     with screen.progress():
-        tree = find_tree(setting.kernel, screen.status)
-        library = build_library(tree, desk.patches, setting.profile, jobs=desk.jobs, say=screen.status, variant=variant)
+        series = desk.series
+        tree = find_tree(str(series.base or setting.kernel), screen.status)
+        library = build_library(tree, series.paths, setting.profile, jobs=desk.jobs, say=screen.status, variant=variant)
     _warn_of(tree, screen)
     if as_json:
         _print_json(_library_json(library))
@@ -255,7 +278,8 @@ def _take_live(options: dict[str, Any]) -> None:
 
     :raises click.UsageError: another option asks for what is a built machine's alone.
     """
-    for name, flag in (("patches", "--patch"), ("schedules", "--schedules"), ("races", "--races")):
+    flags = {"patches": "--patch", "revisions": "--range", "schedules": "--schedules", "races": "--races"}
+    for name, flag in flags.items():
         if options.get(name) and options[name] != NO_SCHEDULES:
             raise click.UsageError(f"{flag} is for built trees, and --live is the running kernel; leave one out")
     options["tree"] = LIVE_KERNEL
@@ -271,8 +295,10 @@ def check_command(**options: Any) -> None:
     Only what the patches bring is a finding: a bug, or any difference that user space can see.  About half of the time
     goes to programs whose operations overlap.  Ends when --time is over, or 5 seconds after the last new finding.
     """
-    if not options["patches"]:
-        raise click.UsageError("check needs a patch: --patch FILE; to test a tree as it is, use 'faultline run'")
+    if not options["patches"] and not options["revisions"]:
+        raise click.UsageError(
+            "check needs a patch: --patch FILE, or --range BASE..TOPIC; to test a tree as it is, use 'faultline run'"
+        )
     _run_campaign(check=True, **options)
 
 
@@ -363,8 +389,8 @@ def live_command(
     behaviour.  Needs root.  What the kernel lacks is skipped and named; KSM and swap are left as they were."""
     if bool(files) == (programs is not None):
         raise click.UsageError("name files, or give --programs N")
-    if options["patches"] and not three_way:
-        raise click.UsageError("--patch is for a tree; give --three-way too")
+    if (options["patches"] or options["revisions"]) and not three_way:
+        raise click.UsageError("--patch and --range are for a tree; give --three-way too")
     if not three_way:
         options["tree"] = LIVE_KERNEL
     read = programs_of(files) if files else []
@@ -426,6 +452,10 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
     """Reads a repro and builds what its header names, unless options say otherwise."""
     repro = read_repro(file)
     header = repro.header
+    if patches and options["revisions"]:
+        raise click.UsageError("--range and --patch exclude each other; give one")
+    if not patches and options["tree"] != LIVE_KERNEL:
+        options["revisions"] = options["revisions"] or header.get("range")
     for key, default in (("tree", header.get("kernel")), ("profile", header.get("profile"))):
         options[key] = options[key] or default
     desk = _begin(as_json, patches=(), variant=_variant(file, header.get("variant", "plain")), **options)
@@ -437,7 +467,7 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
     setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None)
     desk = replace(desk, setting=setting)
     decisions = parse_schedule(header.get("schedule", ""), repro.ops, f"{file}: schedule")
-    return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named)), decisions)
+    return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named or setting.range)), decisions)
 
 
 def _variant(file: Path, word: str) -> Variant:

@@ -7,9 +7,12 @@ import difflib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from minitree import write
 
 from faultline.kinds import ExitStatus, FaultlineError
-from faultline.tree.diff import apply_diff
+from faultline.tree import find_tree
+from faultline.tree.diff import Misfit, apply_diff
+from faultline.tree.fit import with_better_tree
 
 FILES = {
     "mm/a.c": "".join(f"line {number}\n" for number in range(1, 31)),
@@ -173,3 +176,42 @@ def test_a_diff_of_any_two_texts_leads_from_one_to_the_other(old: list[str], new
     text = "".join(difflib.unified_diff(before, after, "a/mm/f.c", "b/mm/f.c", n=context))
     if text:
         assert apply_diff(text, {"mm/f.c": "".join(before)}.get, "p") == {"mm/f.c": "".join(after)}
+
+
+def test_every_file_that_differs_is_told(tmp_path):
+    files = {"mm/a.c": "1\n2\n3\n4\n5\n6\n7\n8\n9\n", "mm/b.c": "1\n2\n"}
+    text = (
+        "--- a/mm/a.c\n+++ b/mm/a.c\n"
+        "@@ -1,2 +1,2 @@\n 1\n-x\n+y\n@@ -5,2 +5,2 @@\n 5\n-6\n+six\n@@ -8,2 +8,2 @@\n 8\n-0\n+1\n"
+        "--- a/mm/none.c\n+++ b/mm/none.c\n@@ -1 +1 @@\n-1\n+2\n"
+        "--- a/mm/b.c\n+++ b/mm/b.c\n@@ -1,2 +1,2 @@\n 1\n-2\n+two\n"
+    )
+    with pytest.raises(Misfit) as raised:
+        apply_diff(text, files.get, "x.patch")
+    assert str(raised.value).startswith("x.patch: hunk 1 (line 1) does not fit mm/a.c: at line 2 stands '2'")
+    assert raised.value.details == (
+        "  mm/a.c: 2 of 3 hunks do not fit (1, 3)",
+        "  there is no file mm/none.c in the tree",
+    )
+    assert (raised.value.fits, raised.value.hunks) == (2, 5)
+
+
+def test_the_tree_in_the_cache_that_a_patch_fits_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAULTLINE_CACHE", str(tmp_path))
+    texts = {"6.1": "one\ntwo\n", "6.12": "one\nthree\n", "7.2": "four\n"}
+    for version, text in texts.items():
+        major, minor = version.split(".")
+        tree = tmp_path / f"trees/linux-{version}"
+        write(tree, {"Makefile": f"VERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = 9\n", "mm/memory.c": text})
+    (tmp_path / "trees/half").mkdir()
+    trees = {version: find_tree(str(tmp_path / f"trees/linux-{version}")) for version in texts}
+    patch = tmp_path / "x.patch"
+    patch.write_text("--- a/mm/memory.c\n+++ b/mm/memory.c\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n")
+    misfit = Misfit("x.patch: it does not fit", details=("  more",))
+    told = with_better_tree(misfit, [patch], trees["6.12"])
+    assert str(told) == "x.patch: it does not fit; it is for another tree than 6.12.9: it fits 6.1.9, --tree debian:6.1"
+    assert told.details == misfit.details
+    assert with_better_tree(misfit, [patch], trees["6.1"]) is misfit
+    patch.write_text("--- a/mm/memory.c\n+++ b/mm/memory.c\n@@ -1,2 +1,2 @@\n one\n-five\n+2\n")
+    assert with_better_tree(misfit, [patch], trees["6.12"]) is misfit
+    assert with_better_tree(misfit, [patch, tmp_path / "x.cocci"], trees["6.12"]) is misfit

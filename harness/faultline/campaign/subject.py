@@ -14,8 +14,10 @@ from faultline.build import BuiltLibrary, Variant, build
 from faultline.campaign.source import corpora_dir
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.cheader import c_header
-from faultline.tree import TreeInfo, find_tree
+from faultline.tree import Overlay, TreeInfo, find_tree
 from faultline.tree.changes import changes
+from faultline.tree.diff import Misfit
+from faultline.tree.fit import with_better_tree
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
 from faultline.verdict.live import open_live, open_three_way
@@ -27,6 +29,9 @@ DEFAULT_PROFILE: Final = "base"
 
 #: What stands for the running kernel in a repro's header, and among the trees of corpora/known.
 LIVE_KERNEL: Final = "live"
+
+#: Files that a message names.
+_FILES_SHOWN: Final = 6
 
 Say = Callable[[str], None]
 """Told in a line what is being done."""
@@ -119,7 +124,25 @@ def build_library(
         say(f"{what}: {done}/{total} {stage}")
 
     headers = {"ops.h": c_header()}
-    return build(tree, patches, variant=variant, profile=profile, jobs=jobs, extra_headers=headers, progress=progress)
+    try:
+        return build(
+            tree, patches, variant=variant, profile=profile, jobs=jobs, extra_headers=headers, progress=progress
+        )
+    except Misfit as misfit:
+        raise with_better_tree(misfit, patches, tree) from None
+
+
+def nothing_to_test(tree: TreeInfo, patches: Sequence[Path]) -> FaultlineError:
+    """The error for patches that change nothing that is built."""
+    overlay = Overlay(tree.path, patches)
+    files = sorted({*overlay.touched, *overlay.left_out})
+    more = f" and {len(files) - _FILES_SHOWN} more" if len(files) > _FILES_SHOWN else ""
+    what = f"they change {', '.join(files[:_FILES_SHOWN])}{more}" if files else "they change no file"
+    names = ", ".join(patch.name for patch in patches)
+    return FaultlineError(
+        f"{names}: nothing to test: {what}, and none of the kernel files that are built; csrc/sources.txt lists those",
+        ExitStatus.SKIPPED,
+    )
 
 
 def prepare(
@@ -135,11 +158,7 @@ def prepare(
     of_base: Variant = "race" if variant == "race" else "plain"
     base = build_library(tree, (), profile, jobs=jobs, say=say, variant=of_base) if check else None
     if base and base.path == library.path:
-        names = ", ".join(patch.name for patch in patches)
-        raise FaultlineError(
-            f"{names}: nothing to test: none of the kernel files that are built changes; csrc/sources.txt lists them",
-            ExitStatus.SKIPPED,
-        )
+        raise nothing_to_test(tree, patches)
     folder, version = corpora_dir() / "known", f"{tree.major}.{tree.minor}"
     races = known_races(read_races(folder), version) if variant == "race" else None
     return Subject(library, base, signatures(read_known(folder), version), races)

@@ -63,10 +63,14 @@ class Setting:
     patches: tuple[Patch, ...] = ()
     seed: int | None = None
     variant: Variant = "plain"
+    range: str = ""
+    """Commits of the git repository ``kernel`` that take the place of patches."""
 
     def repro(self, finding: Finding | None, ops: Sequence[Operation]) -> Repro:
         """The program with its header."""
         header = {"kernel": self.kernel}
+        if self.range:
+            header["range"] = self.range
         if self.kernel != LIVE_KERNEL:
             header["profile"] = self.profile
         if self.variant != "plain":
@@ -79,9 +83,14 @@ class Setting:
                 header["schedule"] = finding.schedule
         return Repro(header, list(ops), [str(patch) for patch in self.patches])
 
+    @property
+    def patch_ids(self) -> tuple[str, ...]:
+        """What stands for the patches: the same for the same patches, wherever they lie."""
+        return (*(patch.digest for patch in self.patches), *([self.range] if self.range else []))
+
     def file_name(self, finding: Finding) -> str:
         """The name of the finding's repro, the same in every run on the same kernel and patches."""
-        identity = "\n".join((finding.signature, self.kernel, self.profile, *(patch.digest for patch in self.patches)))
+        identity = "\n".join((finding.signature, self.kernel, self.profile, *self.patch_ids))
         digest = hashlib.sha256(identity.encode()).hexdigest()[:_NAME_DIGITS]
         return f"{finding.kind.value}-{finding.operation}-{digest}{SUFFIX}"
 

@@ -149,7 +149,8 @@ _OTHERS = {
 
 
 def _subject(setting: Setting) -> str:
-    return " + ".join([setting.kernel, *(patch.path.name for patch in setting.patches)])
+    commits = [setting.range] if setting.range else []
+    return " + ".join([setting.kernel, *commits, *(patch.path.name for patch in setting.patches)])
 
 
 def _counts(result: Result, blame: Blame) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +16,20 @@ from faultline.tree.cache import cache_dir, move_folder, scratch, writing
 PACKAGE_NOTE: Final = ".faultline-package"
 
 #: What the build, the reports (MAINTAINERS) and the oracle's sources (Documentation, vm/ before 6.0) need; patterns.
-_PARTS: Final = (
+PARTS: Final = (
     "Makefile", "MAINTAINERS", "include", "mm", "kernel", "lib", "fs", "ipc", "scripts", "arch/x86/include",
     "Documentation/[mv]m", "Documentation/admin-guide/mm",
 )  # fmt: skip
+
+
+def part_of(path: str) -> str:
+    """Which of :data:`PARTS` a file of a tree belongs to; empty: to none, so that an unpacked tree does not have it."""
+    words = path.split("/")
+    for part in PARTS:
+        wanted = part.split("/")
+        if len(words) >= len(wanted) and all(map(fnmatchcase, words, wanted)):
+            return part
+    return ""
 
 
 def fetch(release: str, say: Callable[[str], None]) -> Path:
@@ -52,7 +63,7 @@ def _unpack(package: str, archive: Path, work: Path, root: Path) -> Path:
     with writing(root):
         part = work / "tree"
         part.mkdir()
-    members = [f"{package}/{name}" for name in _PARTS]
+    members = [f"{package}/{name}" for name in PARTS]
     failure = run(
         ["tar", "-C", str(part), "--strip-components=1", "--wildcards", "-xf", str(tarballs[0]), *members], work, root
     )

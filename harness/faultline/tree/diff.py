@@ -33,11 +33,32 @@ class _Part:
     tail: int
 
 
-def apply_diff(text: str, read: Callable[[str], str | None], name: str) -> dict[str, str | None]:
+class Misfit(FaultlineError):
+    """A patch for another tree.  ``fits`` of its ``hunks`` do fit; ``details`` tell of each file that differs."""
+
+    def __init__(self, message: str, fits: int = 0, hunks: int = 1, *, details: tuple[str, ...] = ()) -> None:
+        super().__init__(message, details=details)
+        self.fits = fits
+        self.hunks = hunks
+
+
+class _FileMisfit(Exception):
+    """One file that differs from what the patch expects: the first complaint, and the hunks that do not fit."""
+
+    def __init__(self, message: str, path: str, hunks: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+        self.hunks = hunks
+
+
+def apply_diff(
+    text: str, read: Callable[[str], str | None], name: str, skip: Callable[[str], bool] = lambda _: False
+) -> dict[str, str | None]:
     """What the diff ``text`` makes of the files it names: path in the tree -> new content, None for a deleted file.
 
-    ``read`` gives a file's present content, or None if there is no such file; ``name`` is the patch's for messages.
-    Raises :class:`FaultlineError`: no diff, or which hunk does not fit which file and where.
+    ``read`` gives a file's present content, or None if there is no such file; ``name`` is the patch's for messages;
+    a file that ``skip`` says yes to is left out.  Raises :class:`Misfit`: which hunks do not fit which files and where;
+    :class:`FaultlineError`: no diff, or a damaged one.
     """
     try:
         patched = PatchSet(split_lines(text))
@@ -50,26 +71,54 @@ def apply_diff(text: str, read: Callable[[str], str | None], name: str) -> dict[
     def current(path: str) -> str | None:
         return result[path] if path in result else read(path)
 
+    misfits: list[tuple[PatchedFile, _FileMisfit]] = []
     for file in patched:
-        _apply_file(file, current, result, name)
+        try:
+            _apply_file(file, current, result, skip)
+        except _FileMisfit as misfit:
+            misfits.append((file, misfit))
+        except FaultlineError as error:
+            raise FaultlineError(f"{name}: {error}") from None
+    if misfits:
+        raise _misfits(patched, misfits, name)
     return result
 
 
+def _misfits(patched: PatchSet, misfits: Sequence[tuple[PatchedFile, _FileMisfit]], name: str) -> Misfit:
+    hunks = sum(max(len(file), 1) for file in patched)
+    bad = [len(misfit.hunks) or max(len(file), 1) for file, misfit in misfits]
+    details = [_what_differs(file, misfit) for file, misfit in misfits] if sum(bad) > 1 else []
+    return Misfit(f"{name}: {misfits[0][1]}", hunks - sum(bad), hunks, details=tuple(details))
+
+
+def _what_differs(file: PatchedFile, misfit: _FileMisfit) -> str:
+    if not misfit.hunks:
+        return f"  {misfit}"
+    numbers = ", ".join(map(str, misfit.hunks))
+    do = "hunk does not fit" if len(misfit.hunks) == 1 else "hunks do not fit"
+    return f"  {misfit.path}: {len(misfit.hunks)} of {len(file)} {do} ({numbers})"
+
+
 def _apply_file(
-    file: PatchedFile, current: Callable[[str], str | None], result: dict[str, str | None], name: str
+    file: PatchedFile,
+    current: Callable[[str], str | None],
+    result: dict[str, str | None],
+    skip: Callable[[str], bool],
 ) -> None:
-    if file.is_binary_file:
-        raise FaultlineError(f"{name}: {file.path} is a binary diff, which cannot be applied")
     source = _source(file, current)
     target = _target(file, source)
+    if skip(source or target):
+        return
+    if file.is_binary_file:
+        raise FaultlineError(f"{file.path} is a binary diff, which cannot be applied")
     before = current(source) if source else ""
     if before is None:
-        raise FaultlineError(f"{name}: there is no file {source} in the tree")
+        raise _FileMisfit(f"there is no file {source} in the tree", source)
     if target and target != source and current(target) is not None:
-        raise FaultlineError(f"{name}: {target} is to be created, but it is in the tree already")
-    after = _apply_hunks(split_lines(before), file, source or target, name)
+        raise _FileMisfit(f"{target} is to be created, but it is in the tree already", target)
+    after = _apply_hunks(split_lines(before), file, source or target)
     if not target and after:
-        raise FaultlineError(f"{name}: {source} is to be deleted, but holds more than the diff removes")
+        raise _FileMisfit(f"{source} is to be deleted, but holds more than the diff removes", source)
     if source and source != target and not any(line.startswith("copy from ") for line in file.patch_info or ()):
         result[source] = None
     if target:
@@ -103,21 +152,24 @@ def _checked(header: str) -> str:
     return str(path)
 
 
-def _apply_hunks(lines: list[str], hunks: Sequence[Hunk], path: str, name: str) -> list[str]:
+def _apply_hunks(lines: list[str], hunks: Sequence[Hunk], path: str) -> list[str]:
     after: list[str] = []
+    bad: dict[int, str] = {}
     done = shift = 0
     for number, hunk in enumerate(hunks, 1):
         part = _part(hunk)
         expected = max(hunk.source_start - 1, 0) + shift if part.old else hunk.source_start + shift
         place = _place(lines, part, expected, done)
         if place is None:
-            what = f"{name}: hunk {number} (line {hunk.source_start})"
-            raise FaultlineError(_misfit(lines, part, expected, what, path))
+            bad[number] = _misfit(lines, part, expected, f"hunk {number} (line {hunk.source_start})", path)
+            continue
         at, head, tail = place
         shift += at - head - expected
         after += lines[done:at]
         after += part.new[head : len(part.new) - tail]
         done = at + len(part.old) - head - tail
+    if bad:
+        raise _FileMisfit(next(iter(bad.values())), path, tuple(bad))
     return after + lines[done:]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from faultline.kinds import FaultlineError
 from faultline.tree.cache import store_folder
+from faultline.tree.debian import PACKAGE_NOTE, part_of
 from faultline.tree.diff import apply_diff
 from faultline.tree.smpl import apply_smpl
 
@@ -26,6 +27,9 @@ class Overlay:
         self.changed: dict[str, str | None] = {}
         #: Patched file -> names of the patches that touched it, in order.
         self.touched: dict[str, list[str]] = {}
+        #: File that an unpacked tree leaves out -> names of the patches that would touch it, in order.
+        self.left_out: dict[str, list[str]] = {}
+        self._partial = (tree / PACKAGE_NOTE).is_file()
         for patch in patches:
             self.apply(patch)
 
@@ -51,8 +55,18 @@ class Overlay:
             text = patch.read_bytes().decode("utf-8", "surrogateescape")
         except OSError as error:
             raise FaultlineError(f"cannot read the patch {patch}: {error.strerror}") from error
-        apply = apply_smpl if patch.suffix == ".cocci" else apply_diff
-        for path, content in apply(text, self.read, patch.name).items():
+
+        def skip(path: str) -> bool:
+            elsewhere = self._partial and not part_of(path) and not self.exists(path)
+            if elsewhere:
+                self.left_out.setdefault(path, []).append(patch.name)
+            return elsewhere
+
+        if patch.suffix == ".cocci":
+            changes = apply_smpl(text, self.read, patch.name)
+        else:
+            changes = apply_diff(text, self.read, patch.name, skip)
+        for path, content in changes.items():
             self.changed[path] = content
             self.touched.setdefault(path, []).append(patch.name)
         for path in [path for path in self.changed if self.changed[path] == self._original(path)]:
