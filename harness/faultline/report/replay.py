@@ -43,7 +43,7 @@ def replay_json(
     return {
         "verdict": "findings" if finding else "clean",
         "kernel": setting.kernel,
-        "patches": [str(patch) for patch in setting.patches],
+        "patches": list(setting.named),
         "profile": setting.profile,
         "variant": setting.variant,
         "operations": [

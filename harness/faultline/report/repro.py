@@ -84,6 +84,11 @@ class Setting:
         return Repro(header, list(ops), [str(patch) for patch in self.patches])
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """The patches as they were named: each file with its digest, or the range."""
+        return (self.range,) if self.range else tuple(str(patch) for patch in self.patches)
+
+    @property
     def patch_ids(self) -> tuple[str, ...]:
         """What stands for the patches: the same for the same patches, wherever they lie."""
         return (*(patch.digest for patch in self.patches), *([self.range] if self.range else []))

@@ -88,7 +88,7 @@ def document(
         command=about.command,
         started=about.started,
         kernel=setting.kernel,
-        patches=tuple(str(patch) for patch in setting.patches),
+        patches=setting.named,
         profile=setting.profile,
         variant=setting.variant,
         seed=result.seed,
