@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -25,13 +25,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, TypeVar
 
+from faultline.backend.live import LiveBackend
+from faultline.backend.live_offer import requirement_missing
 from faultline.backend.machine import Machine
 from faultline.build import csrc_dir
 from faultline.build.profile import profile_names
 from faultline.campaign.source import Source
 from faultline.campaign.subject import DEFAULT_PROFILE, Say, Subject, build_library, prepare
 from faultline.kinds import FaultlineError
-from faultline.program.codec import encode
+from faultline.program.codec import Operation, encode
 from faultline.program.schedule import Schedule
 from faultline.program.text import parse_program
 from faultline.tree import TreeInfo, find_tree
@@ -85,6 +87,8 @@ par {
 ROUNDS: Final = 5
 #: Processor seconds of one round.
 ROUND_SECONDS: Final = 0.4
+#: Programs of one round on the running kernel.
+LIVE_PROGRAMS: Final = 400
 #: Inputs of the two runs of the fuzzer whose difference is measured.
 FUZZ_RUNS: Final = (1_000, 21_000)
 #: Programs after which a worker's memory is measured.
@@ -124,6 +128,7 @@ def speed(kernel: str, jobs: int, say: Say) -> Iterator[Figure]:
     subject = prepare(kernel, (), DEFAULT_PROFILE, check=False, jobs=jobs, say=say)
     say("the machine alone")
     yield Figure("machine alone, standard program", _in_child(_machine_rate, subject), "programs/s", 100_000, True)
+    yield from _live_figures(subject, say)
     say("schedules")
     rate = _in_child(_schedule_rate, subject)
     yield Figure("schedules of two tasks, machine alone", rate, "schedules/s", 30_000, True)
@@ -153,6 +158,59 @@ def speed(kernel: str, jobs: int, say: Say) -> Iterator[Figure]:
             patch = _one_line_patch(tree, Path(folder))
             say("a build after a patch of one file")
             yield Figure("build for a patch of one file", _build_seconds(tree, (patch,), jobs), "s", 3, False)
+
+
+# --- the running kernel ---
+
+
+def _live_figures(subject: Subject, say: Say) -> Iterator[Figure]:
+    """The running kernel beside the machine; where it cannot be used, rows that say why."""
+    names = "running kernel, standard program", "machine, times the running kernel"
+    rates: tuple[float | None, float | None] = None, None
+    note = requirement_missing() or ""
+    if not note:
+        say("the running kernel")
+        try:
+            rates = _in_child(_live_rates, subject)
+        except FaultlineError as error:
+            note = str(error)
+    for name, rate, unit, goal in zip(names, rates, ("programs/s", "x"), (1_500, 50), strict=True):
+        yield Figure(name, rate, unit, goal, True, note=note and f"skipped: {note}")
+
+
+def _live_rates(subject: Subject) -> tuple[float, float]:
+    """Programs per second on the running kernel, and how many times as many the machine runs; the two in turn, on one
+    CPU.
+
+    :raises FaultlineError: they do not do the same; (SKIPPED) the running kernel cannot be used.
+    """
+    ops = parse_program(STANDARD_PROGRAM)
+    machine = Machine(subject.library.path)
+    one = partial(machine.run, encode(ops), snapshots=False)
+    rates, ratios = [], []
+    with LiveBackend(cpu=min(os.sched_getaffinity(0))) as live:
+        if live.run(ops, snapshots=False) != one():
+            raise FaultlineError("machine and running kernel differ on the standard program; see 'faultline live'")
+        for _ in range(ROUNDS):
+            rates.append(_live_round(live, ops))
+            ratios.append(_round(one) / rates[-1])
+    return statistics.median(rates), statistics.median(ratios)
+
+
+def _live_round(live: LiveBackend, ops: Sequence[Operation]) -> float:
+    """Programs per second of the processor time of all processes: theirs is known once their worker has ended."""
+    live.restart()
+    start = _processor_seconds()
+    for _ in range(LIVE_PROGRAMS):
+        live.run(ops, snapshots=False)
+    live.restart()
+    return LIVE_PROGRAMS / (_processor_seconds() - start)
+
+
+def _processor_seconds() -> float:
+    """Of this process, and of all that it started and that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 # --- other trees and profiles ---
@@ -185,22 +243,24 @@ def _build_figure(tree: TreeInfo, profile: str, base: float, jobs: int, say: Say
 # --- what is measured in a process of its own ---
 
 
-def _in_child(measure: Callable[[Subject], float], subject: Subject) -> float:
+def _in_child(measure: Callable[[Subject], T], subject: Subject) -> T:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, subject).result()
 
 
 def _rate(one: Callable[[], object]) -> float:
     """Calls per second of processor time, the median of several rounds."""
-    rates = []
-    for _ in range(ROUNDS):
-        count, start = 0, time.process_time()
-        while (now := time.process_time()) - start < ROUND_SECONDS:
-            for _ in range(20):
-                one()
-            count += 20
-        rates.append(count / (now - start))
-    return statistics.median(rates)
+    return statistics.median(_round(one) for _ in range(ROUNDS))
+
+
+def _round(one: Callable[[], object]) -> float:
+    """Calls per second of processor time."""
+    count, start = 0, time.process_time()
+    while (now := time.process_time()) - start < ROUND_SECONDS:
+        for _ in range(20):
+            one()
+        count += 20
+    return count / (now - start)
 
 
 def _machine_rate(subject: Subject) -> float:

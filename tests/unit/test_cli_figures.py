@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
-from faultline import cli
+from faultline import bench, cli
 from faultline.bench import STANDARD_PROGRAM, Figure
-from faultline.kinds import ExitStatus
+from faultline.kinds import ExitStatus, FaultlineError
 from faultline.oracle.model import Oracle
 from faultline.program.text import parse_program
 from faultline.program.trace import Status
 from faultline.program.traceview import parse_trace
+from faultline.report.figures import figure_line
 
 
 def figures(kernel, jobs, say):
@@ -50,3 +51,21 @@ def test_the_standard_program_does_what_it_is_there_for():
     assert statuses.count(Status.BLOCKED) == 1
     assert set(statuses) == {Status.DONE, Status.BLOCKED}
     assert sum(len(step.completions) for step in steps) == 1
+
+
+def test_where_the_running_kernel_cannot_be_used_its_rows_say_why(monkeypatch):
+    monkeypatch.setattr(bench, "requirement_missing", lambda: "it needs root; run it with sudo")
+    rows = [figure_line(figure)[1] for figure in bench._live_figures(None, lambda _: None)]
+    assert len(rows) == 2
+    assert all(row.endswith(" - skipped: it needs root; run it with sudo") for row in rows)
+
+
+def test_a_busy_running_kernel_is_a_row_that_says_so(monkeypatch):
+    def busy(measure, subject):
+        raise FaultlineError("another faultline works on the live kernel", ExitStatus.SKIPPED)
+
+    monkeypatch.setattr(bench, "requirement_missing", lambda: None)
+    monkeypatch.setattr(bench, "_in_child", busy)
+    assert {figure.note for figure in bench._live_figures(None, lambda _: None)} == {
+        "skipped: another faultline works on the live kernel"
+    }

@@ -27,25 +27,20 @@ def test_a_slow_ksmd_is_waited_for(ksm: Path) -> None:
     def ksmd() -> None:
         while (ksm / "run").read_text() != "1":
             time.sleep(0.001)
-        time.sleep(10 * live_knobs._KSM_SCAN_SECONDS)
+        time.sleep(0.5)
         (ksm / "scans").write_text("13\n")
         (ksm / "scans").replace(ksm / "full_scans")
 
     thread = threading.Thread(target=ksmd)
     thread.start()
-    Ksm.scan(mergeable=True)
+    Ksm.scan()
     assert (ksm / "full_scans").read_text() == "13\n"
     assert (ksm / "run").read_text() == "0"
     thread.join()
 
 
-def test_where_nothing_is_to_be_scanned_no_scan_is_waited_for(ksm: Path) -> None:
-    Ksm.scan(mergeable=False)
-    assert (ksm / "run").read_text() == "0"
-
-
 def test_a_ksmd_that_does_not_run_is_an_error(ksm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_knobs, "_KSM_STALL_SECONDS", 0.01)
     with pytest.raises(FaultlineError, match="ksmd does not scan"):
-        Ksm.scan(mergeable=True)
+        Ksm.scan()
     assert (ksm / "run").read_text() == "0"

@@ -19,13 +19,15 @@ import mmap
 import os
 import select
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +35,7 @@ from typing import Final
 
 from faultline.backend.live_knobs import Keeper, Ksm, Swap
 from faultline.backend.live_offer import NEVER, PAGE, look, requirement_missing
+from faultline.backend.live_process import FILE_FD, REGION, Process, SnapshotReader, built
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program import cheader
 from faultline.program.codec import Operation, process_of, task_of
@@ -50,57 +53,41 @@ from faultline.program.ops import (
     REGISTER_MODE,
     SCAN_MODE,
     SHARING,
-    SLOT_TABLE_EDGE,
     SLOTS,
     TASK_MONITOR,
     TASKS,
     WAKE_MODE,
+    Op,
 )
 from faultline.program.trace import (
     COMPLETION,
-    COUNTERS,
     RECORD,
     SNAPSHOT_HEAD,
     VALUE_MIXED,
-    Bit,
     Event,
     Skip,
     Status,
     Wait,
 )
 
-_PMD: Final = 1 << 21
-#: The region lies astride the border of two page tables, as the operation table asks.
-_REGION: Final = 0x1000_0000 - SLOT_TABLE_EDGE * PAGE
-assert (_REGION + SLOT_TABLE_EDGE * PAGE) % _PMD == 0
-
-_WORKER, _KEEPER = (Path(__file__).with_name(name) for name in ("live_worker.c", "live_keeper.c"))
+_WORKER, _KEEPER, _SNAPSHOT = (
+    Path(__file__).with_name(f"live_{name}.c") for name in ("worker", "keeper", "snapshot")
+)
 _SERVICE: Final = TASKS
-_COMMAND_SPAWN, _COMMAND_CLOSE = 0xFE, 0xFF
+_COMMAND_SPAWN, _COMMAND_BECOME = 0xFE, 0xFF
 _RESULT_ALIVE, _RESULT_READY = 0x100, 0x101
 _RESULT: Final = struct.Struct("iiiii")
 
-_REF: Final = BY_NAME["ref"].code
-_MOVE: Final = BY_NAME["uffd-move"].code
+_FORK, _EXIT, _SCAN, _SWAPOFF = (BY_NAME[name].code for name in ("fork", "exit", "pagemap-scan", "swapoff"))
+_REF, _PIN_WRITE = (BY_NAME[name].code for name in ("ref", "pin-write"))
+_UFFD_OPEN, _MOVE = (BY_NAME[name].code for name in ("uffd-open", "uffd-move"))
+#: These bring their handle, the first operand, into being.
+_OPENS: Final = frozenset({_UFFD_OPEN, BY_NAME["file-open"].code})
 _REMOTE: Final = frozenset(BY_NAME[name].code for name in ("process-read", "process-write"))
 #: SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER.
 _WRITE_AND_WAIT: Final = 7
-#: Kernel functions in which a task sleeps for a userfaultfd.
-_SLEEPS: Final = {
-    "handle_userfault": Wait.FAULT,
-    "userfaultfd_event_wait_completion": Wait.EVENT,
-    "dup_userfaultfd_complete": Wait.EVENT,
-    "mremap_userfaultfd_complete": Wait.EVENT,
-    "userfaultfd_remove": Wait.EVENT,
-    "userfaultfd_unmap_complete": Wait.EVENT,
-}
 #: An operation that neither ends nor sleeps is given up after this time.
 _STALL_SECONDS: Final = 20.0
-
-#: The swap type in a pagemap entry; those from a certain one on are no devices but markers and migrations.  smaps would
-#: count what a shared mapping's file has in swap too.
-_SWAP_TYPE: Final = 0x1F
-_SWAP_DEVICES: Final = 16
 
 _MADV_PAGEOUT: Final = 21
 _MADVISE, _PAGEOUT = BY_NAME["madvise"].code, ADVICE.words.index("pageout")
@@ -111,14 +98,6 @@ _GUARD_INSTALL: Final = BY_NAME["guard-install"].code
 _SYS_PROCESS_MADVISE: Final = 440
 
 _PFN: Final = (1 << 55) - 1
-_UFFD_WP: Final = 57
-_PAGEMAP_BITS: Final = (
-    *((63, Bit.PRESENT), (62, Bit.SWAP), (61, Bit.FILE), (58, Bit.GUARD), (_UFFD_WP, Bit.UFFD_WP), (56, Bit.EXCLUSIVE)),
-)
-_VM_FLAGS: Final = (
-    *(("um", Bit.REG_MISSING), ("uw", Bit.REG_WP), ("ui", Bit.REG_MINOR), ("mg", Bit.MERGEABLE)),
-    *(("dc", Bit.DONTFORK), ("wf", Bit.WIPEONFORK)),
-)
 
 _UFFD_MSG: Final = struct.Struct("<B7xQQQ")
 
@@ -135,8 +114,6 @@ _ZEROPAGE: Final = _ioctl(3, 0x04, 32)
 _WRITEPROTECT: Final = _ioctl(3, 0x06, 24)
 _CONTINUE: Final = _ioctl(3, 0x07, 32)
 
-#: A worker opens file n of a program as descriptor _FILE_FD + n of the monitor.
-_FILE_FD: Final = 700
 _FALLOCATE_MODES: Final = tuple({"extend": 0, "keep-size": 1, "punch-hole": 3}[word] for word in ALLOCATE.words)
 _POISON: Final = _ioctl(3, 0x08, 32)
 #: PAGEMAP_SCAN of linux/fs.h, the categories, its argument and what it returns: struct pm_scan_arg, struct page_region.
@@ -149,14 +126,13 @@ _SCAN_ARG: Final = struct.Struct("<12Q")
 _REGION_FOUND: Final = struct.Struct("<QQQ")
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_SYS_PIDFD_GETFD: Final = 438
 
 Outcome = tuple[int, int, int]
 """Status, value, aux."""
 
 
 def _address(slot: int) -> int:
-    return _REGION + slot * PAGE
+    return REGION + slot * PAGE
 
 
 def _byte(page: bytes) -> int:
@@ -165,25 +141,11 @@ def _byte(page: bytes) -> int:
 
 
 def _slot(address: int) -> int:
-    return (address - _REGION) // PAGE
+    return (address - REGION) // PAGE
 
 
 def _flag(kind_words: tuple[str, ...], word: str) -> int:
     return 1 << kind_words.index(word)
-
-
-def _built(folder: Path, source: Path) -> Path:
-    """The program that a file of C makes.
-
-    :raises FaultlineError: it does not compile.
-    """
-    program = folder / source.stem
-    flags = ["-O2", "-static", "-fno-stack-protector", f"-DREGION={_REGION}UL", f"-DPAGE_SIZE={PAGE}"]
-    command = ["gcc", *flags, f"-DFILE_FD={_FILE_FD}", f"-I{folder}", "-o", str(program), str(source)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise FaultlineError(f"{source.name}: gcc: {(done.stderr.splitlines() or ['failed'])[0]}; see the line named")
-    return program
 
 
 def _page_pipe() -> tuple[int, int]:
@@ -193,101 +155,29 @@ def _page_pipe() -> tuple[int, int]:
     return read, write
 
 
-@dataclass(slots=True)
-class _Process:
-    """A live process as the monitor sees it.  The descriptors do not keep its memory alive."""
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """An operation's name and needs, and at which place it has which operand; 0: it has none of that kind."""
 
-    pid: int
-    pidfd: int
-    pagemap: int
-    memory: int
-    tids: dict[int, int] = field(default_factory=dict)
+    name: str
+    method: str
+    """Of :class:`_Run`, if the monitor does it."""
+    needs: frozenset[str]
+    process: int
+    pin: int
+    slot: int
+    uffd: int
+    file: int
+    child: int
 
     @classmethod
-    def of(cls, pid: int) -> _Process:
-        proc = f"/proc/{pid}"
-        pagemap = os.open(f"{proc}/pagemap", os.O_RDONLY)
-        return cls(pid, os.pidfd_open(pid), pagemap, os.open(f"{proc}/mem", os.O_RDWR))
+    def of(cls, op: Op) -> _Shape:
+        places = {name: place for place, (name, _) in enumerate(op.operands, 2)}
+        kinds = (places.get(kind, 0) for kind in ("process", "pin", "slot", "uffd", "file", "child"))
+        return cls(op.name, "_" + op.name.replace("-", "_"), frozenset(op.needs), *kinds)
 
-    def close(self) -> None:
-        for fd in (self.pidfd, self.pagemap, self.memory):
-            os.close(fd)
 
-    def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-
-    def wait(self) -> None:
-        if not select.select([self.pidfd], [], [], _STALL_SECONDS)[0]:
-            raise FaultlineError(f"live: process {self.pid} does not end; look at /proc/{self.pid}/stack")
-
-    def entries(self) -> tuple[int, ...]:
-        """The pagemap entries of the region."""
-        return struct.unpack(f"<{SLOTS}Q", os.pread(self.pagemap, SLOTS * 8, _REGION // PAGE * 8))
-
-    def protects_file(self, start: int, pages: int) -> bool:
-        """Whether one of these slots is write-protected by userfaultfd in a mapping of a file or of shared memory."""
-        entries = self.entries()
-        if not any(entries[slot] >> _UFFD_WP & 1 for slot in range(start, start + pages)):
-            return False
-        for line in Path(f"/proc/{self.pid}/maps").read_text().splitlines():
-            bounds, *fields = line.split(None, 5)
-            first, end = (_slot(int(x, 16)) for x in bounds.split("-"))
-            of_file = len(fields) > 4 and not fields[4].startswith("[anon")
-            inside = range(max(first, start), min(end, start + pages))
-            if of_file and any(entries[slot] >> _UFFD_WP & 1 for slot in inside):
-                return True
-        return False
-
-    def mergeable(self) -> bool:
-        """Whether KSM may merge some of the region."""
-        words = [0] * SLOTS
-        for _ in self._smaps(words):
-            pass
-        return any(word & Bit.MERGEABLE for word in words)
-
-    def row(self) -> bytes:
-        """The process's part of a snapshot."""
-        words = [0] * SLOTS
-        anon = rss = swap = 0
-        for name, value in self._smaps(words):
-            if name == b"Rss":
-                rss += value
-            elif name == b"Anonymous":
-                anon += value
-        for slot, entry in enumerate(self.entries()):
-            if entry:
-                for bit, mark in _PAGEMAP_BITS:
-                    if entry >> bit & 1:
-                        words[slot] |= mark
-                swap += entry >> 62 & 1 and entry & _SWAP_TYPE < _SWAP_DEVICES
-                if entry >> 63:
-                    words[slot] |= self._content(slot)
-        kib = PAGE // 1024
-        return struct.pack(f"<{SLOTS}I", *words) + COUNTERS.pack(anon // kib, (rss - anon) // kib, swap)
-
-    def _content(self, slot: int) -> int:
-        page = os.pread(self.memory, PAGE, _address(slot))
-        return page[0] if page == page[:1] * PAGE else page[0] | Bit.MIXED
-
-    def _smaps(self, words: list[int]) -> Iterator[tuple[bytes, int]]:
-        """Yields the region's numbers (KiB) and sets the bits that belong to a vma in ``words``."""
-        slots = range(0)
-        for line in Path(f"/proc/{self.pid}/smaps").read_bytes().splitlines():
-            key, _, rest = line.partition(b":")
-            if b"-" in key and b" " in key:
-                bounds, flags = line.split(None, 2)[:2]
-                start, end = ((int(x, 16) - _REGION) // PAGE for x in bounds.split(b"-"))
-                slots = range(start, end) if 0 <= start < SLOTS else range(0)
-                mark = Bit.MAPPED | (Bit.READ if flags[0:1] == b"r" else 0) | (Bit.WRITE if flags[1:2] == b"w" else 0)
-            elif not slots:
-                continue
-            elif key == b"VmFlags":
-                mark |= sum(bit for name, bit in _VM_FLAGS if name.encode() in rest.split())
-                for slot in slots:
-                    words[slot] = int(mark)
-            elif rest.endswith(b" kB"):
-                yield key, int(rest[:-3])
+_SHAPES: Final = tuple(_Shape.of(op) for op in OPS)
 
 
 @dataclass(slots=True)
@@ -332,8 +222,9 @@ class LiveBackend:
         self._folder = tempfile.TemporaryDirectory(prefix="faultline-live-")
         folder = Path(self._folder.name)
         (folder / "ops.h").write_text(cheader.c_header())
-        self._program = _built(folder, _WORKER)
-        self._keeper = Keeper(_built(folder, _KEEPER))
+        self._program = built(folder, _WORKER)
+        self.reader: Final = SnapshotReader(built(folder, _SNAPSHOT, library=True))
+        self._keeper = Keeper(built(folder, _KEEPER))
         try:
             self.offer: Final = look()
         except BaseException:
@@ -351,10 +242,12 @@ class LiveBackend:
         self._commands = [[os.pipe() for _ in range(TASKS + 1)] for _ in range(PROCESSES)]
         zygote, self._zygote = os.pipe()
         self._results, results = os.pipe()
+        os.set_blocking(self._results, False)
+        self._uffds, uffds = socket.socketpair()
         reads = [read for row in self._commands for read, _ in row]
         self._pipes = [_page_pipe() for _ in range(PINS)]
         self._spare = _page_pipe()
-        passed = [zygote, results, *reads, *(write for _, write in self._pipes)]
+        passed = [zygote, results, uffds.detach(), *reads, *(write for _, write in self._pipes)]
         self._worker = subprocess.Popen([self._program, *map(str, passed)], pass_fds=passed)
         for fd in passed:
             os.close(fd)
@@ -363,6 +256,7 @@ class LiveBackend:
         pipes = (*(read for read, _ in self._pipes), *self._spare)
         for fd in (self._zygote, self._results, *(write for row in self._commands for _, write in row), *pipes):
             os.close(fd)
+        self._uffds.close()
         self._worker.wait()
 
     def __enter__(self) -> LiveBackend:
@@ -417,20 +311,29 @@ class LiveBackend:
 
     def results(self, timeout_ms: float) -> Iterator[tuple[int, int, int, int, int]]:
         """Results that have arrived; waits up to the timeout for the first."""
-        if select.select([self._results], [], [], timeout_ms / 1000)[0]:
+        if timeout_ms:
+            select.select([self._results], [], [], timeout_ms / 1000)
+        try:
             data = os.read(self._results, _RESULT.size * 64)
-            yield from _RESULT.iter_unpack(data)
+        except BlockingIOError:
+            return iter(())
+        return _RESULT.iter_unpack(data)
+
+    def userfaultfd(self) -> int:
+        """The descriptor that a process has handed over."""
+        _, (fd,), *_ = socket.recv_fds(self._uffds, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        return fd
 
     def source(self, value: int, pages: int) -> int:
         """The address of pages filled with the byte."""
         ctypes.memset(self._source, value, pages * PAGE)
         return ctypes.addressof(self._source)
 
-    def scan_ksm(self, *, mergeable: bool) -> None:
-        """Lets ksmd scan until equal pages have had their chance; ``mergeable``: there is memory to scan."""
+    def scan_ksm(self) -> None:
+        """Lets ksmd scan until equal pages have had their chance."""
         if self._ksm is None:
             self._ksm = Ksm(self._keeper)
-        self._ksm.scan(mergeable=mergeable)
+        self._ksm.scan()
 
     def referenced(self, pin: int) -> bytes:
         """What the pages of a handle hold."""
@@ -457,7 +360,7 @@ class _Run:
         self._backend = backend
         self._ops = ops
         self._snapshots = snapshots
-        self._live: dict[int, _Process] = {}
+        self._live: dict[int, Process] = {}
         self._alive: dict[int, int] = {}
         """The pids of processes that have spoken but are not in ``_live`` yet."""
         self._born: set[int] = set()
@@ -467,6 +370,11 @@ class _Run:
         """The first slot and the pages by handle."""
         self._files: set[int] = set()
         self._blocked: dict[int, _Outstanding] = {}
+        self._tasks: dict[int, set[int]] = defaultdict(set)
+        """The tasks of each process that the program uses."""
+        for op in ops:
+            if op[1] != TASK_MONITOR:
+                self._tasks[process_of(op[1])].add(task_of(op[1]))
 
     def trace(self) -> bytes:
         out = bytearray()
@@ -498,9 +406,9 @@ class _Run:
         for process in self._live.values():
             process.wait()
             process.close()
-        for fd in (*self._uffds.values(), *(_FILE_FD + file for file in self._files)):
+        for fd in (*self._uffds.values(), *(FILE_FD + file for file in self._files)):
             os.close(fd)
-        for pin in range(PINS):
+        for pin in {op[2] for op in self._ops if op[0] == _REF}:
             self._backend.unreference(pin)
         self._drain(0)
         if self._backend.stopped is not None and self._backend.stopped.stuck:
@@ -510,20 +418,19 @@ class _Run:
         """Why an operation must not be tried on this kernel; None: it may."""
         if op[0] == _GUARD_INSTALL and op[1] not in self._blocked:
             process = self._live.get(process_of(op[1]))
-            if process is not None and process.protects_file(op[2], op[3]):
+            if process is not None and process.protects_file(self._backend.reader, op[2], op[3]):
                 return "on write-protected pages of a file it never ends (corpora/known/guard-install-endless.repro)"
         return self._backend.offer.paging_out if op[0] == _MADVISE and op[4] == _PAGEOUT else None
 
     def _record(self, index: int, op: Operation, out: bytearray) -> None:
-        name = OPS[op[0]].name
-        task = op[1]
+        shape = _SHAPES[op[0]]
         before = dict(self._blocked)
         outcome = self._skip(op)
         if outcome is None:
-            if name.startswith("file-"):
-                outcome = self._file_operation(name, *op[2:])
-            elif task == TASK_MONITOR:
-                outcome = getattr(self, "_" + name.replace("-", "_"))(*op[2:])
+            if shape.name.startswith("file-"):
+                outcome = self._file_operation(shape.name, *op[2:])
+            elif op[1] == TASK_MONITOR:
+                outcome = getattr(self, shape.method)(*op[2:])
             else:
                 outcome = self._by_task(index, op)
         self._settle()
@@ -538,44 +445,39 @@ class _Run:
                 out += self._sharing()
             out += SNAPSHOT_HEAD.pack(sum(1 << p for p in self._live))
             for p in sorted(self._live):
-                out += self._live[p].row()
+                out += self._backend.reader.row(self._live[p])
 
     def _skip(self, op: Operation) -> Outcome | None:
-        name, task = OPS[op[0]].name, op[1]
-        operands = dict(zip((n for n, _ in OPS[op[0]].operands), op[2:], strict=True))
-        handles: tuple[tuple[str, Container[int]], ...] = (("uffd", self._uffds), ("file", self._files))
+        shape, task = _SHAPES[op[0]], op[1]
         skip: Skip | None = None
         if task != TASK_MONITOR and process_of(task) not in self._live:
             skip = Skip.NO_PROCESS
         elif task in self._blocked:
             skip = Skip.BUSY
-        elif not self._backend.offer.has.issuperset(OPS[op[0]].needs):
+        elif not shape.needs <= self._backend.offer.has:
             skip = Skip.LACKS
-        elif "process" in operands and operands["process"] not in self._live:
+        elif shape.process and op[shape.process] not in self._live:
             skip = Skip.NO_PROCESS
-        elif (name == "exit" and self._used_from_outside(process_of(task))) or (name == "swapoff" and self._blocked):
+        elif (op[0] == _EXIT and self._used_from_outside(process_of(task))) or (op[0] == _SWAPOFF and self._blocked):
             skip = Skip.BUSY
-        elif "pin" in operands:
-            skip = self._pin_skip(name, operands)
-        elif name == "uffd-open":
-            skip = Skip.HANDLE_USED if operands["uffd"] in self._uffds else None
-        elif name == "file-open":
-            skip = Skip.HANDLE_USED if operands["file"] in self._files else None
-        elif any(kind in operands and operands[kind] not in there for kind, there in handles):
+        elif shape.pin:
+            skip = self._pin_skip(shape, op)
+        elif op[0] in _OPENS:
+            skip = Skip.HANDLE_USED if op[2] in (self._uffds if shape.uffd else self._files) else None
+        elif (shape.uffd and op[shape.uffd] not in self._uffds) or (shape.file and op[shape.file] not in self._files):
             skip = Skip.NO_HANDLE
-        elif name == "uffd-read" and operands["child"] in self._uffds:
+        elif shape.child and op[0] != _FORK and op[shape.child] in self._uffds:
             skip = Skip.HANDLE_USED
-        elif name == "fork" and (operands["child"] in self._live or operands["child"] in self._under_way()):
+        elif op[0] == _FORK and (op[shape.child] in self._live or op[shape.child] in self._under_way(_FORK)):
             skip = Skip.EXISTS
         return None if skip is None else (Status.SKIPPED, skip, 0)
 
-    def _pin_skip(self, name: str, operands: dict[str, int]) -> Skip | None:
-        pin = operands["pin"]
-        if name == "ref":
-            under_way = {o.op[2] for o in self._blocked.values() if o.op[0] == _REF}
-            return Skip.HANDLE_USED if pin in self._pins or pin in under_way else None
+    def _pin_skip(self, shape: _Shape, op: Operation) -> Skip | None:
+        pin = op[shape.pin]
+        if op[0] == _REF:
+            return Skip.HANDLE_USED if pin in self._pins or pin in self._under_way(_REF) else None
         start, pages = self._pins.get(pin, (0, 0))
-        if not pages or name == "pin-write" or not start <= operands.get("slot", start) < start + pages:
+        if not pages or op[0] == _PIN_WRITE or not start <= (op[shape.slot] if shape.slot else start) < start + pages:
             return Skip.NO_HANDLE
         return None
 
@@ -585,8 +487,9 @@ class _Run:
             for task, o in self._blocked.items()
         )
 
-    def _under_way(self) -> set[int]:
-        return {o.op[2] for o in self._blocked.values() if OPS[o.op[0]].name == "fork"}
+    def _under_way(self, code: int) -> set[int]:
+        """The first operands of operations that have not ended."""
+        return {o.op[2] for o in self._blocked.values() if o.op[0] == code}
 
     # --- tasks ---
 
@@ -594,24 +497,31 @@ class _Run:
         p, t = process_of(op[1]), task_of(op[1])
         process = self._live[p]
         if t not in process.tids:
-            self._backend.command(p, _SERVICE, _COMMAND_SPAWN, t)
-            self._until(lambda: t in process.tids, "a task does not start")
-        if OPS[op[0]].name == "pagemap-scan":
+            self._start_task(process, p, t)
+        if op[0] == _SCAN:
             return self._scan_pages(process, *op[2:])
         if op[0] == _MADVISE:
             op = self._advice(op)
         pending = self._blocked[op[1]] = _Outstanding(index, op)
         self._backend.command(p, t, op[0], *op[2:], *self._pid_of_target(op), *self._descriptor(op))
-        if OPS[op[0]].name == "exit":
+        if op[0] == _EXIT:
             return self._exited(p)
         self._settle()
         if not pending.outcome:
             wait = self._sleep(op[1])
             assert wait is not None, "settled"
             return Status.BLOCKED, wait, 0
-        if OPS[op[0]].name == "uffd-open" and pending.outcome[0] == Status.DONE:
-            return self._received(process, op, pending.outcome[1])
+        if op[0] == _UFFD_OPEN and pending.outcome[0] == Status.DONE:
+            self._uffds[op[2]] = self._backend.userfaultfd()
         return pending.outcome
+
+    def _start_task(self, process: Process, p: int, t: int) -> None:
+        if len(self._tasks[p]) == 1:
+            self._backend.command(p, _SERVICE, _COMMAND_BECOME, t)
+            process.tids[t] = process.pid
+        else:
+            self._backend.command(p, _SERVICE, _COMMAND_SPAWN, t)
+            self._until(lambda: t in process.tids, "a task does not start")
 
     def _advice(self, op: Operation) -> Operation:
         """The advice as it is to be given."""
@@ -638,31 +548,17 @@ class _Run:
             self._blocked.pop(task).outcome = (Status.KILLED, 0, 0)
         return Status.DONE, 0, 0
 
-    def _received(self, process: _Process, op: Operation, number: int) -> Outcome:
-        fd = _libc.syscall(_SYS_PIDFD_GETFD, process.pidfd, number, 0)
-        if fd < 0:
-            raise FaultlineError(f"live: pidfd_getfd: {os.strerror(ctypes.get_errno())}; a newer kernel is needed")
-        self._uffds[op[2]] = fd
-        pending = self._blocked[op[1]] = _Outstanding(0, op)
-        self._backend.command(process_of(op[1]), task_of(op[1]), _COMMAND_CLOSE, number & 0xFF, number >> 8)
-        self._until(lambda: pending.outcome is not None, "a descriptor cannot be closed")
-        return Status.DONE, 0, 0
-
     def _sleep(self, task: int) -> Wait | None:
         """What the task sleeps for; None: it runs, or sleeps elsewhere."""
-        process = self._live[process_of(task)]
-        try:
-            wchan = Path(f"/proc/{process.pid}/task/{process.tids[task_of(task)]}/wchan").read_text()
-        except OSError:
-            return None
-        return _SLEEPS.get(wchan)
+        return self._live[process_of(task)].sleeps(task_of(task))
 
     def _settled(self) -> bool:
         return not self._born and all(self._sleep(task) for task in self._blocked)
 
     def _settle(self) -> None:
         """Waits until each task with an operation under way has ended it or sleeps for a userfaultfd."""
-        self._until(self._settled, "an operation neither ends nor sleeps")
+        if self._blocked or self._born:
+            self._until(self._settled, "an operation neither ends nor sleeps")
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
         """Takes results in until the condition holds.
@@ -686,7 +582,7 @@ class _Run:
             elif task in self._blocked:
                 done = self._blocked.pop(task)
                 done.outcome = self._ended(done.op, kind, value, aux)
-                if OPS[done.op[0]].name == "fork" and kind == Status.DONE:
+                if done.op[0] == _FORK and kind == Status.DONE:
                     self._born.add(done.op[2])
         for p in self._born & self._alive.keys():
             self._born.remove(p)
@@ -700,7 +596,7 @@ class _Run:
         return status, 0, value
 
     def _adopt(self, p: int) -> None:
-        self._live[p] = _Process.of(self._alive.pop(p))
+        self._live[p] = Process(self._alive.pop(p))
 
     # --- files: it does not matter which process works on them ---
 
@@ -715,50 +611,50 @@ class _Run:
             fd = os.memfd_create("faultline", os.MFD_CLOEXEC)
         else:
             fd = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        os.dup2(fd, _FILE_FD + file, inheritable=False)
+        os.dup2(fd, FILE_FD + file, inheritable=False)
         os.close(fd)
         self._files.add(file)
-        os.ftruncate(_FILE_FD + file, end * PAGE)
+        os.ftruncate(FILE_FD + file, end * PAGE)
 
     def _do_file_close(self, file: int) -> None:
-        os.close(_FILE_FD + file)
+        os.close(FILE_FD + file)
         self._files.remove(file)
 
     @staticmethod
     def _do_file_read(file: int, page: int) -> Outcome:
-        data = os.pread(_FILE_FD + file, PAGE, page * PAGE)
+        data = os.pread(FILE_FD + file, PAGE, page * PAGE)
         if not data:
             return Status.DONE, 0, 0
         return Status.DONE, data[0] if data == data[:1] * PAGE else VALUE_MIXED, 1
 
     @staticmethod
     def _do_file_write(file: int, page: int, value: int) -> None:
-        os.pwrite(_FILE_FD + file, bytes((value,)) * PAGE, page * PAGE)
+        os.pwrite(FILE_FD + file, bytes((value,)) * PAGE, page * PAGE)
 
     @staticmethod
     def _do_file_truncate(file: int, end: int) -> None:
-        os.ftruncate(_FILE_FD + file, end * PAGE)
+        os.ftruncate(FILE_FD + file, end * PAGE)
 
     @staticmethod
     def _do_file_allocate(file: int, page: int, end: int, mode: int) -> None:
         offset, length = (ctypes.c_long(pages * PAGE) for pages in (page, end - page))
-        if _libc.fallocate(_FILE_FD + file, _FALLOCATE_MODES[mode], offset, length):
+        if _libc.fallocate(FILE_FD + file, _FALLOCATE_MODES[mode], offset, length):
             raise OSError(ctypes.get_errno(), "fallocate")
 
     @staticmethod
     def _do_file_sync(file: int) -> None:
-        os.fsync(_FILE_FD + file)
+        os.fsync(FILE_FD + file)
 
     @staticmethod
     def _do_file_drop(file: int) -> None:
         """The call starts to write dirty pages back, and drops those that have been: as if the disk were done at once,
         for how fast it is must not show."""
         whole = ctypes.c_long(0)
-        if _libc.sync_file_range(_FILE_FD + file, whole, whole, _WRITE_AND_WAIT):
+        if _libc.sync_file_range(FILE_FD + file, whole, whole, _WRITE_AND_WAIT):
             error = ctypes.get_errno()
             if error != errno.ESPIPE:  # shared memory has no store
                 raise OSError(error, "sync_file_range")
-        os.posix_fadvise(_FILE_FD + file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(FILE_FD + file, 0, 0, os.POSIX_FADV_DONTNEED)
 
     # --- the monitor's operations ---
 
@@ -822,7 +718,7 @@ class _Run:
         bits = 1 if mode & _flag(WAKE_MODE.words, "dontwake") else 0
         return self._fill(uffd, _POISON, struct.pack("<QQQq", _address(start), pages * PAGE, bits, 0))
 
-    def _scan_pages(self, process: _Process, start: int, pages: int, category: int, mode: int) -> Outcome:
+    def _scan_pages(self, process: Process, start: int, pages: int, category: int, mode: int) -> Outcome:
         """PAGEMAP_SCAN: the monitor may ask as well as the process itself."""
         found = ctypes.create_string_buffer(SLOTS * _REGION_FOUND.size)
         flags = (1 if mode & _flag(SCAN_MODE.words, "wp") else 0) | (2 if mode & _flag(SCAN_MODE.words, "check") else 0)
@@ -838,7 +734,7 @@ class _Run:
             return Status.ERROR, error.errno or errno.EIO, 0
         mask = 0
         for low, high, _ in islice(_REGION_FOUND.iter_unpack(found.raw), count):
-            mask |= (1 << (high - _REGION) // PAGE) - (1 << (low - _REGION) // PAGE)
+            mask |= (1 << (high - REGION) // PAGE) - (1 << (low - REGION) // PAGE)
         return Status.DONE, mask.bit_count(), mask - (mask >> 31 << 32)
 
     def _uffd_read(self, uffd: int, child: int) -> Outcome:
@@ -908,7 +804,9 @@ class _Run:
         return self._ksm_scan()
 
     def _ksm_scan(self) -> Outcome:
-        self._backend.scan_ksm(mergeable=any(process.mergeable() for process in self._live.values()))
+        reader = self._backend.reader
+        if any(process.mergeable(reader) for process in self._live.values()):
+            self._backend.scan_ksm()
         return Status.DONE, 0, 0
 
     def _sharing(self) -> bytes:

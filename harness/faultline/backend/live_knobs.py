@@ -30,7 +30,6 @@ _KSM_KNOBS: Final = (
 )
 #: A page is merged at its third visit: two see that it does not change, one meets an equal page.
 _KSM_SCANS: Final = 3
-_KSM_SCAN_SECONDS: Final = 0.05
 #: A busy machine may leave ksmd no time for long.
 _KSM_STALL_SECONDS: Final = 15.0
 
@@ -163,19 +162,19 @@ class Ksm:
         keeper.will_undo("write", str(KSM / "run"), "0")  # before anything else is put back
 
     @staticmethod
-    def scan(*, mergeable: bool) -> None:
-        """Lets ksmd scan until equal pages have had their chance.
+    def scan() -> None:
+        """Lets ksmd scan until equal pages have had their chance; there must be memory that may be merged, for without
+        any it counts no scans.
 
-        :param mergeable: there is memory for it to scan; else it may count no scans, and gets a moment.
         :raises FaultlineError: ksmd does not run.
         """
         scans = int((KSM / "full_scans").read_text()) + _KSM_SCANS
-        deadline = time.monotonic() + (_KSM_STALL_SECONDS if mergeable else _KSM_SCAN_SECONDS)
+        deadline = time.monotonic() + _KSM_STALL_SECONDS
         (KSM / "run").write_text("1")
         while int((KSM / "full_scans").read_text()) < scans and time.monotonic() < deadline:
             time.sleep(0.0005)
         (KSM / "run").write_text("0")
-        if mergeable and time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             raise FaultlineError("live: ksmd does not scan; look at the kernel log")
 
 

@@ -2,10 +2,11 @@
 /*
  * The processes of a program run on the live kernel; live.py is the monitor that steers them.
  *
- * usage: live_worker ZYGOTE_FD RESULT_FD COMMAND_FD... PIPE_FD...
+ * usage: live_worker ZYGOTE_FD RESULT_FD UFFD_SOCKET COMMAND_FD... PIPE_FD...
  *
- * The zygote turns every byte read from ZYGOTE_FD into a fresh process p0.  Each process has a service thread and, on
- * demand, a thread per task; each of them reads commands from a pipe of its own and writes results to RESULT_FD.
+ * The zygote turns every byte read from ZYGOTE_FD into a fresh process p0.  The first thread of a process is its service,
+ * which starts a thread per task on demand, or becomes the task if there is but one.  Each thread reads commands from a
+ * pipe of its own and writes results to RESULT_FD; userfaultfds go to the monitor by UFFD_SOCKET.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,8 +20,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/userfaultfd.h>
 
@@ -56,7 +59,7 @@ struct uffdio_move {
 #define SERVICE		FL_TASKS
 
 /* A command is FL_OP_SIZE bytes: the operation's code and its operand values, or one of these. */
-enum { COMMAND_SPAWN = 0xfe, COMMAND_CLOSE = 0xff };
+enum { COMMAND_SPAWN = 0xfe, COMMAND_BECOME = 0xff };
 
 enum { RESULT_ALIVE = 0x100, RESULT_READY = 0x101 };	/* value: a pid, a tid; else kind is a FL_STATUS_* */
 
@@ -64,14 +67,14 @@ struct result {
 	int process, task, kind, value, aux;
 };
 
-static int result_fd, monitor;
+static int result_fd, uffd_socket, monitor;
 static int command_fd[FL_PROCESSES][FL_TASKS + 1];
 static int pin_fd[FL_PINS];	/* pipes whose buffers hold the references of a handle */
 static int this_process;
 static int monitor_pid;
 /*
  * The threads share the C library's thread-local storage (only memory accesses and fork run beside another thread), so
- * nothing here may rest on it.  One stack per task and one more: a child's service thread goes on with the stack of the
+ * nothing here may rest on it.  One stack per task and one more, on which p0 begins.  A child begins on the stack of the
  * task that forked, and that task of the child gets the spare one.
  */
 static char stacks[FL_TASKS + 1][STACK_SIZE] __attribute__((aligned(64)));
@@ -191,6 +194,27 @@ static int open_uffd(int features)
 		return -1;
 	}
 	return fd;
+}
+
+/* The monitor gets the userfaultfd, and is to be the only one who has it. */
+static long hand_over(int fd)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof(fd))] = { 0 };
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+	if (fd < 0)
+		return -1;
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+	if (sendmsg(uffd_socket, &message, 0) != 1)
+		die("sendmsg");
+	return close(fd);
 }
 
 /* 0, or -1 with the reason in errno. */
@@ -342,14 +366,11 @@ static void run(int task, const unsigned char *c)
 		r = madvise(slot(c[1]), length, c[3] == FL_POPULATE_READ ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
 		break;
 	case FL_OP_UFFD_OPEN:
-		r = open_uffd(c[2]);
+		r = hand_over(open_uffd(c[2]));
 		break;
 	case FL_OP_UFFD_MOVE:
 		move_pages(task, c);
 		return;
-	case COMMAND_CLOSE:
-		r = close(c[1] | c[2] << 8);
-		break;
 	default:
 		errno = ENOSYS;
 		die("unknown command");
@@ -357,17 +378,34 @@ static void run(int task, const unsigned char *c)
 	report(task, r < 0 ? FL_STATUS_ERROR : FL_STATUS_DONE, r < 0 ? errno : r);
 }
 
-static int task_main(void *arg)
+static void run_commands(int task) __attribute__((noreturn));
+
+static void run_commands(int task)
 {
-	const int task = (long)arg;
 	unsigned char command[FL_OP_SIZE];
 
-	report(task, RESULT_READY, syscall(SYS_gettid));
 	for (;;) {
 		get_command(task, command);
 		run(task, command);
 	}
-	return 0;
+}
+
+static int task_main(void *arg)
+{
+	const int task = (long)arg;
+
+	report(task, RESULT_READY, syscall(SYS_gettid));
+	run_commands(task);
+}
+
+/* The first thread goes on as the task, on the stack that it has. */
+static void become(int task)
+{
+	int mine = stack_spare;
+
+	stack_spare = stack_of[task];
+	stack_of[task] = mine;
+	run_commands(task);
 }
 
 static void service(void)
@@ -380,9 +418,24 @@ static void service(void)
 		get_command(SERVICE, command);
 		long task = command[1];
 
+		if (command[0] == COMMAND_BECOME)
+			become(task);
 		if (clone(task_main, stacks[stack_of[task]] + STACK_SIZE, flags, (void *)task) < 0)
 			die("clone");
 	}
+}
+
+static int first_process(void *unused)
+{
+	(void)unused;
+	service();
+}
+
+/* Of what has ended, whose processor time is the zygote's from then on. */
+static void reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 }
 
 /*
@@ -403,29 +456,27 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_NODEFER };
 	char byte;
 
-	if (argc != 3 + FL_PROCESSES * (FL_TASKS + 1) + FL_PINS)
+	if (argc != 4 + FL_PROCESSES * (FL_TASKS + 1) + FL_PINS)
 		_exit(2);
 	result_fd = atoi(argv[2]);
+	uffd_socket = atoi(argv[3]);
 	monitor = getppid();
 	for (int i = 0; i < FL_PINS; i++)
 		pin_fd[i] = atoi(argv[argc - FL_PINS + i]);
-	for (int i = 3; i < argc - FL_PINS; i++)
-		command_fd[(i - 3) / (FL_TASKS + 1)][(i - 3) % (FL_TASKS + 1)] = atoi(argv[i]);
+	for (int i = 4; i < argc - FL_PINS; i++)
+		command_fd[(i - 4) / (FL_TASKS + 1)][(i - 4) % (FL_TASKS + 1)] = atoi(argv[i]);
 	for (int i = 0; i < FL_TASKS; i++)
 		stack_of[i] = i;
 	monitor_pid = getppid();
-	signal(SIGCHLD, SIG_IGN);
 	first_come_first_served();
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);	/* large folios of a few pages too; fails on kernels without any */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) || sigaction(SIGSEGV, &action, NULL) || sigaction(SIGBUS, &action, NULL))
 		die("set-up");
 	while (read(atoi(argv[1]), &byte, 1) == 1) {
-		long pid = fork();
-
-		if (pid < 0)
-			die("fork");
-		if (!pid)
-			service();
+		reap();
+		if (clone(first_process, stacks[stack_spare] + STACK_SIZE, SIGCHLD, NULL) < 0)
+			die("clone");
 	}
+	reap();
 	return 0;
 }
