@@ -34,7 +34,7 @@ from faultline.campaign.run import Result, run
 from faultline.campaign.source import OVERLAPPING_ONE_IN, corpora_dir, seeds, whole_corpus
 from faultline.campaign.subject import DEFAULT_PROFILE, LIVE_KERNEL, LiveSubject, Subject, build_library, prepare
 from faultline.campaign.worker import Crash, Plan, crash_finding
-from faultline.cli_report import report_command
+from faultline.cli_report import FORMS, put, report_command
 from faultline.doctor import checks
 from faultline.export.files import SEEN, Source, plain_c, pytest_test, selftest
 from faultline.kinds import ExitStatus, FaultlineError
@@ -45,7 +45,7 @@ from faultline.program.schedule import Decision, Schedule, parse_schedule
 from faultline.program.text import read_repro
 from faultline.report.console import Reporter, Screen
 from faultline.report.doctor import doctor_lines
-from faultline.report.document import Mode, to_json
+from faultline.report.document import Document, Mode
 from faultline.report.figures import figure_line, figures_head, figures_json, trial_lines, trials_head, trials_json
 from faultline.report.live import closing_lines, live_json, not_reached, outcome_lines
 from faultline.report.replay import replay_json, replay_lines
@@ -134,6 +134,8 @@ _campaign = _options(
         help="Data races of operations that overlap are findings too; --schedules mix unless given.",
     ),
     _json,
+    click.option("--ktap", "as_ktap", is_flag=True, help="The result as KTAP on standard output."),
+    click.option("--junit", type=_path, metavar="FILE", help="The result as JUnit XML, too."),
 )  # fmt: skip
 
 
@@ -304,9 +306,11 @@ def check_command(**options: Any) -> None:
 
 def _run_campaign(
     *, check: bool, seconds: float | None, programs: int | None, seed: int | None, out: Path, stop_first: bool,
-    schedules: str | None, races: bool, as_json: bool, **options: Any,
+    schedules: str | None, races: bool, as_json: bool, as_ktap: bool, junit: Path | None, **options: Any,
 ) -> NoReturn:  # fmt: skip
     """Runs a campaign, shows what it came to and ends the command."""
+    if as_json and as_ktap:
+        raise click.UsageError("--json and --ktap are both for standard output; 'faultline report' makes the other one")
     by_default = "mix" if check or races else NO_SCHEDULES
     how = None if (schedules or by_default) == NO_SCHEDULES else Schedules.parse(schedules or by_default)
     if races and how is None:
@@ -314,7 +318,7 @@ def _run_campaign(
     if programs is not None and seconds is not None:
         raise click.UsageError("--time and --programs exclude each other; give one")
     seed = secrets.randbits(32) if seed is None else seed
-    desk = _begin(as_json, seed=seed, variant="race" if races else "plain", **options)
+    desk = _begin(as_json or as_ktap, seed=seed, variant="race" if races else "plain", **options)
     subject = desk.subject(check=check)
     settle = SETTLE_SECONDS if check and programs is None else None
     plan = Plan(
@@ -328,13 +332,19 @@ def _run_campaign(
         settle=0.0 if stop_first else settle,
         corpus=whole_corpus(),
     )
-    _campaign_of(plan, desk, subject, "check" if check else "run", out, as_json)
+    form = FORMS["json"] if as_json else FORMS["ktap"] if as_ktap else None
+    _campaign_of(plan, desk, subject, "check" if check else "run", out, form, junit)
 
 
 def _campaign_of(
-    plan: Plan, desk: _Desk, subject: Subject | LiveSubject, mode: Mode, out: Path, as_json: bool
-) -> NoReturn:
-    """Runs a campaign, shows what it came to and ends the command."""
+    plan: Plan, desk: _Desk, subject: Subject | LiveSubject, mode: Mode, out: Path,
+    form: Callable[[Document], bytes] | None, junit: Path | None = None,
+) -> NoReturn:  # fmt: skip
+    """Runs a campaign, shows what it came to and ends the command.
+
+    :param form: what standard output gets instead of words for people.
+    :param junit: where JUnit XML goes.
+    """
     screen, setting = desk.screen, desk.setting
     command = command_again(click.get_current_context().obj or (), plan.seed)
     about = About(setting, mode, command, now(), environment(subject.kernel_tree), subject.diff)
@@ -343,8 +353,10 @@ def _campaign_of(
     with screen.progress():
         result = run(plan, reporter)
     document = reporter.close(result)
-    if as_json:
-        sys.stdout.write(to_json(document).decode())
+    if junit is not None:
+        put(junit, FORMS["junit"](document), say=screen.status)
+    if form is not None:
+        click.echo(form(document), nl=False)
     else:
         for line in summary(result, setting, verbose=desk.verbose):
             screen.say(line)
@@ -401,7 +413,7 @@ def live_command(
         subject = replace(subject, tree=desk.tree(check=False))
     if programs is not None:
         plan = Plan(subject.judge_maker(), seed=seed or 0, jobs=1, programs=programs)
-        _campaign_of(plan, desk, subject, "live", out, as_json)
+        _campaign_of(plan, desk, subject, "live", out, FORMS["json"] if as_json else None)
     _live_files(desk, subject, read, as_json)
 
 

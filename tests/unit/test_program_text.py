@@ -264,6 +264,24 @@ def test_read_repro(tmp_path: Path) -> None:
     assert format_repro(read_repro(path)) == REPRO
 
 
+def test_an_operation_goes_on_after_a_backslash() -> None:
+    text = "p0.0 uffd-open u0 event-fork,\\\n    wp-async \\  # as in a mail\n\n  # between\n\np0.0 exit\n"
+    (whole,) = parse_program("p0.0 uffd-open u0 event-fork,wp-async")
+    first = parse_program(text.replace(" \\  # as", "  # as"))
+    assert first == [whole, *parse_program("p0.0 exit")]
+    with pytest.raises(FaultlineError, match=r"'p0\.0' is too much"):
+        parse_program(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("p0.0 mmap \\\n", "its rest is missing"), ("p0.0 mmap \\\nseed: 1\n", "in the middle of an operation")],
+)
+def test_an_operation_that_does_not_go_on_is_refused(text: str, message: str) -> None:
+    with pytest.raises(FaultlineError, match=message):
+        parse_repro(text)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -58,13 +58,13 @@ def remarks_of(text: str) -> Remarks:
             if comment is not None and not (number == 0 and comment.startswith("faultline repro v")):
                 pending.append(comment)
         elif not _HEADER.match(line.strip()):
-            if index == 0:
+            if index == 0 and not remarks.beside:
                 remarks.head, pending = tuple(pending), []
             said = [*pending, *([comment] if comment else [])]
             pending = []
             if said:
-                remarks.beside[index] = said
-            index += 1
+                remarks.beside[index] = [*remarks.beside.get(index, []), *said]
+            index += not body.endswith("\\")
     return remarks
 
 

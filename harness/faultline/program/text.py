@@ -16,6 +16,8 @@ Operations in a block overlap; ``schedule`` in the header tells how::
       m uffd-resolve u0 a0
     }
 
+An operation that ends with a backslash goes on in the next line, as a mail needs it.
+
 A ``#`` at the start of a line begins a comment, also after a blank if the line holds an operation.  A header's value
 goes to the end of its line: the path of a patch may hold anything but a line break.
 """
@@ -66,6 +68,7 @@ _MONITOR: Final = "m"
 _BLOCK_BEGINS: Final = "par {"
 _BLOCK_ENDS: Final = "}"
 _INDENT: Final = "  "
+_GOES_ON: Final = "\\"
 _TASKS: Final = f"p0.0 to p{PROCESSES - 1}.{TASKS - 1}"
 _ALL_NAMES: Final = "docs/operations.md tells all operations"
 _ACTORS: Final = f"{_TASKS}, or {_MONITOR} for the monitor"
@@ -311,6 +314,8 @@ class _Reader:
         self._number = 0
         self._block = -1
         """Of the program, where the block that is open began; -1: none."""
+        self._begun = ""
+        """An operation that goes on in the next line."""
 
     def error(self, what: str) -> FaultlineError:
         return FaultlineError(f"{self._origin}:{self._number}: {what}", ExitStatus.USAGE)
@@ -337,7 +342,10 @@ class _Reader:
         if header:
             self._header(header[1], header[2] or "")
         elif line := _COMMENT.sub("", line).strip():
-            self._body(line)
+            self._begun += line.removesuffix(_GOES_ON)
+            if not line.endswith(_GOES_ON):
+                self._body(self._begun)
+                self._begun = ""
 
     def _body(self, line: str) -> None:
         ops = self.repro.ops
@@ -361,10 +369,14 @@ class _Reader:
 
     def end(self) -> None:
         """After the last line."""
+        if self._begun:
+            raise self.error(f"the last line goes on, as it ends with {_GOES_ON}; its rest is missing")
         if self._block >= 0:
             raise self.error(f"the block is not ended; add {_BLOCK_ENDS!r}")
 
     def _header(self, key: str, value: str) -> None:
+        if self._begun:
+            raise _LineError(f"header line {_quoted(key)} in the middle of an operation")
         if self.repro.ops:
             raise _LineError(f"header line {_quoted(key)} after an operation; the header comes first")
         if key not in HEADER_KEYS:

@@ -20,9 +20,11 @@ from faultline.report.text import kernel_chain, marked, place
 from faultline.report.words import again, environment, headline, others, saying, subject
 
 #: Pictures and tables of further findings are left out beyond so many bytes of them; the page says so there.
-PICTURES_BYTES_MAX: Final = 900_000
+PICTURES_BYTES_MAX: Final = 700_000
+#: Findings in full; further ones are in the list.
+FULL_MAX: Final = 120
 #: Lines of a diff on a page.
-DIFF_LINES_MAX: Final = 3_000
+DIFF_LINES_MAX: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def html(document: Document) -> str:
         subject=subject(document),
         saying=saying(document),
         findings=list(_shown(document)),
+        full_max=FULL_MAX,
         others=others(document),
         files=diff_files(document.diff, document.reach, DIFF_LINES_MAX),
         plots=plots(document.timeline),
@@ -64,7 +67,7 @@ def _shown(document: Document) -> Iterator[Shown]:
     room = PICTURES_BYTES_MAX
     for number, found in enumerate(document.findings, 1):
         ops = found.ops
-        picture = swim_lanes(found, f"lanes-{number}") if room > 0 else None
+        picture = swim_lanes(found, f"lanes-{number}") if room > 0 and number <= FULL_MAX else None
         why = f"a program of more than {ROWS_MAX} operations" if room > 0 else "the page would be too large"
         if picture is not None:
             room -= 2 * len(picture)  # the table of steps takes less than the picture
