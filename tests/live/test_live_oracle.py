@@ -23,9 +23,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from needs_live import LIVE
 from oracle_cases import CASES, CHOICES
 from oracle_dsl import mismatches, parse
+from replays import differing
 
 pytestmark = LIVE
 _PROGRAMS = 1000
+_REPLAYS = 100
 _SEEDS = Path(__file__).parents[2] / "corpora" / "seeds"
 
 
@@ -105,6 +107,25 @@ _RUNS = 20
 def test_every_run_of_a_program_is_the_same(name: str, backend: LiveBackend) -> None:
     ops = read_repro(_SEEDS / f"{name}.prog").ops
     assert len({backend.run(ops) for _ in range(_RUNS)}) == 1
+
+
+def test_every_run_of_a_generated_program_is_the_same(backend: LiveBackend) -> None:
+    assert list(differing(backend, _REPLAYS)) == []
+
+
+def test_what_differs_between_runs_is_told(backend: LiveBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, runs = backend.run, []
+
+    def changing(ops: list[Operation]) -> bytes:
+        trace = bytearray(run(ops))
+        runs.append(ops)
+        trace[-1] ^= len(runs) == 5
+        return bytes(trace)
+
+    monkeypatch.setattr(backend, "run", changing)
+    (told,) = differing(backend, 3)
+    assert told.startswith("# seed 1: operation")
+    assert format_program(runs[1]) in told
 
 
 def test_tasks_that_are_woken_together_go_on_in_their_order(backend: LiveBackend) -> None:
