@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from needs_live import LIVE
 
+from faultline.backend import live
+from faultline.backend.live import LiveBackend
+from faultline.program.text import read_repro
+from faultline.verdict.live import LiveJudge, LiveMachine
+
 pytestmark = LIVE
-KNOWN = sorted((Path(__file__).parents[2] / "corpora" / "known").glob("*.c"))
+CORPUS = Path(__file__).parents[2] / "corpora" / "known"
+KNOWN = sorted(CORPUS.glob("*.c"))
 SECONDS = 20
+FLUSHED_LATE = CORPUS / "dontneed-flushes-late.repro"
+RUNS = 100
 
 
 @pytest.fixture(params=KNOWN, ids=lambda path: path.stem)
@@ -27,3 +36,29 @@ def test_a_known_deviation_shows_on_the_live_kernel(compiled: Path) -> None:
     if done.returncode == 0:
         pytest.skip(f"this kernel did not show it in {SECONDS} s")
     assert "goes on" in done.stdout
+
+
+def test_a_page_that_may_still_be_reached_is_not_accessed() -> None:
+    with LiveBackend(cpu=min(os.sched_getaffinity(0))) as backend:
+        if not backend.flushes_late:
+            pytest.skip("this kernel flushes in time")
+        ops = read_repro(FLUSHED_LATE).ops
+        assert LiveJudge(LiveMachine(backend)).judge(ops).finding is None
+        assert backend.stopped is not None
+        assert (backend.stopped.index, backend.stopped.stuck) == (5, False)
+        assert "corpora/known/dontneed-flushes-late.repro" in backend.stopped.why
+        elsewhere = [(*op[:2], 2, *op[3:]) if index == 5 else op for index, op in enumerate(ops)]
+        LiveJudge(LiveMachine(backend)).judge(elsewhere[:6])
+        assert backend.stopped is None, "another page is none of those"
+
+
+def test_a_page_that_may_still_be_reached_shows_what_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live._Run, "_is_unflushed", lambda *_: False)
+    with LiveBackend(cpu=min(os.sched_getaffinity(0))) as backend:
+        if not backend.flushes_late:
+            pytest.skip("this kernel flushes in time")
+        judge, ops = LiveJudge(LiveMachine(backend)), read_repro(FLUSHED_LATE).ops
+        found = [finding for _ in range(RUNS) if (finding := judge.judge(ops).finding) is not None]
+    if not found:
+        pytest.skip("this processor did not remember the page")
+    assert {finding.signature for finding in found} == {"wrong-data:write:content"}

@@ -33,19 +33,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from faultline.backend.live_files import Files, Outcome, byte_of
 from faultline.backend.live_knobs import Keeper, Ksm, Swap
 from faultline.backend.live_offer import NEVER, PAGE, look, requirement_missing
-from faultline.backend.live_process import FILE_FD, REGION, Process, SnapshotReader, built
+from faultline.backend.live_process import REGION, Process, SnapshotReader, built
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program import cheader
 from faultline.program.codec import Operation, process_of, task_of
 from faultline.program.ops import (
     ADVICE,
-    ALLOCATE,
     BY_NAME,
     CATEGORY,
     COPY_MODE,
-    FILE_TYPE,
     OP_SIZE,
     OPS,
     PINS,
@@ -63,7 +62,7 @@ from faultline.program.trace import (
     COMPLETION,
     RECORD,
     SNAPSHOT_HEAD,
-    VALUE_MIXED,
+    Bit,
     Event,
     Skip,
     Status,
@@ -84,13 +83,16 @@ _UFFD_OPEN, _MOVE = (BY_NAME[name].code for name in ("uffd-open", "uffd-move"))
 #: These bring their handle, the first operand, into being.
 _OPENS: Final = frozenset({_UFFD_OPEN, BY_NAME["file-open"].code})
 _REMOTE: Final = frozenset(BY_NAME[name].code for name in ("process-read", "process-write"))
-#: SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER.
-_WRITE_AND_WAIT: Final = 7
 #: An operation that neither ends nor sleeps is given up after this time.
 _STALL_SECONDS: Final = 20.0
 
 _MADV_PAGEOUT: Final = 21
-_MADVISE, _PAGEOUT = BY_NAME["madvise"].code, ADVICE.words.index("pageout")
+_READ, _WRITE, _MADVISE = (BY_NAME[name].code for name in ("read", "write", "madvise"))
+_PAGEOUT, _DONTNEED, _FREE = (ADVICE.words.index(word) for word in ("pageout", "dontneed", "free"))
+#: What kernel, and which processor, flushes the TLB late when these wait (corpora/known/dontneed-flushes-late.repro).
+_FLUSHES_LATE: Final = (_DONTNEED, _FREE)
+_FLUSHES_LATE_SINCE: Final = (6, 16)
+_FLUSHES_LATE_ON: Final = "x86_64"
 _KSM_ADVICE: Final = frozenset(ADVICE.words.index(word) for word in ("mergeable", "unmergeable"))
 #: Advice that the worker has the kernel refuse, as one that has not heard of it.
 _REFUSED: Final = ADVICE.words.index("hugepage")
@@ -114,7 +116,6 @@ _ZEROPAGE: Final = _ioctl(3, 0x04, 32)
 _WRITEPROTECT: Final = _ioctl(3, 0x06, 24)
 _CONTINUE: Final = _ioctl(3, 0x07, 32)
 
-_FALLOCATE_MODES: Final = tuple({"extend": 0, "keep-size": 1, "punch-hole": 3}[word] for word in ALLOCATE.words)
 _POISON: Final = _ioctl(3, 0x08, 32)
 #: PAGEMAP_SCAN of linux/fs.h, the categories, its argument and what it returns: struct pm_scan_arg, struct page_region.
 _PAGEMAP_SCAN: Final = 3 << 30 | 96 << 16 | ord("f") << 8 | 16
@@ -127,17 +128,9 @@ _REGION_FOUND: Final = struct.Struct("<QQQ")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-Outcome = tuple[int, int, int]
-"""Status, value, aux."""
-
 
 def _address(slot: int) -> int:
     return REGION + slot * PAGE
-
-
-def _byte(page: bytes) -> int:
-    """The byte that fills the page."""
-    return page[0] if page == page[:1] * PAGE else VALUE_MIXED
 
 
 def _slot(address: int) -> int:
@@ -235,6 +228,9 @@ class LiveBackend:
         self._start_worker()
         self._source = ctypes.create_string_buffer(SLOTS * PAGE)
         self._zero_pfn = self._find_zero_pfn()
+        self.flushes_late: Final = (
+            self.offer.version >= _FLUSHES_LATE_SINCE and os.uname().machine == _FLUSHES_LATE_ON
+        )
         self.stopped: Stop | None = None
         """Why the last program was not run to its end; None: it was."""
 
@@ -368,8 +364,10 @@ class _Run:
         self._uffds: dict[int, int] = {}
         self._pins: dict[int, tuple[int, int]] = {}
         """The first slot and the pages by handle."""
-        self._files: set[int] = set()
+        self._files = Files()
         self._blocked: dict[int, _Outstanding] = {}
+        self._unflushed: dict[int, set[int]] = {}
+        """By the task that gives them up, and waits: the slots of pages that its process may still reach."""
         self._tasks: dict[int, set[int]] = defaultdict(set)
         """The tasks of each process that the program uses."""
         for op in ops:
@@ -406,8 +404,9 @@ class _Run:
         for process in self._live.values():
             process.wait()
             process.close()
-        for fd in (*self._uffds.values(), *(FILE_FD + file for file in self._files)):
+        for fd in self._uffds.values():
             os.close(fd)
+        self._files.close()
         for pin in {op[2] for op in self._ops if op[0] == _REF}:
             self._backend.unreference(pin)
         self._drain(0)
@@ -420,7 +419,23 @@ class _Run:
             process = self._live.get(process_of(op[1]))
             if process is not None and process.protects_file(self._backend.reader, op[2], op[3]):
                 return "on write-protected pages of a file it never ends (corpora/known/guard-install-endless.repro)"
+        if op[0] in (_READ, _WRITE) and self._unflushed and self._is_unflushed(process_of(op[1]), op[2]):
+            return "the page is being given up, and may still be reached (corpora/known/dontneed-flushes-late.repro)"
         return self._backend.offer.paging_out if op[0] == _MADVISE and op[4] == _PAGEOUT else None
+
+    def _is_unflushed(self, process: int, slot: int) -> bool:
+        """Whether a page that is gone may still be reached, by what a processor remembers."""
+        self._unflushed = {task: slots for task, slots in self._unflushed.items() if task in self._blocked}
+        return any(process_of(task) == process and slot in slots for task, slots in self._unflushed.items())
+
+    def _note_unflushed(self, op: Operation, process: Process, before: Sequence[int]) -> None:
+        """Which pages an advice, that waits for its event to be read, has given up by then; of MADV_FREE nothing shows,
+        so all are taken for that."""
+        now = process.words(self._backend.reader)
+        slots = range(op[2], min(op[2] + op[3], SLOTS))
+        gone = {s for s in slots if before[s] & Bit.PRESENT and (op[4] == _FREE or not now[s] & Bit.PRESENT)}
+        if gone:
+            self._unflushed[op[1]] = gone
 
     def _record(self, index: int, op: Operation, out: bytearray) -> None:
         shape = _SHAPES[op[0]]
@@ -428,7 +443,7 @@ class _Run:
         outcome = self._skip(op)
         if outcome is None:
             if shape.name.startswith("file-"):
-                outcome = self._file_operation(shape.name, *op[2:])
+                outcome = self._files.operation(shape.name, *op[2:])
             elif op[1] == TASK_MONITOR:
                 outcome = getattr(self, shape.method)(*op[2:])
             else:
@@ -502,6 +517,9 @@ class _Run:
             return self._scan_pages(process, *op[2:])
         if op[0] == _MADVISE:
             op = self._advice(op)
+        before: Sequence[int] = ()
+        if op[0] == _MADVISE and op[4] in _FLUSHES_LATE and self._uffds and self._backend.flushes_late:
+            before = process.words(self._backend.reader)
         pending = self._blocked[op[1]] = _Outstanding(index, op)
         self._backend.command(p, t, op[0], *op[2:], *self._pid_of_target(op), *self._descriptor(op))
         if op[0] == _EXIT:
@@ -510,6 +528,8 @@ class _Run:
         if not pending.outcome:
             wait = self._sleep(op[1])
             assert wait is not None, "settled"
+            if before:
+                self._note_unflushed(op, process, before)
             return Status.BLOCKED, wait, 0
         if op[0] == _UFFD_OPEN and pending.outcome[0] == Status.DONE:
             self._uffds[op[2]] = self._backend.userfaultfd()
@@ -597,64 +617,6 @@ class _Run:
 
     def _adopt(self, p: int) -> None:
         self._live[p] = Process(self._alive.pop(p))
-
-    # --- files: it does not matter which process works on them ---
-
-    def _file_operation(self, name: str, file: int, *values: int) -> Outcome:
-        try:
-            return getattr(self, "_do_" + name.replace("-", "_"))(file, *values) or (Status.DONE, 0, 0)
-        except OSError as error:
-            return Status.ERROR, error.errno or errno.EIO, 0
-
-    def _do_file_open(self, file: int, kind: int, end: int) -> None:
-        if FILE_TYPE.words[kind] == "memfd":
-            fd = os.memfd_create("faultline", os.MFD_CLOEXEC)
-        else:
-            fd = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        os.dup2(fd, FILE_FD + file, inheritable=False)
-        os.close(fd)
-        self._files.add(file)
-        os.ftruncate(FILE_FD + file, end * PAGE)
-
-    def _do_file_close(self, file: int) -> None:
-        os.close(FILE_FD + file)
-        self._files.remove(file)
-
-    @staticmethod
-    def _do_file_read(file: int, page: int) -> Outcome:
-        data = os.pread(FILE_FD + file, PAGE, page * PAGE)
-        if not data:
-            return Status.DONE, 0, 0
-        return Status.DONE, data[0] if data == data[:1] * PAGE else VALUE_MIXED, 1
-
-    @staticmethod
-    def _do_file_write(file: int, page: int, value: int) -> None:
-        os.pwrite(FILE_FD + file, bytes((value,)) * PAGE, page * PAGE)
-
-    @staticmethod
-    def _do_file_truncate(file: int, end: int) -> None:
-        os.ftruncate(FILE_FD + file, end * PAGE)
-
-    @staticmethod
-    def _do_file_allocate(file: int, page: int, end: int, mode: int) -> None:
-        offset, length = (ctypes.c_long(pages * PAGE) for pages in (page, end - page))
-        if _libc.fallocate(FILE_FD + file, _FALLOCATE_MODES[mode], offset, length):
-            raise OSError(ctypes.get_errno(), "fallocate")
-
-    @staticmethod
-    def _do_file_sync(file: int) -> None:
-        os.fsync(FILE_FD + file)
-
-    @staticmethod
-    def _do_file_drop(file: int) -> None:
-        """The call starts to write dirty pages back, and drops those that have been: as if the disk were done at once,
-        for how fast it is must not show."""
-        whole = ctypes.c_long(0)
-        if _libc.sync_file_range(FILE_FD + file, whole, whole, _WRITE_AND_WAIT):
-            error = ctypes.get_errno()
-            if error != errno.ESPIPE:  # shared memory has no store
-                raise OSError(error, "sync_file_range")
-        os.posix_fadvise(FILE_FD + file, 0, 0, os.POSIX_FADV_DONTNEED)
 
     # --- the monitor's operations ---
 
@@ -754,7 +716,7 @@ class _Run:
 
     def _pin_read(self, pin: int, slot: int) -> Outcome:
         start = (slot - self._pins[pin][0]) * PAGE
-        return Status.DONE, _byte(self._backend.referenced(pin)[start : start + PAGE]), 0
+        return Status.DONE, byte_of(self._backend.referenced(pin)[start : start + PAGE]), 0
 
     def _pin_write(self, pin: int, slot: int, value: int) -> Outcome:
         raise AssertionError("skipped: a pipe's references are for reading")
@@ -766,7 +728,7 @@ class _Run:
 
     def _mem_read(self, process: int, slot: int) -> Outcome:
         try:
-            return Status.DONE, _byte(os.pread(self._live[process].memory, PAGE, _address(slot))), 0
+            return Status.DONE, byte_of(os.pread(self._live[process].memory, PAGE, _address(slot))), 0
         except OSError as error:
             return Status.ERROR, error.errno or errno.EIO, 0
 
