@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := harness tests fuzz
 
-.PHONY: demo test setup clean
+.PHONY: demo test picture setup clean
 
 demo: setup
 	@sh scripts/demo.sh
@@ -14,6 +14,10 @@ test: setup
 	$(PYTHON) -m mypy || status=1; \
 	$(PYTHON) -m pytest -n 2 --dist loadgroup tests || status=1; \
 	exit $$status
+
+# The picture in README.md, from a real run.
+picture: setup
+	$(PYTHON) tests/readme_picture.py
 
 setup:
 	@sh scripts/setup.sh

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import report_documents as documents
+from chromium import chromium, emulate
 from PIL import Image
-from selenium.webdriver import Chrome, ChromeOptions, Keys
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -23,22 +22,13 @@ from faultline.report.html import html
 #: One browser for all tests of the file.
 pytestmark = pytest.mark.xdist_group("browser")
 PHONE = 360
-QUIET = ("gpu", "dev-shm-usage", "background-networking", "component-update", "sync", "quic", "extensions")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """Chromium without a window.  It is no reason to skip that it is missing: ``make setup`` installs it."""
-    programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    assert all(programs.values()), f"{programs}: apt-get install chromium chromium-driver, or make setup"
-    options = ChromeOptions()
-    options.binary_location = str(programs["chromium"])
-    for word in ("headless=new", "no-sandbox", "no-first-run", "hide-scrollbars"):
-        options.add_argument(f"--{word}")
-    for word in QUIET:
-        options.add_argument(f"--disable-{word}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    driver = Chrome(options=options, service=Service(programs["chromedriver"]))
+    driver = chromium(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
@@ -52,10 +42,7 @@ def show(browser: Chrome, tmp_path: Path):
     ) -> Chrome:
         file = tmp_path / "report.html"
         file.write_text(html(document))
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width <= PHONE}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        emulate(browser, width=width, height=height, scheme=scheme, media=media)
         browser.get("about:blank")
         browser.get(file.as_uri())
         return browser
@@ -292,3 +279,11 @@ def test_the_course_is_plotted(show) -> None:
     assert names == ["Programs per second", "Programs", "Findings"]
     curves = page.find_elements(By.CSS_SELECTOR, "svg.plot .curve")
     assert all(curve.rect["width"] > 100 for curve in curves)
+
+
+def test_the_picture_in_the_readme_is_there_and_modest() -> None:
+    assert "](docs/report.png)" in (ROOT / "README.md").read_text()
+    assert (ROOT / "docs/report.png").stat().st_size < 150_000
+    image = Image.open(ROOT / "docs/report.png")
+    assert image.width > 600
+    assert len(image.convert("RGB").getcolors(1 << 24) or ()) > 20

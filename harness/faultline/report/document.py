@@ -70,10 +70,14 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """In words; empty: the run did not come to its end."""
     expected: str = ""
     """The outcome that was expected, where it is another one."""
+    blocks: bool = False
+    """Its task sleeps in it."""
+    ends: tuple[Count, ...] = ()
+    """The earlier operations that end with it, which their tasks slept in; the first of the program is 0."""
     after: tuple[Pages, ...] | None = None
     """What each process has mapped after it; null: not known, as within a block of operations that overlap."""
     expected_after: tuple[Pages, ...] | None = None
-    """What was expected instead; null: the same, or not known."""
+    """What was expected instead; null: the same, or not known, as where a checker ended the run."""
 
 
 class Found(Finding, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ ROWS_MAX: Final = 40
 
 _OP_SIZE, _STATE_SIZE = 12, 11
 _OP_LINE, _STATE_LINE = 16, 14
-_LANE_CHARS_MIN, _LANE_CHARS_MAX, _STATE_CHARS = 13, 26, 19
+_LANE_CHARS_MIN, _LANE_CHARS_MAX, _STATE_CHARS = 16, 26, 19
 _CALL_OUT_CHARS: Final = 110
 _HEAD, _GUTTER, _PAD, _GAP = 30, 34, 8, 10
 _COLUMN: Final = _STATE_CHARS * _STATE_SIZE * svg.CHAR_WIDTH + 2 * _PAD
@@ -193,7 +193,8 @@ class _Picture:
         outcome = "" if step.outcome == "done" else step.outcome
         lines = wrap(outcome, chars, break_on_hyphens=False) if outcome else []
         if step.expected and index == self._at:
-            lines = [*wrap(f"expected: {step.expected}", chars), *wrap(f"happened: {step.outcome or '–'}", chars)]
+            happened = step.outcome or "the run ended"
+            lines = [*wrap(f"expected: {step.expected}", chars), *wrap(f"happened: {happened}", chars)]
         return _Row(step, index, _op_lines(step), lines)
 
     def _told(self, chars: int) -> list[tuple[str, str]]:
@@ -221,14 +222,14 @@ class _Picture:
             labels = [0]
             for i, column in enumerate(self._columns):
                 state = column.states[row.index]
-                own = len(_state_lines(before[i], state))
                 if row.index == self._at and column.expected != _UNKNOWN:
+                    own = len(_state_lines(column.expected, state))
                     labels.append(len(_state_lines(before[i], column.expected)) + own + 2)
                 elif state != before[i]:
-                    labels.append(own)
+                    labels.append(len(_state_lines(before[i], state)))
                 before[i] = state
-            lane = len(row.op_lines) * _OP_LINE + len(row.outcome_lines) * _STATE_LINE + 10
-            row.y, row.height = y, max(lane, max(labels) * _STATE_LINE + 26, 34)
+            lane = len(row.op_lines) * _OP_LINE + len(row.outcome_lines) * _STATE_LINE + 14
+            row.y, row.height = y, max(lane, max(labels) * _STATE_LINE + 32, 34)
             y += row.height
             if row.index == self._at:
                 y += self._call_out_height()
@@ -246,6 +247,8 @@ class _Picture:
         for i, column in enumerate(self._columns):
             self._bar(drawing, self._bars_from + i * (_COLUMN + _GAP), column)
         self._blocks(drawing)
+        self._sleeps(drawing)
+        self._forks(drawing)
         for row in self._rows:
             self._operation(drawing, row)
         row = self._rows[self._at] if self._at < len(self._rows) else self._rows[-1]
@@ -305,13 +308,19 @@ class _Picture:
                 svg.box(part, x, row.tick, _COLUMN, end - row.tick, f"state {_look(state)}")
                 if state != _UNKNOWN and state & Bit.UFFD_WP:
                     svg.box(part, x, row.tick, 4, end - row.tick, "stripe")
-                self._label(part, x, row.tick, before, state)
+                ended = state == _UNKNOWN and row.index == self._at
+                if ended:
+                    svg.words(part, x + _PAD, row.tick + _STATE_LINE + 1, "the run ended here", "mark-happened")
+                else:
+                    self._label(part, x, row.tick, before, state)
 
     def _label(self, part: Element, x: float, y: float, before: int, after: int) -> None:
         for i, tokens in enumerate(_state_lines(before, after)):
             text = svg.words(part, x + _PAD, y + (i + 1) * _STATE_LINE + 1, "", "")
             for j, (token, how) in enumerate(tokens):
-                svg.span(text, (" " if j else "") + token, how or "same")
+                if j:
+                    svg.span(text, " ", "same")
+                svg.span(text, token, how or "same")
 
     def _split(self, part: Element, x: float, row: _Row, before: int, expected: int, happened: int) -> None:
         """Expectation above, fact below."""
@@ -325,7 +334,7 @@ class _Picture:
         label = "happened" if happened != _UNKNOWN else "the run ended here"
         svg.words(part, x + _PAD, y + wanted + _STATE_LINE, label, "mark-happened")
         if happened != _UNKNOWN:
-            self._label(part, x, y + wanted + _STATE_LINE, before, happened)
+            self._label(part, x, y + wanted + _STATE_LINE, expected, happened)
 
     def _blocks(self, drawing: Element) -> None:
         """A bracket beside operations that overlap."""
@@ -336,6 +345,33 @@ class _Picture:
                 svg.box(drawing, _GUTTER - 5, top, 3, bottom - top, "block")
                 width = self._bars_from - _GUTTER - _GAP + 4
                 svg.box(drawing, _GUTTER - 2, top, width, bottom - top, "overlap", round_=4)
+
+    def _sleeps(self, drawing: Element) -> None:
+        """A band below an operation that its task sleeps in, to the operation that ends it."""
+        for row in self._rows[: self._at + 1]:
+            if not row.step.blocks:
+                continue
+            ended = next((later for later in self._rows if row.index in later.step.ends), self._rows[-1])
+            x, width = self._lanes[row.step.actor]
+            bottom = ended.tick if row.index in ended.step.ends else ended.y + ended.height
+            svg.box(drawing, x + width / 2 - 3, row.y + 10, 6, max(bottom - row.y - 10, 0), "sleep")
+
+    def _forks(self, drawing: Element) -> None:
+        """From a fork to the lane of the child's first task."""
+        for row in self._rows[: self._at + 1]:
+            words = row.step.text.split()
+            child = f"{words[2]}.0" if words[1] == "fork" else ""
+            if child in self._lanes and child != row.step.actor:
+                (x, width), (there, its_width) = self._lanes[row.step.actor], self._lanes[child]
+                right = there > x
+                middle = there + its_width / 2
+                svg.line(drawing, x + width if right else x, row.tick, middle, row.tick, "birth")
+                svg.line(drawing, middle, row.tick, middle, row.tick + 9, "birth")
+                svg.path(
+                    drawing,
+                    [(middle - 4, row.tick + 6), (middle, row.tick + 12), (middle + 4, row.tick + 6)],
+                    "birth arrow",
+                )
 
     def _tell(self, drawing: Element, y: float) -> None:
         part = svg.group(drawing, "told")

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from faultline.program.codec import Operation, overlaps
 from faultline.program.text import format_actor, format_operation
+from faultline.program.trace import Status
 from faultline.program.traceview import Snapshot, Step, describe_step, describe_word, parse_trace
 from faultline.report.document import Pages, Ran
 from faultline.verdict.judge import Evidence
@@ -46,6 +47,8 @@ def _ran(op: Operation, index: int, happened: Sequence[Step], expected: Step | N
         overlaps=overlaps(op),
         outcome=outcome,
         expected="" if wanted == outcome else wanted,
+        blocks=step is not None and step.status is Status.BLOCKED,
+        ends=tuple(ended.index for ended in step.completions) if step else (),
         after=after,
         expected_after=None if expected_after == after else expected_after,
     )

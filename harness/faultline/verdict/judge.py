@@ -129,7 +129,8 @@ class Evidence:
 
     happened: bytes
     expected: bytes
-    """The oracle's, or the base tree's where the finding is a difference from it; empty where operations overlap."""
+    """The oracle's, or the base tree's where the finding is a difference from it; empty where operations overlap, and
+    where a checker ended the run: how the operation would have gone on is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,7 @@ class Judge:
             return None
         try:
             happened = self.trial(self.subject, ops, decisions_of(finding)).trace
-            if has_blocks(ops):
+            if has_blocks(ops) or not finding.expected:
                 return Evidence(happened, b"")
             if self.base is not None and finding.kind is FindingKind.BASE_DIFFERENCE:
                 return Evidence(happened, self._run(self.base, encode(ops)))
