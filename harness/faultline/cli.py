@@ -31,9 +31,10 @@ from faultline.campaign.files import OVERLAPS, Outcome, judge_files
 from faultline.campaign.files import programs as programs_of
 from faultline.campaign.isolate import death_of
 from faultline.campaign.run import Result, run
+from faultline.campaign.series import Ladder, SeriesCheck, build_ladder
 from faultline.campaign.source import OVERLAPPING_ONE_IN, corpora_dir, seeds, whole_corpus
 from faultline.campaign.subject import DEFAULT_PROFILE, LIVE_KERNEL, LiveSubject, Subject, build_library, prepare
-from faultline.campaign.worker import Crash, Plan, crash_finding
+from faultline.campaign.worker import Crash, Plan, Record, crash_finding
 from faultline.cli_report import FORMS, put, report_command
 from faultline.doctor import checks
 from faultline.export.files import SEEN, Source, plain_c, pytest_test, selftest
@@ -51,6 +52,7 @@ from faultline.report.live import closing_lines, live_json, not_reached, outcome
 from faultline.report.replay import replay_json, replay_lines
 from faultline.report.repro import Patch, Setting, replay_command, repro_text
 from faultline.report.result import About, command_again, environment, now, summary
+from faultline.report.series import keep_beginning, series_lines
 from faultline.tree import DEFAULT_TREE, TreeInfo, find_tree
 from faultline.tree.cache import cache_dir, store
 from faultline.tree.revisions import fixed_range, read_range
@@ -166,21 +168,40 @@ class _Desk:
             screen.warn(note)
         return series
 
+    @cached_property
+    def ladder(self) -> Ladder:
+        """Builds the tree with the first patch, with the first two, and so on."""
+        setting, series = self.setting, self.series
+        tree = find_tree(str(series.base or setting.kernel), self.screen.status)
+        return build_ladder(
+            tree, series, setting.profile, jobs=self.jobs, say=self.screen.status, variant=setting.variant
+        )
+
     def subject(self, *, check: bool) -> Subject | LiveSubject:
         """Builds what the setting names, with its base for a check."""
         return LiveSubject.checked() if self.setting.kernel == LIVE_KERNEL else self.tree(check=check)
 
     def tree(self, *, check: bool) -> Subject:
-        """Builds the tree that the setting names."""
-        setting = self.setting
+        """Builds the tree that the setting names; of a series to check as much as applies and compiles."""
         with self.screen.progress():
-            series = self.series
-            subject = prepare(
-                str(series.base or setting.kernel), series.paths, setting.profile, check=check, jobs=self.jobs,
-                say=self.screen.status, variant=setting.variant,
-            )  # fmt: skip
+            try:
+                subject = self._prepared(self.series.paths, check=check)
+            except FaultlineError as error:
+                several = check and len(self.series.patches) > 1 and error.status is ExitStatus.ERROR
+                if not several or not self.ladder.highest:
+                    raise
+                self.screen.warn(f"{error}; what can be built of the series is tested without it")
+                subject = self._prepared(self.series.paths[: self.ladder.highest], check=check)
         _warn_of(subject.library.tree, self.screen)
         return subject
+
+
+    def _prepared(self, paths: list[Path], *, check: bool) -> Subject:
+        setting = self.setting
+        return prepare(
+            str(self.series.base or setting.kernel), paths, setting.profile, check=check, jobs=self.jobs,
+            say=self.screen.status, variant=setting.variant,
+        )  # fmt: skip
 
 
 def _unrecorded(_: bytes) -> None:
@@ -352,15 +373,39 @@ def _campaign_of(
     screen.status(f"seed {plan.seed}, {plan.jobs} workers", now=True)
     with screen.progress():
         result = run(plan, reporter)
+        if mode == "check" and len(desk.series.patches) > 1:
+            assert isinstance(subject, Subject)
+            _check_series(plan, desk, subject, reporter, result)
     document = reporter.close(result)
     if junit is not None:
         put(junit, FORMS["junit"](document), say=screen.status)
     if form is not None:
         click.echo(form(document), nl=False)
     else:
+        if result.series is not None:
+            screen.show(series_lines(result.series))
         for line in summary(result, setting, verbose=desk.verbose):
             screen.say(line)
     sys.exit(_status(result))
+
+
+def _check_series(plan: Plan, desk: _Desk, subject: Subject, reporter: Reporter, result: Result) -> None:
+    """Says which patch of a series brings each finding."""
+    setting, series = desk.setting, desk.series
+
+    def keep(record: Record, upto: int) -> Path | None:
+        if upto < desk.ladder.highest:
+            return keep_beginning(setting, series, record, upto, reporter.out)
+        if record.finding.signature not in reporter.files:
+            reporter.found(record)
+        return reporter.files.get(record.finding.signature)
+
+    try:
+        check = SeriesCheck(desk.ladder, subject, plan, desk.screen.status, title=series.title)
+        check.samples = plan.settle != 0
+        result.series = check.run(result, keep)
+    except KeyboardInterrupt:  # while its steps are built
+        result.interrupted = True
 
 
 def _one_in(*, check: bool, asked: bool) -> int:
@@ -369,10 +414,13 @@ def _one_in(*, check: bool, asked: bool) -> int:
 
 
 def _status(result: Result) -> ExitStatus:
+    series = result.series
     if result.interrupted:
         return ExitStatus.INTERRUPTED
-    if result.records:
+    if result.records or (series and series.mended):
         return ExitStatus.FINDINGS
+    if series and not series.whole:
+        return ExitStatus.ERROR
     if not result.programs:
         raise FaultlineError("no program ran in that time; give --time more")
     if result.unjudged > result.programs * UNJUDGED_MAX:

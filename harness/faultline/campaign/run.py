@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from faultline.campaign.flight import Flight
-from faultline.campaign.worker import Crash, Explained, Failed, Plan, Record, Tally, Task, crash_finding, main
+from faultline.campaign.worker import Crash, Cure, Explained, Failed, Plan, Record, Tally, Task, crash_finding, main
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import decode
 from faultline.verdict.judge import Blame
 from faultline.verdict.reach import Reach
+from faultline.verdict.series import SeriesVerdict
 
 #: Seconds between two looks at the clock and the counters.
 TICK: Final = 0.2
@@ -72,6 +73,10 @@ class Result:
     undecided: Counter[str] = field(default_factory=Counter)
     explained: Counter[str] = field(default_factory=Counter)
     lacks: dict[str, str] = field(default_factory=dict)
+    cures: list[Cure] = field(default_factory=list)
+    """What only the base tree shows, each signature once, by program number."""
+    series: SeriesVerdict | None = None
+    """Patch by patch; None: there is one patch at most."""
     reach: Reach | None = None
     """Which changed lines ran; None: it was not watched."""
 
@@ -108,7 +113,7 @@ class _Member:
         self.pipe, theirs = spawn.Pipe(duplex=False)
         task = Task(self._plan, self._path, first, frozenset(self.seen), self.crash)
         self.process: SpawnProcess = spawn.Process(target=main, args=(task, theirs), daemon=True)
-        with _interrupts_held():
+        with interrupts_held():
             self.process.start()
         theirs.close()
         self.killed = False
@@ -129,7 +134,7 @@ class _Member:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Holds back Ctrl-C, for this process until it leaves, for a process started meanwhile for good."""
     resource_tracker.ensure_running()  # starting it lets signals through again, so it must run already
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -194,6 +199,8 @@ class _Campaign:
         if isinstance(message, Record):
             self._take(message)
             member.seen.add(message.finding.signature)
+        elif isinstance(message, Cure):
+            self._cure(message)
         elif isinstance(message, Explained):
             member.crash = None
         elif isinstance(message, Tally):
@@ -215,6 +222,12 @@ class _Campaign:
             self._latest_finding = time.monotonic()
         self._records[signature] = record
         self._listener.found(record)
+
+    def _cure(self, cure: Cure) -> None:
+        held = {one.finding.signature: one for one in self.result.cures}
+        other = held.get(cure.finding.signature)
+        held[cure.finding.signature] = cure if other is None or cure.index < other.index else other
+        self.result.cures = sorted(held.values(), key=lambda one: (one.index, one.finding.signature))
 
     def _bury(self, member: _Member) -> bool:
         """Looks at why a worker ended; true if another took its place."""

@@ -24,6 +24,9 @@ from faultline.verdict.judge import Blame, Evidence, Judge, Side
 
 #: Runs that the minimiser may spend on one finding where every run is a forked process.
 BUDGET_ISOLATED: Final = 300
+#: Runs for the program of a finding that the patches cure, and how many of these a worker tells of.
+BUDGET_CURE: Final = 1000
+CURES_MAX: Final = 20
 NOT_AGAIN: Final = "This program alone does not show it again: the machine carried something over from an earlier one."
 NOT_SMALLER: Final = "Not minimised: every run of it gets stuck."
 NOT_STEADY: Final = "This program shows it in some runs only."
@@ -69,6 +72,17 @@ class Record:
     def done(self) -> bool:
         """Whether nothing better will come: the program is minimised, or the note says why it cannot be."""
         return self.minimised or bool(self.finding.note)
+
+
+@dataclass(frozen=True)
+class Cure:
+    """A finding that the base tree alone shows, with the program that shows it there."""
+
+    finding: Finding
+    ops: list[Operation]
+    index: int
+    known: bool = False
+    """Whether corpora/known lists it."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +158,7 @@ class Worker:
         self._task, self._judge, self._flight, self._send = task, judge, flight, send
         self._source = Source(task.plan.seed, task.plan.corpus, judge.has, task.plan.overlapping, task.plan.again)
         self._seen = set(task.seen)
+        self._cured: set[str] = set()
         self._tally = Tally(lacks=judge.lacks)
 
     def run(self) -> None:
@@ -180,6 +195,15 @@ class Worker:
         if verdict.blame is Blame.NEW and finding.signature not in self._seen:
             self._seen.add(finding.signature)
             self._report(Record(finding, ops, index, evidence=self._judge.evidence(ops, finding)))
+        if verdict.blame is Blame.FIXED and finding.signature not in self._cured and len(self._cured) < CURES_MAX:
+            self._cured.add(finding.signature)
+            self._send(Cure(finding, self._smallest_cure(ops, finding), index, self._judge.knows(finding)))
+
+    def _smallest_cure(self, ops: list[Operation], finding: Finding) -> list[Operation]:
+        def showing(fewer: Sequence[Operation]) -> bool:
+            return not self._flight.hurrying and self._judge.again(fewer, finding, Blame.FIXED) is not None
+
+        return minimize(ops, showing, budget=BUDGET_CURE) if showing(ops) else ops
 
     def _report(self, record: Record) -> None:
         """Sends the finding as it is, so that nothing is lost, then with a minimised program."""

@@ -38,7 +38,7 @@ class Screen:
     def __init__(self, *, quiet: bool = False, data: bool = False) -> None:
         self._quiet = quiet
         self._error = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._output = self._error if data else Console(highlight=False, soft_wrap=True)
+        self.output = self._error if data else Console(highlight=False, soft_wrap=True)
         self._live: Live | None = None
         self._said_at = time.monotonic()
 
@@ -46,12 +46,12 @@ class Screen:
         """Shows a report."""
         with self._aside():
             for style, text in lines:
-                self._output.print(Text(text, style=style.value))
+                self.output.print(Text(text, style=style.value))
 
     def say(self, text: str) -> None:
         """Shows one line of a result."""
         with self._aside():
-            self._output.print(Text(text))
+            self.output.print(Text(text))
 
     def warn(self, text: str) -> None:
         """Shows one line that must not be overlooked, on standard error."""
@@ -99,7 +99,7 @@ class Reporter:
     """Writes each finding's repro the moment it is there, and shows the finding once its program is minimised."""
 
     def __init__(self, screen: Screen, about: About, out: Path) -> None:
-        self._screen, self._setting, self._out = screen, about.setting, out
+        self._screen, self._setting, self.out = screen, about.setting, out
         self._shown: set[str] = set()
         self._failed = False
         self.files: dict[str, Path] = {}
@@ -147,10 +147,10 @@ class Reporter:
     def _write(self, record: Record) -> None:
         finding, ops = record.finding, record.ops
         try:
-            self.files[finding.signature] = keep_repro(self._setting, finding, ops, self._out)
+            self.files[finding.signature] = keep_repro(self._setting, finding, ops, self.out)
         except OSError as error:
             if not self._failed:
-                self._screen.warn(f"{self._out}: {error.strerror}; findings are printed here instead of being written")
+                self._screen.warn(f"{self.out}: {error.strerror}; findings are printed here instead of being written")
             self._failed = True
-            file = self._out / self._setting.file_name(finding)
+            file = self.out / self._setting.file_name(finding)
             print(repro_text(self._setting, finding, ops, file), end="", file=sys.stderr, flush=True)

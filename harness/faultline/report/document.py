@@ -18,6 +18,7 @@ from faultline.program.text import parse_program
 from faultline.tree.cache import store
 from faultline.verdict.finding import Finding
 from faultline.verdict.reach import Reach
+from faultline.verdict.series import Fix, SeriesVerdict
 
 #: The format that this module writes; it reads those before it too.
 FORMAT: Final = 1
@@ -177,6 +178,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     diff: str = ""
     """What the patches change in the tree's files: a unified diff."""
+    fixes: tuple[Fix, ...] = ()
+    """Of a check: those of ``fixed`` with a program that shows each on the base tree."""
+    series: SeriesVerdict | None = None
+    """Of a check of several patches: the verdict patch by patch."""
     reach: ReachSums | None = None
     """Of a check: which changed lines ran."""
     timeline: tuple[Point, ...] = ()

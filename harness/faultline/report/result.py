@@ -21,6 +21,7 @@ from faultline.kinds import FaultlineError
 from faultline.program.text import format_program
 from faultline.report.document import Document, Environment, Found, Mode, Point, Verdict, with_sums
 from faultline.report.repro import Setting
+from faultline.report.series import fix_lines, fixes
 from faultline.report.steps import ran
 from faultline.tree import TreeInfo
 from faultline.verdict.finding import Finding
@@ -107,13 +108,15 @@ def document(
         explained=dict(sorted(result.explained.items())),
         environment=about.environment,
         diff=about.diff,
+        fixes=fixes(result),
+        series=result.series,
         reach=with_sums(result.reach) if result.reach else None,
         timeline=tuple(timeline),
     )
 
 
 def _verdict(result: Result, *, ended: bool) -> Verdict:
-    if result.records:
+    if result.records or (result.series and result.series.mended):
         return "findings"
     if result.interrupted:
         return "interrupted"
@@ -131,6 +134,7 @@ def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
     lines = [f"{'interrupted: ' if result.interrupted else ''}{what}: {_subject(setting)}, {how}"]
     for blame, text in _OTHERS.items():
         lines += [f"{text} {name} ({times:,} programs)" for name, times in _counts(result, blame).items()]
+    lines += fix_lines(result, _counts(result, Blame.FIXED))
     if verbose:
         lines += [f"known deviation: {name} ({times:,} programs)" for name, times in sorted(result.deviations.items())]
         lines += [f"no difference, by rule: {name} ({n:,} programs)" for name, n in sorted(result.explained.items())]
@@ -143,7 +147,6 @@ def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
 
 _OTHERS = {
     Blame.BASE: "not the patch's, the base tree shows it too:",
-    Blame.FIXED: "only the base tree shows:",
     Blame.KNOWN: "known finding:",
 }
 

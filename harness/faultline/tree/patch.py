@@ -46,19 +46,22 @@ class Overlay:
         """Whether the patched tree has this file."""
         return self.changed[path] is not None if path in self.changed else (self.tree / path).is_file()
 
-    def apply(self, patch: Path) -> None:
+    def apply(self, patch: Path) -> set[str]:
         """Applies one patch: SmPL if its name ends in ``.cocci``, else a unified diff (or a mail with one).
 
+        Returns the files that it changes, those among them that an unpacked tree leaves out.
         Raises :class:`FaultlineError`: no such patch, or which hunk or rule does not apply to which file.
         """
         try:
             text = patch.read_bytes().decode("utf-8", "surrogateescape")
         except OSError as error:
             raise FaultlineError(f"cannot read the patch {patch}: {error.strerror}") from error
+        files: set[str] = set()
 
         def skip(path: str) -> bool:
             elsewhere = self._partial and not part_of(path) and not self.exists(path)
             if elsewhere:
+                files.add(path)
                 self.left_out.setdefault(path, []).append(patch.name)
             return elsewhere
 
@@ -69,8 +72,10 @@ class Overlay:
         for path, content in changes.items():
             self.changed[path] = content
             self.touched.setdefault(path, []).append(patch.name)
+            files.add(path)
         for path in [path for path in self.changed if self.changed[path] == self._original(path)]:
             del self.changed[path]
+        return files
 
     def _original(self, path: str) -> str | None:
         return Overlay(self.tree).read(path)
