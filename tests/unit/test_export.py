@@ -18,6 +18,7 @@ from faultline.kinds import ExitStatus, FaultlineError
 from faultline.oracle.model import Oracle
 from faultline.program.ops import OPS, TASK_MONITOR, Actor, Op
 from faultline.program.text import format_operation, parse_program, parse_repro
+from faultline.program.trace import Status
 
 _FLAGS = ("-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-O2", "-x", "c", "-")
 _VERSION = (6, 12)
@@ -141,6 +142,14 @@ def test_what_documentation_leaves_open_is_no_failure() -> None:
     wanted = expected(parse_program(program), Oracle(tree_version=_VERSION, has=EXPORT_HAS))
     assert wanted.open == {3}
     assert "chosen(load(page(0)) == " in plain_c(_source(program), _VERSION)
+
+
+def test_what_departs_from_documentation_is_not_open() -> None:
+    """Kernels are known to pass over the hole: exported programs say that they should not."""
+    ops = parse_program("p0.0 mmap a0 rw\np0.0 uffd-open u0\nm uffd-register u0 a0 wp\nm uffd-wp u0 a0+2\n")
+    wanted = expected(ops, Oracle(tree_version=_VERSION))
+    assert wanted.steps[-1].status is Status.ERROR
+    assert wanted.open == frozenset()
 
 
 def test_who_of_two_woken_tasks_comes_first_is_open() -> None:

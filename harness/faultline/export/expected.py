@@ -187,7 +187,8 @@ class _Choices:
         return any(self._takes(program, before + other) for other in others)
 
     def _takes(self, program: Sequence[Operation], trace: bytes) -> bool:
-        return self._oracle.expect(program, trace, snapshots=False).trace == trace
+        found = self._oracle.expect(program, trace, snapshots=False)
+        return found.trace == trace and not found.deviations
 
 
 def _record(step: Step, outcome: tuple[int, int, int]) -> bytes:
