@@ -13,6 +13,10 @@ from minitree import write
 
 ROOT = Path(__file__).parents[2]
 BASICS = ("sh", "dirname", "cat", "id", "mktemp", "rm", "sha256sum", "cut", "tail", "python3", "apt-get")
+PROGRAMS = (
+    "clang-19", "ld.lld-19", "llvm-symbolizer-19", "spatch", "bc", "xz", "git", "gcc", "make", "chromium",
+    "chromedriver",
+)  # fmt: skip
 
 
 class Place:
@@ -90,7 +94,7 @@ def test_an_old_python_does_not_do(place: Place) -> None:
 
 
 def test_all_there_is_quick_and_silent(place: Place) -> None:
-    for name in ("clang-19", "ld.lld-19", "llvm-symbolizer-19", "spatch", "bc", "xz", "git", "gcc", "make"):
+    for name in PROGRAMS:
         place.fake(name, "")
     for release in ("6.12", "6.1", "5.10", "7.2"):
         write(place.folder / f"cache/trees/linux-{release}", {".faultline-package": f"linux-source-{release} 1\n"})
@@ -110,7 +114,7 @@ def test_all_there_is_quick_and_silent(place: Place) -> None:
 
 @pytest.mark.parametrize(("there", "status"), [("6.12", 0), ("7.2", 3)])
 def test_only_the_default_tree_must_be_had(place: Place, there: str, status: int) -> None:
-    for name in ("clang-19", "ld.lld-19", "llvm-symbolizer-19", "spatch", "bc", "xz", "git", "gcc", "make"):
+    for name in PROGRAMS:
         place.fake(name, "")
     made = write(
         place.folder / ".venv/bin",
