@@ -14,6 +14,8 @@ run() {
 rm -rf $OUT
 run check --patch corpora/thread/t5.cocci --seed 1 --programs 200 --out $OUT
 echo
+echo "\$ faultline report $OUT"
+.venv/bin/faultline report $OUT
 for repro in "$OUT"/*.repro; do
 	[ -f "$repro" ] || { echo "demo: the check left no repro in $OUT" >&2; exit 3; }
 	run replay "$repro"

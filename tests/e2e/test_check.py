@@ -95,7 +95,7 @@ def test_the_unpatched_tree_keeps_to_the_oracle(faultline):
     assert done.status == ExitStatus.CLEAN
 
 
-def test_ctrl_c_keeps_all_findings(tmp_path):
+def test_ctrl_c_keeps_all_findings(faultline, tmp_path):
     process = subprocess.Popen(
         [COMMAND, "run", "--patch", str(THREAD / "t1.cocci"), "--time", "600", "--seed", "1"],
         stdout=subprocess.PIPE,
@@ -119,6 +119,26 @@ def test_ctrl_c_keeps_all_findings(tmp_path):
     files = list((tmp_path / "findings").glob("*.repro"))
     assert files
     assert f"{len(files)} finding" in out.splitlines()[-1]
+    page = faultline("report", "findings", "--html", "-").out
+    assert f"<h1>Interrupted: {len(files)} finding" in page
+    assert page.count("<svg role=\"img\"") > len(files)
+
+
+def test_a_run_that_is_killed_leaves_a_report(faultline, tmp_path):
+    command = [COMMAND, "check", "--patch", str(THREAD / "t1.cocci"), "--time", "600", "--seed", "1", "--jobs", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path)
+    try:
+        for line in process.stdout:
+            if line.strip().startswith("replay"):
+                break
+    finally:
+        process.kill()
+        process.communicate(timeout=60)
+    found = faultline("report", "findings", "--mail")
+    assert found.status == ExitStatus.CLEAN
+    assert found.out.startswith("Not at its end: ")
+    assert "Finding 1 of" in found.out
+    assert "change_pte_range" in faultline("report", "findings", "--html", "-").out
 
 
 @pytest.mark.root

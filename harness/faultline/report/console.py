@@ -14,6 +14,8 @@ from typing import Final
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from faultline.campaign.run import Progress, Result
@@ -26,6 +28,8 @@ from faultline.report.text import Line, Style, render, title
 
 #: Seconds between two plain progress lines.
 PLAIN_EVERY: Final = 10.0
+#: Columns of the bar that shows how much of the time is over.
+BAR_WIDTH: Final = 20
 _BLANK: Final[Line] = (Style.PLAIN, "")
 
 
@@ -73,10 +77,18 @@ class Screen:
             finally:
                 self._live = None
 
-    def status(self, text: str, *, now: bool = False) -> None:
-        """Says how far things are; ``now``: a plain line does not wait for its turn."""
+    def status(self, text: str, *, share: float | None = None, alarm: str = "", now: bool = False) -> None:
+        """Says how far things are.
+
+        :param share: how much of it is done, 0 to 1; None: nobody knows.
+        :param alarm: a part of the text that is to stand out.
+        :param now: a plain line does not wait for its turn.
+        """
         if self._live is not None:
-            self._live.update(Text(text, style="dim"))
+            line = Text(text, style="dim", no_wrap=True, overflow="ellipsis")
+            if alarm:
+                line.highlight_words([alarm], "bold red not dim")
+            self._live.update(line if share is None else _with_bar(line, share))
         elif not self._quiet and (now or time.monotonic() - self._said_at >= PLAIN_EVERY):
             self._said_at = time.monotonic()
             self._error.print(Text(text))
@@ -93,6 +105,12 @@ class Screen:
             yield
         finally:
             live.start()
+
+
+def _with_bar(line: Text, share: float) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_row(ProgressBar(total=1.0, completed=share, width=BAR_WIDTH, complete_style="cyan"), line)
+    return table
 
 
 class Reporter:
@@ -117,9 +135,13 @@ class Reporter:
         """Shows how far the campaign is."""
         self._keeper.progress(progress)
         rate = progress.programs / progress.seconds if progress.seconds else 0
-        left = "" if progress.left is None else f", {progress.left:.0f} s left"
         findings = f"{progress.findings} finding{'' if progress.findings == 1 else 's'}"
-        self._screen.status(f"{progress.programs:,} programs, {rate:,.0f}/s, {findings}{left}")
+        parts = [f"{progress.programs:,} programs", f"{rate:,.0f}/s", findings]
+        share = None
+        if progress.left is not None:
+            parts.append(f"{progress.left:.0f} s left")
+            share = progress.seconds / max(progress.seconds + progress.left, 1e-9)
+        self._screen.status(", ".join(parts), share=share, alarm=findings if progress.findings else "")
 
     def close(self, result: Result) -> Document:
         """The campaign has ended: shows what was not shown yet, and writes the run's document."""
