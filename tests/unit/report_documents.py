@@ -24,6 +24,7 @@ from faultline.verdict.compare import compare
 from faultline.verdict.finding import Because, Finding, Place, SlotState, TakenLock, Task
 from faultline.verdict.judge import Blame, Evidence
 from faultline.verdict.reach import NO_CODE, NOT_REACHED, REACHED, ChangedLine, Reach, TouchedFunction
+from faultline.verdict.series import Broken, PatchVerdict, SeriesVerdict
 
 PROTECTED = """p0.0 mmap a0+4 rw
 p0.0 write a0 =7
@@ -125,6 +126,29 @@ def reach(missed: bool = True) -> Reach:
         name="do_wp_page", file="mm/memory.c", reached=1 if missed else 2, total=2, operations=("write", "fork")
     )
     return Reach(lines=lines, functions=(function,))
+
+
+def series() -> SeriesVerdict:
+    """Patches of every state."""
+    subjects = {
+        "1/6": ("clean", "mm: move the check into a helper with a name that is as long as subjects of patches get"),
+        "2/6": ("findings", "mm: pass the result by value #2"),
+        "3/6": ("fixes", "mm: pass it through a pointer"),
+        "4/6": ("not-tested", "Documentation: say so"),
+        "5/6": ("does-not-compile", "mm: rename it"),
+        "6/6": ("does-not-apply", "mm: use it"),
+    }
+    signature = "unlock-not-owner:write:handle_userfault"
+    patches = tuple(
+        PatchVerdict(
+            name=name, subject=subject, author="A", files=("mm/memory.c",), state=state,  # type: ignore[arg-type]
+            findings=(signature,) if state == "findings" else (), fixes=(signature,) if state == "fixes" else (),
+            why="error: implicit declaration of function" if "not" in state else "",
+        )
+        for name, (state, subject) in subjects.items()
+    )  # fmt: skip
+    broken = Broken(signature=signature, by="2/6", since="1/6", until="3/6", repro="findings/a.repro")
+    return SeriesVerdict(patches=patches, title="mm: a series", broken=(broken,), unplaced=("hang:read:x",))
 
 
 def made(

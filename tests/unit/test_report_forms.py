@@ -27,6 +27,7 @@ from faultline.report.ktap import ktap
 from faultline.report.mail import WIDTH, command_lines, mail, operation_lines, trailer
 
 ALL = documents.made(documents.all_kinds(), diff=documents.DIFF, reach=documents.reach())
+SERIES = documents.made([documents.lost_bit()], series=documents.series())
 UNFINISHED = documents.made(ended=False, verdict="unfinished")
 
 
@@ -88,6 +89,12 @@ def test_the_name_of_a_test_cannot_be_a_directive() -> None:
     assert results_of(ktap(document).splitlines())["hang"] == {"hang:read:a _ SKIP b": "not ok"}
 
 
+def test_ktap_of_a_series_has_a_subtest_for_each_patch() -> None:
+    results = results_of(ktap(SERIES).splitlines())
+    assert list(results["series"].values()) == ["ok", "not ok", "ok", "skip", "not ok", "not ok"]
+    assert "2/6 mm: pass the result by value _2" in results["series"]
+
+
 # --- JUnit ---
 
 
@@ -115,6 +122,15 @@ def test_junit_of_a_clean_run_passes() -> None:
     assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (len(FindingKind), 0, 0, 1)
 
 
+def test_junit_of_a_series_has_its_patches() -> None:
+    (suite,) = JUnitXml.fromfile(io.BytesIO(junit(SERIES)))
+    patches = {case.name: case.result for case in suite if case.classname == "faultline.series"}
+    assert [type(result[0]).__name__ if result else "passed" for result in patches.values()] == [
+        "passed", "Failure", "passed", "Skipped", "Error", "Error",
+    ]  # fmt: skip
+    assert (suite.failures, suite.errors) == (2, 2)
+
+
 def test_junit_holds_no_character_that_xml_lacks() -> None:
     document = documents.made(command="faultline run --out \x00\x1b\ud800&<>\"'")
     (suite,) = JUnitXml.fromfile(io.BytesIO(junit(document)))
@@ -124,7 +140,7 @@ def test_junit_holds_no_character_that_xml_lacks() -> None:
 # --- mail ---
 
 DOCUMENTS = [
-    ALL, UNFINISHED, documents.made(), documents.made(interrupted=True), documents.made(verdict="not-tested"),
+    ALL, UNFINISHED, SERIES, documents.made(), documents.made(interrupted=True), documents.made(verdict="not-tested"),
     documents.made([documents.lost_bit()], command="faultline check --patch '" + "x y" * 90 + "' --seed 1"),
 ]  # fmt: skip
 
@@ -149,6 +165,14 @@ def test_a_mail_says_all() -> None:
     last = text[text.rindex("\n\n") :].split()
     assert last[:3] == ["Faultline:", "1", "finding"]
     assert "linux-source-6.12" in last
+
+
+def test_a_mail_of_a_series_says_which_patch_it_is() -> None:
+    text = mail(SERIES, {})
+    assert text.startswith("1 finding, and 1 that a later patch mends\n")
+    assert "  2/6  findings: mm: pass the result by value #2\n      brings unlock-not-owner:write:handle" in text
+    assert "broken between 2/6 and 3/6: unlock-not-owner:write:handle_userfault" in text
+    assert "not seen again, so no patch is named: hang:read:x" in text
 
 
 def test_the_programs_of_a_mail_can_be_cut_out_and_used() -> None:

@@ -273,6 +273,18 @@ def test_the_patch_is_coloured_by_reach_and_its_text_is_text(show) -> None:
     assert len(kinds) == 3
 
 
+def test_a_series_is_told_patch_by_patch(show) -> None:
+    page = show(documents.made([documents.lost_bit()], series=documents.series()), width=PHONE)
+    rows = page.find_elements(By.CSS_SELECTOR, "section[aria-labelledby=series] tbody tr")
+    assert [row.find_element(By.CSS_SELECTOR, ".state").text for row in rows] == [
+        "clean", "findings", "fixes", "not-tested", "does-not-compile", "does-not-apply",
+    ]  # fmt: skip
+    assert "brings unlock-not-owner:write:handle_userfault" in rows[1].text
+    assert "broken between 2/6 and 3/6" in page.find_element(By.CSS_SELECTOR, "section .alert").text
+    assert page.find_element(By.TAG_NAME, "h1").text == "1 finding, and 1 that a later patch mends"
+    assert page.execute_script("return document.documentElement.scrollWidth") == PHONE
+
+
 def test_the_course_is_plotted(show) -> None:
     page = show(documents.made([documents.lost_bit()]))
     names = [node.text for node in page.find_elements(By.CSS_SELECTOR, ".plots figcaption strong")]

@@ -16,8 +16,10 @@ from faultline.report.document import Document, Found
 from faultline.report.picture import ROWS_MAX, swim_lanes
 from faultline.report.plot import plots
 from faultline.report.repro import replay_command
+from faultline.report.series import mended_line, patch_says, series_doubts
 from faultline.report.text import kernel_chain, marked, place
 from faultline.report.words import again, environment, headline, others, saying, subject
+from faultline.verdict.series import PatchVerdict
 
 #: Pictures and tables of further findings are left out beyond so many bytes of them; the page says so there.
 PICTURES_BYTES_MAX: Final = 700_000
@@ -56,6 +58,8 @@ def html(document: Document) -> str:
         findings=list(_shown(document)),
         full_max=FULL_MAX,
         others=others(document),
+        series=_series(document),
+        doubts=[*map(mended_line, document.series.mended), *series_doubts(document.series)] if document.series else [],
         files=diff_files(document.diff, document.reach, DIFF_LINES_MAX),
         plots=plots(document.timeline),
         environment=environment(document),
@@ -82,6 +86,12 @@ def _shown(document: Document) -> Iterator[Shown]:
             no_picture=f"No picture: {why}.",
             steps=picture is not None and bool(found.steps),
         )
+
+
+def _series(document: Document) -> list[tuple[PatchVerdict, list[str]]]:
+    """The patches of a series, each with what is said of it."""
+    series = document.series
+    return [(patch, patch_says(patch, series.broken)) for patch in series.patches] if series else []
 
 
 def _replay(found: Found, kernel: str) -> str:

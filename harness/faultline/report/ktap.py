@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from faultline.report.cases import Case, cases, told
+from faultline.report.cases import Case, Test, cases
 from faultline.report.document import Document
 from faultline.report.words import headline, subject
 
@@ -24,17 +24,16 @@ def ktap(document: Document) -> str:
 
 
 def _case(number: int, case: Case) -> Iterator[str]:
-    if case.findings:
-        inner = [_VERSION, f"# Subtest: {case.name}", f"1..{len(case.findings)}"]
-        for i, found in enumerate(case.findings, 1):
-            inner += [f"# {line}".rstrip() for line in told(found)]
-            inner.append(f"not ok {i} {_name(found.signature)}")
+    if case.tests:
+        inner = [_VERSION, f"# Subtest: {case.name}", f"1..{len(case.tests)}"]
+        for i, test in enumerate(case.tests, 1):
+            inner += [f"# {line}".rstrip() for line in test.lines]
+            inner.append(_result(i, test))
         yield from (_INDENT + line for line in inner)
-    result = "not ok" if case.findings else "ok"
-    skipped = f" # SKIP {case.skipped}" if case.skipped else ""
-    yield f"{result} {number} {_name(case.name)}{skipped}"
+    yield _result(number, case)
 
 
-def _name(text: str) -> str:
-    """A test's name; what follows a ``#`` would be a directive."""
-    return text.replace("#", "_")
+def _result(number: int, test: Case | Test) -> str:
+    skipped = f" # SKIP {test.skipped}" if test.skipped else ""
+    name = test.name.replace("#", "_")  # what follows a # would be a directive
+    return f"{'not ok' if test.failed else 'ok'} {number} {name}{skipped}"

@@ -9,6 +9,7 @@ from typing import Final
 
 from faultline.program.text import program_lines
 from faultline.report.document import Document, Found
+from faultline.report.series import mended_line, patch_says, series_doubts
 from faultline.report.text import kernel_chain, place
 from faultline.report.words import headline, saying, subject
 from faultline.verdict.reach import ChangedLine, Reach
@@ -31,7 +32,7 @@ def mail(document: Document, programs: Mapping[str, str]) -> str:
     lines = [headline(document), *_wrapped(subject(document)), ""]
     lines += _wrapped(saying(document))
     lines += ["", "Run again with", "", *command_lines(document.command), ""]
-    lines += [*_reach(document), *_others(document)]
+    lines += [*_series(document), *_reach(document), *_others(document)]
     full = document.findings[:FULL_MAX]
     for number, found in enumerate(full, 1):
         lines += [f"--- Finding {number} of {len(document.findings)} ---", "", *_finding(found), ""]
@@ -99,6 +100,21 @@ def _wrapped(text: str, indent: str = "", hanging: str | None = None) -> list[st
 
 def _labelled(label: str, text: str) -> list[str]:
     return _wrapped(text, f"{label:<{_LABEL}}", " " * _LABEL) if text else []
+
+
+def _series(document: Document) -> Iterator[str]:
+    series = document.series
+    if series is None:
+        return
+    yield from _wrapped(f"Patch by patch{': ' + series.title if series.title else ''}")
+    yield ""
+    for patch in series.patches:
+        yield from _wrapped(f"{patch.name}  {patch.state}: {patch.subject}", "  ", "      ")
+        for text in patch_says(patch, series.broken):
+            yield from _wrapped(text, "      ", "        ")
+    for text in [*map(mended_line, series.mended), *series_doubts(series)]:
+        yield from ["", *_wrapped(text)]
+    yield ""
 
 
 def _reach(document: Document) -> Iterator[str]:

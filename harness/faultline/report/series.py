@@ -39,32 +39,39 @@ def series_lines(series: SeriesVerdict) -> list[Line]:
     width = max(len(patch.name) for patch in series.patches)
     for patch in series.patches:
         lines += _patch_lines(patch, series.broken, width)
-    lines += [(Style.TITLE, _mended(broken)) for broken in series.mended]
-    lines += [(Style.MARKED, f"not seen again, so no patch is named: {signature}") for signature in series.unplaced]
+    lines += [(Style.TITLE, mended_line(broken)) for broken in series.mended]
+    return lines + [(Style.MARKED, text) for text in series_doubts(series)]
+
+
+def series_doubts(series: SeriesVerdict) -> list[str]:
+    """What is not known of a series, a line each."""
+    doubts = [f"not seen again, so no patch is named: {signature}" for signature in series.unplaced]
     if series.interrupted:
-        lines.append(
-            (Style.MARKED, "not all steps were asked: a finding may come with an earlier patch than named")
-        )
-    return lines
+        doubts.append("not all steps were asked: a finding may come with an earlier patch than named")
+    return doubts
 
 
 def _patch_lines(patch: PatchVerdict, broken: Sequence[Broken], width: int) -> list[Line]:
     head = f"  {patch.name:<{width}}  {patch.state:<{_STATE_WIDTH}}  {patch.subject}".rstrip()
     indent = " " * (width + _STATE_WIDTH + 6)
+    style = _STYLES[patch.state]
+    return [(style, head[:WIDTH]), *((style, indent + text) for text in patch_says(patch, broken))]
+
+
+def patch_says(patch: PatchVerdict, broken: Sequence[Broken]) -> list[str]:
+    """What a patch brings and ends, and why it could not be tested, a line each."""
     since = {one.signature: one.since for one in broken if one.by == patch.name}
     texts = [f"brings {name}{_since(since.get(name, ''))}" for name in patch.findings]
     texts += [f"ends {name}" for name in patch.fixes]
-    if patch.why:
-        texts.append(patch.why)
-    style = _STYLES[patch.state]
-    return [(style, head[:WIDTH]), *((style, indent + text) for text in texts)]
+    return [*texts, *([patch.why] if patch.why else [])]
 
 
 def _since(name: str) -> str:
     return f" (or one of the patches after {name})" if name else ""
 
 
-def _mended(broken: Broken) -> str:
+def mended_line(broken: Broken) -> str:
+    """What one patch breaks and a later one mends, in a line."""
     where = f"; see {near(Path(broken.repro))}" if broken.repro else ""
     return f"broken between {broken.by} and {broken.until}: {broken.signature}{where}"
 

@@ -9,6 +9,9 @@ def headline(document: Document) -> str:
     """The verdict in a few words."""
     count = len(document.findings)
     what = "No finding" if count == 0 else "1 finding" if count == 1 else f"{count} findings"
+    mended = len(document.series.mended) if document.series else 0
+    if mended:
+        what += f", and {mended} that {'a later patch mends' if mended == 1 else 'later patches mend'}"
     if document.verdict == "not-tested":
         return "Not tested"
     if document.interrupted:
@@ -40,13 +43,19 @@ def others(document: Document) -> list[tuple[str, str, dict[str, int]]]:
     """What was seen and is no finding: heading, meaning, programs by name."""
     kinds = [
         ("Base tree", "The tree without the patches shows these on the same programs.", document.base),
-        ("Cured", "Only the tree without the patches shows these.", document.fixed),
+        ("Cured", "Only the tree without the patches shows these.", _cured(document)),
         ("Known", "Recorded in corpora/known.", document.known),
         ("Known deviations", "Where this kernel departs from its documentation; allowed for.", document.deviations),
         ("Not judged", "Why programs were not judged under some schedule.", document.undecided),
         ("Explained", "Differences of two kernels that are both right, by the rule that says so.", document.explained),
     ]
     return [kind for kind in kinds if kind[2]]
+
+
+def _cured(document: Document) -> dict[str, int]:
+    """What the patches cure, each with the patch of a series that does."""
+    by = {fix.signature: fix.by for fix in document.fixes if fix.by}
+    return {f"{name}, by {by[name]}" if name in by else name: n for name, n in document.fixed.items()}
 
 
 def environment(document: Document) -> list[tuple[str, str]]:
