@@ -24,6 +24,7 @@ static FL_KEEP unsigned long library_base, data_start, data_end;
 
 extern char __start_fl_keep[], __stop_fl_keep[];
 extern char __start___sancov_cntrs[] __attribute__((weak)), __stop___sancov_cntrs[] __attribute__((weak));
+extern char __start___llvm_prf_cnts[] __attribute__((weak)), __stop___llvm_prf_cnts[] __attribute__((weak));
 
 /* Tries fixed places first, so that two runs see the same order of addresses; ASan's shadow lies elsewhere. */
 void *fl_posix_map_arena(unsigned long bytes)
@@ -77,9 +78,10 @@ static void add_without(uintptr_t start, uintptr_t end, const uintptr_t (*holes)
 /* Writable data of this library: all but what is kept, coverage counters and the linker's own tables. */
 static int find_data(struct dl_phdr_info *info, size_t size, void *data)
 {
-	uintptr_t holes[3][2] = {
+	uintptr_t holes[4][2] = {
 		{ (uintptr_t)__start_fl_keep, (uintptr_t)__stop_fl_keep },
 		{ (uintptr_t)__start___sancov_cntrs, (uintptr_t)__stop___sancov_cntrs },
+		{ (uintptr_t)__start___llvm_prf_cnts, (uintptr_t)__stop___llvm_prf_cnts },
 	};
 	uintptr_t here = (uintptr_t)__start_fl_keep;
 	int mine = 0;
@@ -91,8 +93,8 @@ static int find_data(struct dl_phdr_info *info, size_t size, void *data)
 		if (ph->p_type == PT_LOAD && here >= start && here < start + ph->p_memsz)
 			mine = 1;
 		if (ph->p_type == PT_GNU_RELRO) {
-			holes[2][0] = start;
-			holes[2][1] = (start + ph->p_memsz + 4095) & ~4095UL;
+			holes[3][0] = start;
+			holes[3][1] = (start + ph->p_memsz + 4095) & ~4095UL;
 		}
 	}
 	if (!mine)
@@ -104,7 +106,7 @@ static int find_data(struct dl_phdr_info *info, size_t size, void *data)
 
 		if (ph->p_type != PT_LOAD || !(ph->p_flags & PF_W))
 			continue;
-		add_without(start, start + ph->p_memsz, holes, 3);
+		add_without(start, start + ph->p_memsz, holes, 4);
 		data_start = data_start ? data_start : start;
 		data_end = start + ph->p_memsz;
 	}

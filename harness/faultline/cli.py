@@ -177,30 +177,30 @@ class _Desk:
             tree, series, setting.profile, jobs=self.jobs, say=self.screen.status, variant=setting.variant
         )
 
-    def subject(self, *, check: bool) -> Subject | LiveSubject:
-        """Builds what the setting names, with its base for a check."""
-        return LiveSubject.checked() if self.setting.kernel == LIVE_KERNEL else self.tree(check=check)
+    def subject(self, *, check: bool, reach: bool = False) -> Subject | LiveSubject:
+        """Builds what the setting names, with its base for a check; ``reach``: such that changed lines are counted."""
+        return LiveSubject.checked() if self.setting.kernel == LIVE_KERNEL else self.tree(check=check, reach=reach)
 
-    def tree(self, *, check: bool) -> Subject:
+    def tree(self, *, check: bool, reach: bool = False) -> Subject:
         """Builds the tree that the setting names; of a series to check as much as applies and compiles."""
         with self.screen.progress():
             try:
-                subject = self._prepared(self.series.paths, check=check)
+                subject = self._prepared(self.series.paths, check=check, reach=reach)
             except FaultlineError as error:
                 several = check and len(self.series.patches) > 1 and error.status is ExitStatus.ERROR
                 if not several or not self.ladder.highest:
                     raise
                 self.screen.warn(f"{error}; what can be built of the series is tested without it")
-                subject = self._prepared(self.series.paths[: self.ladder.highest], check=check)
+                paths = self.series.paths[: self.ladder.highest]
+                subject = self._prepared(paths, check=check, reach=reach)
         _warn_of(subject.library.tree, self.screen)
         return subject
 
-
-    def _prepared(self, paths: list[Path], *, check: bool) -> Subject:
+    def _prepared(self, paths: list[Path], *, check: bool, reach: bool) -> Subject:
         setting = self.setting
         return prepare(
             str(self.series.base or setting.kernel), paths, setting.profile, check=check, jobs=self.jobs,
-            say=self.screen.status, variant=setting.variant,
+            say=self.screen.status, variant=setting.variant, reach=reach,
         )  # fmt: skip
 
 
@@ -340,7 +340,8 @@ def _run_campaign(
         raise click.UsageError("--time and --programs exclude each other; give one")
     seed = secrets.randbits(32) if seed is None else seed
     desk = _begin(as_json or as_ktap, seed=seed, variant="race" if races else "plain", **options)
-    subject = desk.subject(check=check)
+    subject = desk.subject(check=check, reach=check)
+    places = subject.places if isinstance(subject, Subject) else None
     settle = SETTLE_SECONDS if check and programs is None else None
     plan = Plan(
         make_judge=subject.judge_maker(how),
@@ -352,6 +353,7 @@ def _run_campaign(
         programs=programs,
         settle=0.0 if stop_first else settle,
         corpus=whole_corpus(),
+        points=places.points if places else None,
     )
     form = FORMS["json"] if as_json else FORMS["ktap"] if as_ktap else None
     _campaign_of(plan, desk, subject, "check" if check else "run", out, form, junit)
@@ -373,6 +375,8 @@ def _campaign_of(
     screen.status(f"seed {plan.seed}, {plan.jobs} workers", now=True)
     with screen.progress():
         result = run(plan, reporter)
+        if isinstance(subject, Subject) and subject.places:
+            result.reach = subject.places.reach(result.first, {})
         if mode == "check" and len(desk.series.patches) > 1:
             assert isinstance(subject, Subject)
             _check_series(plan, desk, subject, reporter, result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from faultline.build import BuiltLibrary, Variant, build
@@ -57,8 +57,9 @@ class Mini:
         self.compiled: list[str] = []
 
     def build(
-        self, *patches: Path, variant: Variant = "plain", headers: Mapping[str, str] = HEADERS, profile: str = "base"
-    ) -> BuiltLibrary:
+        self, *patches: Path, variant: Variant = "plain", headers: Mapping[str, str] = HEADERS, profile: str = "base",
+        counted: Collection[str] = (),
+    ) -> BuiltLibrary:  # fmt: skip
         self.compiled = []
 
         def note(stage: str, done: int, total: int) -> None:
@@ -68,7 +69,7 @@ class Mini:
 
         return build(
             find_tree(str(self.tree)), patches, variant=variant, profile=profile, extra_headers=headers,
-            progress=note, csrc=self.csrc,
+            progress=note, csrc=self.csrc, counted=counted,
         )  # fmt: skip
 
     def edit(self, name: str, path: str, line: int, text: str) -> Path:

@@ -15,6 +15,7 @@ import pytest
 from minitree import HEADERS, Mini, call, write
 
 from faultline.build import toolchain
+from faultline.build.covmap import read_coverage
 from faultline.build.library import build
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.tree import find_tree
@@ -325,6 +326,26 @@ def test_the_sanitised_variant_has_coverage_counters_and_checks(mini: Mini) -> N
     assert "__asan_init" in symbols
     assert "__sanitizer_cov_8bit_counters_init" in symbols
     assert mini.build(variant="asan").cached
+
+
+def test_lines_of_the_files_that_were_named_are_counted(mini: Mini) -> None:
+    mini.build()
+    counting = mini.build(counted=["mm/rmap.c"])
+    assert mini.compiled == ["mm/rmap.c"]
+    assert {f.name for f in read_coverage(counting.path).functions} == {"fl_rmap"}
+    assert call(counting, "fl_rmap") == 20
+    glued = read_coverage(mini.build(counted=["mm/ksm.c"]).path)
+    assert mini.compiled == ["csrc/kernel/mm_ksm.c"]
+    assert {f.name for f in glued.functions} == {"hidden", "fl_ksm"}
+    assert "mm/ksm.c" in {region.file for f in glued.functions for region in f.regions}
+
+
+def test_a_header_is_counted_in_the_units_that_read_it(mini: Mini) -> None:
+    mini.build()
+    write(mini.tree, {"mm/internal.h": "#define INTERNAL 20\nstatic inline int twice(int a) { return 2 * a; }\n"})
+    mini.build()
+    mini.build(counted=["mm/internal.h"])
+    assert set(mini.compiled) == {"mm/memory.c", "mm/rmap.c"}
 
 
 def test_two_builds_at_once_do_no_harm(mini: Mini) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import cffi
 
+from faultline.build.elf import symbol_offset
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.ops import NEEDS, OPS_MAX, PROCESSES, SLOTS, TASKS
 from faultline.program.schedule import POLICIES as _POLICIES
@@ -144,6 +145,15 @@ class Machine:
         if length < 0:
             raise FaultlineError(f"{self.library}: the machine gave no trace: {errno.errorcode.get(-length, length)}")
         return self._view[:length]  # type: ignore[no-any-return]
+
+    def counters(self, start: int, size: int) -> memoryview:
+        """The library's own counters, eight bytes each, as they are now; they may be written.
+
+        :param start: offset of the first one in the library, as :mod:`faultline.build.covmap` tells it; ``size``: in
+            bytes.
+        """
+        base = int(self._ffi.cast("uintptr_t", self._lib.fl_run)) - symbol_offset(self.library, "fl_run")
+        return memoryview(self._ffi.buffer(self._ffi.cast("char *", base + start), size)).cast("Q")
 
     @property
     def taken(self) -> Taken:

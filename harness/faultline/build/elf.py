@@ -81,3 +81,13 @@ def function_names(path: Path) -> tuple[str, ...]:
         entries = _SYMBOL.iter_unpack(symtab.data())
         found = {offset for offset, info, _, section, _, _ in entries if info & 0xF == 2 and section != _SHN_UNDEF}
     return tuple(sorted({names[offset : names.index(b"\0", offset)].decode() for offset in found}))
+
+
+def symbol_offset(path: Path, name: str) -> int:
+    """Where a linked file has a symbol that it exports.  Raises :class:`KeyError`: it has none of that name."""
+    with path.open("rb") as file:
+        elf: Any = ELFFile(file)
+        found = elf.get_section_by_name(".dynsym").get_symbol_by_name(name)
+        if not found:
+            raise KeyError(name)
+        return int(found[0]["st_value"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache, partial
@@ -73,19 +73,21 @@ def build(
     extra_headers: Mapping[str, str] | None = None,
     progress: Progress = lambda _stage, _done, _total: None,
     csrc: Path | None = None,
+    counted: Collection[str] = (),
 ) -> BuiltLibrary:
     """Builds ``tree`` with ``patches`` (applied in order) and the machine in ``csrc`` into one library.
 
     ``extra_headers`` are generated headers of the machine, name -> text.  ``jobs`` compilers run at once.  All that was
-    built before is taken from the cache by its content.  Raises :class:`FaultlineError`: a patch that does not apply or
-    compile, a missing program, kernel data that nothing defines, a cache that cannot be written.
+    built before is taken from the cache by its content.  ``counted`` are files of the tree: the library counts how
+    often their lines run (:func:`faultline.build.covmap.read_coverage`).  Raises :class:`FaultlineError`: a patch that
+    does not apply or compile, a missing program, kernel data that nothing defines, a cache that cannot be written.
     """
     started = time.monotonic()
     root = cache_dir()
     overlay = Overlay(tree.path, patches)
     with scratch(root) as work:
-        extra = dict(extra_headers or {})
-        job = _Job(tree, overlay, csrc or csrc_dir(), variant, profile, jobs, extra, root, work, progress)
+        extra, files = dict(extra_headers or {}), frozenset(counted)
+        job = _Job(tree, overlay, csrc or csrc_dir(), variant, profile, jobs, extra, root, work, progress, files)
         path, key, traps, cached = job.run()
     if not cached:
         prune(root, CACHE_BYTES_MAX)
@@ -105,6 +107,7 @@ class _Job:
     root: Path
     work: Path
     progress: Progress
+    counted: frozenset[str]
 
     def run(self) -> tuple[Path, str, tuple[str, ...], bool]:
         config = read_profile(self.csrc, self.profile)
@@ -196,7 +199,8 @@ class _Job:
 
         def compile_unit(unit: Unit) -> Compiled | CompileError:
             try:
-                return compiler.object(unit, flags(unit, self.tree, self.overlay, self.variant))
+                counts = self._counts(compiler, unit)
+                return compiler.object(unit, flags(unit, self.tree, self.overlay, self.variant, counted=counts))
             except CompileError as error:
                 if self.overlay.touched:
                     raise
@@ -212,6 +216,17 @@ class _Job:
             self.progress(f"compile {unit.name}" if entry.fresh else "cached", len(done), len(units))
         lacks.units.sort(key=lambda error: error.unit)
         return [done[unit.name] for unit in units if unit.name in done]
+
+    def _counts(self, compiler: Compiler, unit: Unit) -> bool:
+        """Whether some code of the unit is of a file to be counted: its own, or a header that it includes, as far as
+        is known from the last time that it was compiled."""
+        if unit.role not in (Role.KERNEL, Role.GLUE) or not self.counted:
+            return False
+        if (unit.replaces or unit.name) in self.counted:
+            return True
+        headers = {path for path in self.counted if path.endswith(".h")}
+        reads = compiler.reads(unit, flags(unit, self.tree, self.overlay, self.variant)) if headers else frozenset()
+        return reads is None or not headers.isdisjoint(reads)
 
     def _kinds(self, compiler: Compiler, users: dict[str, list[Compiled]]) -> dict[str, bool]:
         """Which symbols are functions, as the compiler declares them in one of the units that use each."""

@@ -82,6 +82,12 @@ class Compiler:
         with locked(self.root, base):  # another build may be at it
             return self._find(unit, base) or self._compile(unit, flags, base)
 
+    def reads(self, unit: Unit, flags: Sequence[str]) -> frozenset[str] | None:
+        """The files of the tree that the unit's object was last made of; None: it was not compiled yet."""
+        entries = self._manifest(self._base_key(unit, flags, "object"))
+        tree = "{tree}/"
+        return frozenset(n.removeprefix(tree) for n in entries[0] if n.startswith(tree)) if entries else None
+
     def text(self, unit: Unit, flags: Sequence[str]) -> str:
         """What the compiler writes to its standard output for the unit, e.g. assembly with ``-S``; cached likewise."""
         base = self._base_key(unit, flags, "text")

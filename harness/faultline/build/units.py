@@ -38,6 +38,12 @@ _RACE_FLAGS: Final = (
     "-fsanitize=thread", "-mllvm", "-tsan-distinguish-volatile=1", "-mllvm", "-tsan-compound-read-before-write=1",
     "-mllvm", "-tsan-instrument-func-entry-exit=0", "-fno-optimize-sibling-calls",
 )  # fmt: skip
+#: Of units whose lines are to be counted (covmap.py).  Names and values as they are; a counter is written each time, as
+#: a task may leave a loop for good.
+COUNT_FLAGS: Final = (
+    "-fprofile-instr-generate", "-fcoverage-mapping", "-mllvm", "-enable-name-compression=false",
+    "-mllvm", "-disable-vp=true", "-mllvm", "-do-counter-promotion=false",
+)  # fmt: skip
 #: By the variant: what the code of the machine and of the kernel is told.
 _DEFINES: Final[dict[Variant, tuple[str, ...]]] = {
     "plain": (),
@@ -160,8 +166,11 @@ def _sources(
         yield choices, present[0] if wanted and present else None
 
 
-def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant) -> list[str]:
-    """The compiler flags of a unit but for its source and output, with folders as :class:`Roots` names them."""
+def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant, *, counted: bool = False) -> list[str]:
+    """The compiler flags of a unit but for its source and output, with folders as :class:`Roots` names them.
+
+    :param counted: the library is to count how often each line of the unit runs.
+    """
     own = [] if unit.role is Role.KERNEL else ["-I{csrc}", "-I{extra}", "-I{tree}/mm"]
     if unit.role in (Role.HOST, Role.SCHED, Role.CHECK):
         own.append("-DFL_QUIET=1")  # our own code is not interrupted where it uses the kernel's headers
@@ -177,8 +186,9 @@ def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant) -> lis
     of_tree = unit.role in (Role.KERNEL, Role.GLUE)
     covered = _COVERAGE_FLAGS if variant == "asan" and of_tree else ()
     watched = _RACE_FLAGS if variant == "race" and of_tree else ()
+    counting = COUNT_FLAGS if counted else ()
     return [
-        *_KERNEL_FLAGS, *_COMMON_FLAGS, *sanitised, *covered, *watched, *maps, *variant_defines,
+        *_KERNEL_FLAGS, *_COMMON_FLAGS, *sanitised, *covered, *watched, *counting, *maps, *variant_defines,
         f"-DFL_KVER={tree.kver}",
         f'-DKBUILD_MODNAME="{module}"', f'-DKBUILD_BASENAME="{module}"', f'-DKBUILD_MODFILE="{path[:-2]}"',
         f"-D__KBUILD_MODNAME=kmod_{module}",

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from faultline.campaign.flight import Flight
+from faultline.campaign.watch import Reached, earliest
 from faultline.campaign.worker import Crash, Cure, Explained, Failed, Plan, Record, Tally, Task, crash_finding, main
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import decode
@@ -77,6 +78,8 @@ class Result:
     """What only the base tree shows, each signature once, by program number."""
     series: SeriesVerdict | None = None
     """Patch by patch; None: there is one patch at most."""
+    first: dict[int, int] = field(default_factory=dict)
+    """By the number of a point of the plan, the index of the first program that reached it."""
     reach: Reach | None = None
     """Which changed lines ran; None: it was not watched."""
 
@@ -201,6 +204,8 @@ class _Campaign:
             member.seen.add(message.finding.signature)
         elif isinstance(message, Cure):
             self._cure(message)
+        elif isinstance(message, Reached):
+            earliest(self.result.first, message)
         elif isinstance(message, Explained):
             member.crash = None
         elif isinstance(message, Tally):

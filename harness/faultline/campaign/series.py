@@ -59,15 +59,16 @@ def build_ladder(
     :raises FaultlineError: the tree itself cannot be built.
     """
     begin = time.monotonic()
-    base = build_library(tree, (), profile, jobs=jobs, say=say, variant=variant)
     steps = _applied(tree, series)
+    counted = sorted({file for step in steps for file in step.files})  # as in a check, so that nothing is built twice
+    base = build_library(tree, (), profile, jobs=jobs, say=say, variant=variant, counted=counted)
     applied = [number for number, step in enumerate(steps) if not step.failure and step.built]
     libraries: list[BuiltLibrary | None] = [None] * len(steps)
 
     def build(number: int) -> BuiltLibrary | FaultlineError:
         paths = series.paths[: number + 1]
         try:
-            return build_library(tree, paths, profile, jobs=jobs, say=lambda _: None, variant=variant)
+            return build_library(tree, paths, profile, jobs=jobs, say=lambda _: None, variant=variant, counted=counted)
         except FaultlineError as error:
             return error
 
@@ -277,6 +278,6 @@ class SeriesCheck:
         plan, maker = self.plan, self._maker(number)
         if plan.programs is not None:
             programs = max(SAMPLE_PROGRAMS, int(plan.programs * SAMPLE_SHARE))
-            return replace(plan, make_judge=maker, programs=min(programs, plan.programs))
+            return replace(plan, make_judge=maker, points=None, programs=min(programs, plan.programs))
         seconds = max(SAMPLE_SECONDS, (plan.seconds or 0.0) * SAMPLE_SHARE)
-        return replace(plan, make_judge=maker, seconds=seconds)
+        return replace(plan, make_judge=maker, points=None, seconds=seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
 from faultline.verdict.live import open_live, open_three_way
 from faultline.verdict.overlap import Schedules
+from faultline.verdict.places import Places
 from faultline.verdict.races import KnownRace, known_races, read_races
 
 #: The kernel configuration, of those in csrc/arch/profiles, that is built unless another is asked for.
@@ -46,6 +47,8 @@ class Subject:
     known: frozenset[str]
     races: tuple[KnownRace, ...] | None = None
     """Data races that may be; None: none are looked for."""
+    places: Places | None = None
+    """What of the patches there is to reach; None: nobody asks."""
 
     @property
     def kernel_tree(self) -> TreeInfo:
@@ -112,10 +115,12 @@ class LiveSubject:
 
 
 def build_library(
-    tree: TreeInfo, patches: Sequence[Path], profile: str, *, jobs: int, say: Say, variant: Variant = "plain"
-) -> BuiltLibrary:
+    tree: TreeInfo, patches: Sequence[Path], profile: str, *, jobs: int, say: Say, variant: Variant = "plain",
+    counted: Collection[str] = (),
+) -> BuiltLibrary:  # fmt: skip
     """Builds ``tree`` with ``patches``.
 
+    :param counted: files of the tree the lines of which the library counts.
     :raises FaultlineError: see :func:`faultline.build.build`.
     """
     what = " + ".join(["building " + tree.spec, *(patch.name for patch in patches)])
@@ -126,8 +131,9 @@ def build_library(
     headers = {"ops.h": c_header()}
     try:
         return build(
-            tree, patches, variant=variant, profile=profile, jobs=jobs, extra_headers=headers, progress=progress
-        )
+            tree, patches, variant=variant, profile=profile, jobs=jobs, extra_headers=headers, progress=progress,
+            counted=counted,
+        )  # fmt: skip
     except Misfit as misfit:
         raise with_better_tree(misfit, patches, tree) from None
 
@@ -146,19 +152,27 @@ def nothing_to_test(tree: TreeInfo, patches: Sequence[Path]) -> FaultlineError:
 
 
 def prepare(
-    kernel: str, patches: Sequence[Path], profile: str, *, check: bool, jobs: int, say: Say, variant: Variant = "plain"
-) -> Subject:
-    """Finds the tree and builds what is to be tested; ``check``: its base too, the plain variant but for data races.
+    kernel: str, patches: Sequence[Path], profile: str, *, check: bool, jobs: int, say: Say, variant: Variant = "plain",
+    reach: bool = False,
+) -> Subject:  # fmt: skip
+    """Finds the tree and builds what is to be tested.
 
+    :param check: its base too, the plain variant but for data races.
+    :param reach: of a check, both libraries count which changed lines run.
     :raises FaultlineError: the tree, a patch or the build; with :attr:`ExitStatus.SKIPPED` if the patches change
         nothing that is built.
     """
     tree = find_tree(kernel, say)
-    library = build_library(tree, patches, profile, jobs=jobs, say=say, variant=variant)
+    overlay = Overlay(tree.path, patches) if check and reach else None
+    counted = tuple(overlay.touched) if overlay else ()
+    library = build_library(tree, patches, profile, jobs=jobs, say=say, variant=variant, counted=counted)
     of_base: Variant = "race" if variant == "race" else "plain"
-    base = build_library(tree, (), profile, jobs=jobs, say=say, variant=of_base) if check else None
+    base = None
+    if check:
+        base = build_library(tree, (), profile, jobs=jobs, say=say, variant=of_base, counted=counted)
     if base and base.path == library.path:
         raise nothing_to_test(tree, patches)
     folder, version = corpora_dir() / "known", f"{tree.major}.{tree.minor}"
     races = known_races(read_races(folder), version) if variant == "race" else None
-    return Subject(library, base, signatures(read_known(folder), version), races)
+    places = Places(overlay, library.path, base.path) if overlay and base else None
+    return Subject(library, base, signatures(read_known(folder), version), races, places)

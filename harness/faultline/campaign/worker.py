@@ -16,11 +16,13 @@ from typing import Final
 from faultline.campaign.flight import Flight
 from faultline.campaign.isolate import PATIENCE, death_of
 from faultline.campaign.source import Source
+from faultline.campaign.watch import Reached, Watch
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.codec import Operation, decode
 from faultline.program.minimize import minimize
 from faultline.verdict.finding import END, Finding
 from faultline.verdict.judge import Blame, Evidence, Judge, Side
+from faultline.verdict.places import Points
 
 #: Runs that the minimiser may spend on one finding where every run is a forked process.
 BUDGET_ISOLATED: Final = 300
@@ -55,6 +57,8 @@ class Plan:
     """In one program of so many operations overlap; 0: in none."""
     again: tuple[list[Operation], ...] = ()
     """Programs of the corpus to come back to, under other schedules."""
+    points: Points | None = None
+    """What of a patch there is to reach; None: nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ class Worker:
         self._seen = set(task.seen)
         self._cured: set[str] = set()
         self._tally = Tally(lacks=judge.lacks)
+        self._watch = Watch.of(task.plan.points, judge) if task.plan.points else None
 
     def run(self) -> None:
         """Works until the plan's end or until the parent asks for it."""
@@ -184,7 +189,12 @@ class Worker:
 
     def _one(self, index: int) -> None:
         ops = self._source.program(index)
+        if self._watch:
+            self._watch.begin()
         verdict = self._judge.judge(ops, seed=index, times=self._source.times(ops))
+        reached = self._watch.reached() if self._watch else ()
+        if reached:
+            self._send(Reached(index, reached))
         self._tally.deviations.update(verdict.deviations)
         self._tally.undecided.update(verdict.undecided)
         self._tally.explained.update(verdict.explained)

@@ -20,6 +20,7 @@ from faultline.campaign.worker import Record
 from faultline.kinds import FaultlineError
 from faultline.program.text import format_program
 from faultline.report.document import Document, Environment, Found, Mode, Point, Verdict, with_sums
+from faultline.report.reach import reach_lines, with_reach
 from faultline.report.repro import Setting
 from faultline.report.series import fix_lines, fixes
 from faultline.report.steps import ran
@@ -131,7 +132,10 @@ def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
     rate = result.programs / result.seconds if result.seconds else 0
     what = "no finding" if count == 0 else "1 finding" if count == 1 else f"{count} findings"
     how = f"{result.programs:,} programs in {result.seconds:.1f} s ({rate:,.0f}/s), seed {result.seed}"
+    what = with_reach(what, result.reach, found=bool(count)) if result.reach else what
     lines = [f"{'interrupted: ' if result.interrupted else ''}{what}: {_subject(setting)}, {how}"]
+    if result.reach:
+        lines += reach_lines(result.reach, verbose=verbose)
     for blame, text in _OTHERS.items():
         lines += [f"{text} {name} ({times:,} programs)" for name, times in _counts(result, blame).items()]
     lines += fix_lines(result, _counts(result, Blame.FIXED))

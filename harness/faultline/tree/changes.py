@@ -21,8 +21,12 @@ def changes(tree: Path, patches: Sequence[Path]) -> str:
 
     :raises FaultlineError: a patch does not apply.
     """
-    overlay = Overlay(tree, patches)
-    before = Overlay(tree)
+    return changes_of(Overlay(tree, patches))
+
+
+def changes_of(overlay: Overlay) -> str:
+    """The same for patches that are applied already."""
+    before = Overlay(overlay.tree)
     return "".join(_file(path, before.read(path), overlay.changed[path]) for path in sorted(overlay.changed))
 
 

@@ -5,7 +5,7 @@ A changed line with code that no program ran was not tested, however many progra
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -100,12 +100,11 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there are changed lines with code and none of them ran."""
         return self.total > 0 and self.reached == 0
 
+    def function(self, line: ChangedLine) -> TouchedFunction | None:
+        """The function that a line is in; None: it has no code."""
+        return next((f for f in self.functions if (f.name, f.file) == (line.function, line.file)), None)
+
     def operations(self, line: ChangedLine) -> tuple[str, ...]:
         """Operations likely to reach a line, likeliest first; empty: none are known."""
-        return next((f.operations for f in self.functions if (f.name, f.file) == (line.function, line.file)), ())
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data, with the figures that follow from the lines."""
-        about: dict[str, Any] = msgspec.to_builtins(self)
-        figures = ("reached", "total", "branches_taken", "branches")
-        return {name: getattr(self, name) for name in figures} | about
+        touched = self.function(line)
+        return touched.operations if touched else ()

@@ -1,0 +1,267 @@
+"""What of a patch there is to reach: its changed lines and their branches, each with the counters that tell.
+
+Lines and branches are those of the source: a line ran if the part of the text that it begins in ran.  A condition
+inside likely() and unlikely() is taken as a whole; those inside other macros are the macro's own and are left out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from faultline.build.covmap import Coverage, Form, Function, Kind, Region, read_coverage
+from faultline.tree import Overlay
+from faultline.tree.lines import Change, changed_lines
+from faultline.verdict.reach import NO_CODE, NOT_REACHED, REACHED, Branch, ChangedLine, Reach, TouchedFunction
+
+#: Macros that hand on their condition.
+_HINTS: Final = frozenset(("likely", "unlikely"))
+_TEXT_MAX: Final = 72
+_COUNTER_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The counters of one library that are looked at."""
+
+    start: int
+    """Offset of the first counter in the library."""
+    size: int
+    """Bytes of all counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A line, or one way of a branch: it was reached if one of these sums of counters is above zero."""
+
+    on_base: bool
+    """It is of the tree without the patches."""
+    sums: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+    """Each behind the number of its function's first counter, which is zero if the function was not called: numbers of
+    counters in the library and how often each is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """All that there is to reach, as workers need it; a point is known by its number."""
+
+    points: tuple[Point, ...]
+    subject: Side
+    base: Side
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    change: Change
+    function: str
+    point: int | None
+    """None: no code."""
+    branches: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Which operations are likely to reach a function, likeliest first; ``near``: a caller, if no more is known."""
+
+    operations: tuple[str, ...]
+    near: str = ""
+
+
+class Places:
+    """The changed lines of a patch, found in the libraries with and without it."""
+
+    def __init__(self, overlay: Overlay, library: Path, base: Path) -> None:
+        """Both libraries count the lines of the files that the overlay changes.
+
+        :raises FaultlineError: the compiler's mapping cannot be read.
+        """
+        self._points: list[Point] = []
+        files = frozenset(overlay.changed)
+        new, old = read_coverage(library, files), read_coverage(base, files)
+        before = Overlay(overlay.tree)
+        finders = {
+            False: _Finder(new, {path: overlay.read(path) or "" for path in files}),
+            True: _Finder(old, {path: before.read(path) or "" for path in files}),
+        }
+        self.coverage = old
+        self._lines = self._telling([self._line(finders[one.removed], one) for one in changed_lines(overlay)])
+        self.points = Points(tuple(self._points), Side(new.start, new.size), Side(old.start, old.size))
+
+    def _line(self, finder: _Finder, change: Change) -> _Line:
+        found = finder.line(change) if change.code else None
+        if found is None:
+            return _Line(change, "", None, ())
+        branches = tuple(
+            (f"{what}: {way}", self._point(change.removed, finder, sums))
+            for what, ways in finder.branches(change)
+            for way, sums in zip(("true", "false"), ways, strict=True)
+        )
+        return _Line(change, found.function, self._point(change.removed, finder, found.sums), branches)
+
+    def _point(self, on_base: bool, finder: _Finder, sums: Collection[_Sum]) -> int:
+        def number(offset: int) -> int:
+            return (offset - finder.start) // _COUNTER_BYTES
+
+        numbered = sorted((number(call), tuple((number(o), n) for o, n in form)) for call, form in sums if form)
+        self._points.append(Point(on_base, tuple(numbered)))
+        return len(self._points) - 1
+
+    def _telling(self, lines: Sequence[_Line]) -> list[_Line]:
+        """Without removed lines where others that have code took their place."""
+        replaced = {line.change.place for line in lines if not line.change.removed and line.point is not None}
+        return [line for line in lines if not line.change.removed or line.change.place not in replaced]
+
+    @property
+    def functions(self) -> tuple[tuple[str, str], ...]:
+        """Name and file of the functions with changed lines."""
+        return tuple(dict.fromkeys((line.function, line.change.file) for line in self._lines if line.function))
+
+    def reach(self, first: Mapping[int, int], hints: Mapping[str, Hint]) -> Reach:
+        """What was reached.
+
+        :param first: by the number of a point, the index of the first program that reached it.
+        :param hints: by the name of a function.
+        """
+        lines = tuple(_changed(line, first) for line in self._lines)
+        functions: list[TouchedFunction] = []
+        for name, file in self.functions:
+            inside = [line for line in lines if (line.function, line.file) == (name, file)]
+            reached = sum(line.state == REACHED for line in inside)
+            hint = hints.get(name, Hint(()))
+            functions.append(
+                TouchedFunction(
+                    name=name,
+                    file=file,
+                    reached=reached,
+                    total=len(inside),
+                    operations=hint.operations,
+                    near=hint.near,
+                )
+            )
+        return Reach(lines=lines, functions=tuple(functions))
+
+
+def _changed(line: _Line, first: Mapping[int, int]) -> ChangedLine:
+    index = None if line.point is None else first.get(line.point)
+    return ChangedLine(
+        file=line.change.file,
+        line=line.change.line,
+        text=line.change.text,
+        state=NO_CODE if line.point is None else NOT_REACHED if index is None else REACHED,
+        function=line.function,
+        first=index,
+        removed=line.change.removed,
+        branches=tuple(Branch(what=what, first=first.get(point)) for what, point in line.branches),
+    )
+
+
+_Sum = tuple[int, tuple[tuple[int, int], ...]]
+"""The function's first counter, and the sum, as offsets."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    function: str
+    sums: frozenset[_Sum]
+
+
+class _Finder:
+    """Finds lines of some files in a library's coverage."""
+
+    def __init__(self, coverage: Coverage, texts: Mapping[str, str]) -> None:
+        self.start = coverage.start
+        self._texts = {path: text.split("\n") for path, text in texts.items()}
+        self._plain: dict[str, list[tuple[Function, list[Region]]]] = defaultdict(list)
+        self._macros: dict[str, list[tuple[Function, list[Region]]]] = defaultdict(list)
+        for function in coverage.functions:
+            for path in {region.file for region in function.regions} & texts.keys():
+                here = [region for region in function.regions if region.file == path]
+                self._plain[path].append((function, [region for region in here if not region.in_macro]))
+                self._macros[path].append((function, [region for region in here if region.in_macro]))
+
+    def line(self, change: Change) -> _Found | None:
+        """Where the code of a line is counted; None: it has no code."""
+        text = self._texts[change.file][change.line - 1]
+        place = (change.line, len(text) - len(text.lstrip()) + 1)
+        sums: set[_Sum] = set()
+        names: list[str] = []
+        for function, regions in (self._macros if change.macro else self._plain)[change.file]:
+            found = _at(regions, place, text, change.macro)
+            if found is None:
+                continue
+            names.append(function.name)
+            if function.counters:
+                sums |= {_sum(function, region.count) for region in found}
+        return _Found(min(names), frozenset(sums)) if names else None
+
+    def branches(self, change: Change) -> list[tuple[str, tuple[frozenset[_Sum], frozenset[_Sum]]]]:
+        """The conditions on a line: text, and the counters of either way."""
+        found: dict[tuple[int, str], tuple[set[_Sum], set[_Sum]]] = {}
+        for function, regions in self._plain[change.file]:
+            hinted = _hinted(function, change.file, self._texts[change.file])
+            own = [(r, r.start, r.end) for r in regions if r.kind is Kind.BRANCH]
+            for region, start, end in [*own, *hinted]:
+                if start[0] != change.line or not (region.count or region.other):
+                    continue  # elsewhere, or the compiler knows the answer
+                ways = found.setdefault((start[1], self._text(change.file, start, end)), (set(), set()))
+                ways[0].add(_sum(function, region.count))
+                ways[1].add(_sum(function, region.other))
+        return [(text, (frozenset(a), frozenset(b))) for (_, text), (a, b) in sorted(found.items())]
+
+    def _text(self, path: str, start: tuple[int, int], end: tuple[int, int]) -> str:
+        lines = self._texts[path][start[0] - 1 : end[0]]
+        lines[-1] = lines[-1][: end[1] - 1]
+        lines[0] = lines[0][start[1] - 1 :]
+        text = " ".join(" ".join(lines).split())
+        return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 3] + "..."
+
+
+def _sum(function: Function, form: Form) -> _Sum:
+    return function.counters[0], tuple(sorted(form.items()))
+
+
+def _at(regions: Sequence[Region], place: tuple[int, int], text: str, macro: bool) -> list[Region] | None:
+    """The parts of a function's text that tell whether a line ran; None: the line is none of its code."""
+    covering = [r for r in regions if r.kind in (Kind.CODE, Kind.GAP, Kind.SKIPPED)]
+    if macro:
+        return [r for r in covering if r.start[0] <= place[0] <= r.end[0]] or None
+    inside = [r for r in covering if r.start <= place < r.end]
+    if not inside:
+        return None
+    innermost = max(inside, key=lambda r: (r.start, (-r.end[0], -r.end[1])))
+    if innermost.kind is Kind.SKIPPED:
+        return None
+    begun = [r for r in covering if r.kind is Kind.CODE and r.start[0] == place[0] and r.start > place]
+    # what follows a closing brace has little to do with what stands before it
+    return begun if begun and text.lstrip().startswith("}") else [innermost]
+
+
+def _hinted(
+    function: Function, path: str, lines: Sequence[str]
+) -> list[tuple[Region, tuple[int, int], tuple[int, int]]]:
+    """The conditions inside likely() and unlikely(), each with where it stands in the file."""
+    first: dict[tuple[int, int], tuple[Region, tuple[int, int], tuple[int, int]]] = {}
+    for region in function.regions:
+        if region.kind is not Kind.BRANCH or len(region.in_macro) != 1 or region.in_macro[0].file != path:
+            continue
+        use = region.in_macro[0]
+        if lines[use.start[0] - 1][use.start[1] - 1 : use.end[1] - 1] in _HINTS:
+            known = first.get(use.start)
+            if known is None or region.start < known[0].start:  # its parts come after the whole
+                first[use.start] = region, (use.end[0], use.end[1] + 1), _closing(lines, use.end)
+    return list(first.values())
+
+
+def _closing(lines: Sequence[str], place: tuple[int, int]) -> tuple[int, int]:
+    """Where the parenthesis stands that closes the one at a place, or the end of its line."""
+    depth, column = 0, place[1] - 1
+    for number in range(place[0] - 1, len(lines)):
+        for at in range(column, len(lines[number])):
+            depth += {"(": 1, ")": -1}.get(lines[number][at], 0)
+            if depth == 0:
+                return number + 1, at + 1
+        column = 0
+    return place[0], len(lines[place[0] - 1]) + 1
