@@ -463,9 +463,11 @@ _ROWS: Final = [
         ("file-close", _T, (("file", FILE),), "close()", "Gives the handle back; mappings of the file stay.", "",
          "close(2)"),
         ("file-read", _T, (("file", FILE), ("page", FILE_PAGE)), "pread() of a page",
-         "The outcome is the page's byte; aux is 1, or 0 at the end of the file.", "", "pread(2)"),
+         "The outcome is the page's byte; aux is 1, or 0 at the end of the file.",
+         "EIO: the page was in swap and could not be read", "pread(2)"),
         ("file-write", _T, (("file", FILE), ("page", FILE_PAGE), ("value", VALUE)), "pwrite() of a page",
-         "Fills the page with the byte; a file that ends before it grows.", "", "pwrite(2)"),
+         "Fills the page with the byte; a file that ends before it grows.",
+         "EIO: the page was in swap and could not be read", "pwrite(2)"),
         ("file-truncate", _T, (("file", FILE), ("end", FILE_END)), "ftruncate()",
          "Sets the file's end; pages beyond it are gone from all mappings, private copies too.", "", "truncate(2)"),
         ("file-allocate", _T, (("file", FILE), ("page", FILE_PAGE), ("end", FILE_END), ("mode", ALLOCATE)),
@@ -505,7 +507,9 @@ _ROWS: Final = [
     *_family(
         "fail", ("fail",),
         ("fail", _M, (("fault", FAULT), ("nth", NTH)), "fault injection (failslab, fail_page_alloc, fail_make_request)",
-         "The nth such request of the next operation fails; nothing happens if there are fewer.", "",
+         "The nth such request of the next operation fails; nothing happens if there are fewer. That operation may go "
+         "through all the same, or say ENOMEM (some EAGAIN, EIO, EFAULT or ENOSPC, as their manuals have it); an "
+         "access is SIGBUS if its page cannot be read back from swap.", "",
          "Documentation/fault-injection/fault-injection.rst"),
     ),
     *_family(

@@ -63,6 +63,9 @@ what is too long is cut.
 """
 
 
+_NO_ERRORS = "none, but for what `fail` brings"
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = [head, tuple("---" for _ in head), *rows]
     return [*("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines), ""]
@@ -83,7 +86,8 @@ def _operation(op: ops.Op) -> list[str]:
     names = ", ".join(name for name, _ in op.operands)
     needs = ", ".join(need.doc for need in ops.NEEDS if need.name in op.needs)
     facts = [
-        ("operands", names), ("user API", op.call), ("errors", op.errors), ("source", op.source), ("needs", needs),
+        ("operands", names), ("user API", op.call), ("errors", op.errors or _NO_ERRORS), ("source", op.source),
+        ("needs", needs),
     ]  # fmt: skip
     return [
         f"### {op.name}",
