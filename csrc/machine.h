@@ -126,6 +126,8 @@ void fl_taken(struct fl_taken *out);
 /* What the last run found: 0 or 1; the first finding ends a program. */
 int fl_finding(struct fl_finding *out);
 void fl_stats(struct fl_stats *out);
+/* The name of a lock in an internals block, NULL past the last. */
+const char *fl_lock_name_of(unsigned int number);
 /* The data race that the last run found is none, where the same locks are held, in this run and all that follow. */
 void fl_races_ignore(void);
 /* Plants a fault in the machine or its checks, for canary tests; 0 removes it.  -22: no such canary. */

@@ -6,6 +6,7 @@
 #include "host/host.h"
 #include "check/order.h"
 #include "check/races.h"
+#include "check/taken.h"
 
 /* More than any operation of a program of full length comes to. */
 #define FL_EVENTS_MAX	200000UL
@@ -16,6 +17,7 @@ void fl_lock_recursion(const void *lock, int kind, const void *taken_at) __noret
 void fl_events_used_up(void) __noreturn;
 void fl_held_hand_over(const void *lock, int kind);
 void fl_held_pass_on(struct fl_task *to);
+const char *fl_kind_name(int kind);
 const char *fl_lock_name(const void *lock, int kind);
 const char *fl_lock_waited_for(const struct fl_task *task);
 const void *fl_folio_waited_for(const struct task_struct *ts);
@@ -38,6 +40,8 @@ static __always_inline void fl_held_take(const void *lock, int kind, unsigned in
 	held->kind = kind;
 	held->class = class;
 	fl_counts.lock_ops++;
+	if (unlikely(fl_taken_on))
+		fl_taken_note(class, kind);
 	fl_race_locked(lock, kind);
 }
 

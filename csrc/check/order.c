@@ -26,12 +26,16 @@ struct order_class {
 	unsigned long offset;
 	const char *name;
 	unsigned char rank;
+	unsigned char number;		/* see fl_class_name_number(); 0: it has no name */
 };
 
+/* Numbers of names: first the kinds of locks, for classes without a name of their own. */
+enum { NUMBER_FOLIO = FL_LOCK_MAP + 1, NUMBER_VMA, NUMBER_TABLE, NUMBER_MEMBERS };
+
 static FL_KEEP struct order_class classes[FL_CLASSES_MAX] = {
-	[FL_CLASS_FOLIO] = { .name = "folio lock", .rank = RANK_FOLIO },
-	[FL_CLASS_VMA] = { .name = "vma lock" },
-	[FL_CLASS_TABLE] = { .name = "page table lock", .rank = RANK_TABLE },
+	[FL_CLASS_FOLIO] = { .name = "folio lock", .rank = RANK_FOLIO, .number = NUMBER_FOLIO },
+	[FL_CLASS_VMA] = { .name = "vma lock", .number = NUMBER_VMA },
+	[FL_CLASS_TABLE] = { .name = "page table lock", .rank = RANK_TABLE, .number = NUMBER_TABLE },
 };
 static FL_KEEP unsigned int nclasses = FL_CLASSES_FIXED;
 
@@ -89,6 +93,7 @@ static void describe(struct order_class *class, const char *cache)
 		if (class->offset == members[i].offset && !strcmp(cache, members[i].cache)) {
 			class->name = members[i].name;
 			class->rank = members[i].rank;
+			class->number = NUMBER_MEMBERS + i;
 		}
 }
 
@@ -117,6 +122,7 @@ static unsigned int class_in_inode(const void *key, unsigned long offset, const 
 				return class;
 			classes[class].name = of_inode[i].name;
 			classes[class].rank = of_inode[i].rank;
+			classes[class].number = NUMBER_MEMBERS + ARRAY_SIZE(members) + i;
 			return class;
 		}
 	return class_by(key, offset, cache);
@@ -187,6 +193,25 @@ static bool leads(fl_order_graph graph, unsigned int from, unsigned int to, bool
 		return true;
 	}
 	return false;
+}
+
+/* A number that the class has in every build, or, if it has no name of its own, the kind of lock. */
+unsigned int fl_class_name_number(unsigned int class, int kind)
+{
+	return classes[class].number ?: kind;
+}
+
+const char *fl_lock_name_of(unsigned int number)
+{
+	if (number < NUMBER_FOLIO)
+		return fl_kind_name(number);
+	if (number < NUMBER_MEMBERS)
+		return classes[number - NUMBER_FOLIO + FL_CLASS_FOLIO].name;
+	number -= NUMBER_MEMBERS;
+	if (number < ARRAY_SIZE(members))
+		return members[number].name;
+	number -= ARRAY_SIZE(members);
+	return number < ARRAY_SIZE(of_inode) ? of_inode[number].name : NULL;
 }
 
 static const char *name_of(unsigned int class, const void *lock, int kind)

@@ -605,6 +605,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 	last_first = flags & FL_LAST_FIRST;
 	fl_sched_begin_program(flags & FL_OVERLAPS);
 	fl_races_begin_program(flags & FL_FIND_RACES);
+	fl_taken_begin(flags & FL_INTERNALS);
 	for (int i = 0, blocks = 0; i < n; ) {
 		struct fl_operation op;
 
@@ -615,7 +616,7 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 			run_operation(i++, &op, flags);
 	}
 	fl_counts.ops += n;
-	last_first = false;
+	last_first = fl_taken_on = false;
 	fl.task[FL_ID_BOOT].events = 0;
 	teardown();
 }

@@ -7,6 +7,7 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/userfaultfd_k.h>
+#include "check/taken.h"
 #include "host/trace.h"
 #include "host/tree.h"
 
@@ -206,22 +207,64 @@ static bool is_anon_exclusive(struct page *page)
 #endif
 }
 
-/* Per slot, for a comparison with another build: entry bits, mapcount, references, AnonExclusive. */
+static unsigned int internals_of_entry(pte_t pte)
+{
+	unsigned int word = 0;
+
+	if (!pte_present(pte)) {
+		if (pte_none(pte))
+			return 0;
+		word |= pte_swp_uffd_wp(pte) ? FL_INTERNAL_UFFD_WP : 0;
+		word |= pte_swp_soft_dirty(pte) ? FL_INTERNAL_SOFT_DIRTY : 0;
+#ifdef FL_HAVE_ANON_EXCLUSIVE
+		word |= pte_swp_exclusive(pte) ? FL_INTERNAL_ANON_EXCLUSIVE : 0;
+#endif
+		return word;
+	}
+	word |= FL_INTERNAL_PRESENT;
+	word |= pte_write(pte) ? FL_INTERNAL_WRITE : 0;
+	word |= pte_young(pte) ? FL_INTERNAL_YOUNG : 0;
+	word |= pte_dirty(pte) ? FL_INTERNAL_DIRTY : 0;
+	word |= pte_protnone(pte) ? FL_INTERNAL_PROT_NONE : 0;
+	word |= pte_special(pte) ? FL_INTERNAL_SPECIAL : 0;
+	word |= pte_uffd_wp(pte) ? FL_INTERNAL_UFFD_WP : 0;
+	return word | (pte_soft_dirty(pte) ? FL_INTERNAL_SOFT_DIRTY : 0);
+}
+
+/* A flag of the folio that a page belongs to, by its old and its new name. */
+#ifdef FL_HAVE_FOLIO
+#define FOLIO_IS(page, Old, new)	folio_test_##new(page_folio(page))
+#else
+#define FOLIO_IS(page, Old, new)	Page##Old(compound_head(page))
+#endif
+
+static unsigned int internals_of_page(struct page *page)
+{
+	unsigned int word = 0;
+
+	word |= is_anon_exclusive(page) ? FL_INTERNAL_ANON_EXCLUSIVE : 0;
+	word |= fl_page_is_ksm(page) ? FL_INTERNAL_KSM : 0;
+	word |= FOLIO_IS(page, Dirty, dirty) ? FL_INTERNAL_PAGE_DIRTY : 0;
+	word |= FOLIO_IS(page, Referenced, referenced) ? FL_INTERNAL_PAGE_REFERENCED : 0;
+	word |= FOLIO_IS(page, Active, active) ? FL_INTERNAL_PAGE_ACTIVE : 0;
+	word |= FOLIO_IS(page, SwapBacked, swapbacked) ? FL_INTERNAL_SWAP_BACKED : 0;
+	word |= FOLIO_IS(page, SwapCache, swapcache) ? FL_INTERNAL_SWAP_CACHE : 0;
+	word |= fl_mapcount(page) * (FL_INTERNAL_MAPCOUNT & -FL_INTERNAL_MAPCOUNT) & FL_INTERNAL_MAPCOUNT;
+	return word | (page_ref_count(compound_head(page)) * (FL_INTERNAL_REFERENCES & -FL_INTERNAL_REFERENCES) & FL_INTERNAL_REFERENCES);
+}
+
+/* For a comparison with another build: entries and pages, then what the operation did with locks, TLBs and faults. */
 void fl_put_internals(struct fl_trace *trace)
 {
 	for (int p = 0; p < FL_PROCESSES; p++) {
 		for (unsigned int slot = 0; fl_lives(p) && slot < FL_SLOTS; slot++) {
 			pte_t pte = __pte(fl_pte_value(fl.process[p].mm, FL_REGION + slot * PAGE_SIZE));
-			unsigned int word = pte_val(pte) & ~PAGE_MASK;
+			unsigned int word = internals_of_entry(pte);
 
-			if (pte_present(pte) && !pte_special(pte)) {
-				struct page *page = pte_page(pte);
-
-				word |= (atomic_read(&page->_mapcount) + 1) << 12 | (page_ref_count(page) & 0xff) << 20;
-				word |= is_anon_exclusive(page) ? 1U << 28 : 0;
-				word |= fl_page_is_ksm(page) ? 1U << 29 : 0;
-			}
+			if (pte_present(pte) && !pte_special(pte))
+				word |= internals_of_page(pte_page(pte));
 			fl_put32(trace, word);
 		}
 	}
+	fl_taken_put(trace);
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, IntFlag
 
 from faultline.kinds import FindingKind
 from faultline.program import ops, trace
@@ -29,6 +29,8 @@ _LIMITS = (
     ("FL_TASK_OVERLAPS", ops.TASK_OVERLAPS, "set in the task byte of an operation that overlaps with its neighbours"),
     ("FL_RECORD_SIZE", trace.RECORD.size, "bytes of a trace record's fixed part"),
     ("FL_COMPLETION_SIZE", trace.COMPLETION.size, ""),
+    ("FL_NOTES_MAX", trace.NOTES_MAX, "locks of one operation that an internals block names"),
+    ("FL_SHARED", trace.SHARED, "of a lock there: taken for reading"),
     ("FL_VALUE_MIXED", trace.VALUE_MIXED, "what reading a page of unequal bytes gives"),
 )
 
@@ -59,6 +61,11 @@ def _enum(tag: str, members: Iterable[tuple[str, int]], end: str = "", number: s
 
 def _int_enum(tag: str, prefix: str, enum: type[IntEnum]) -> list[str]:
     return _enum(tag, ((_c_name(prefix, m.name), m.value) for m in enum))
+
+
+def _flags(prefix: str, flags: type[IntFlag]) -> Iterable[tuple[str, int]]:
+    """All members, those of several bits too."""
+    return ((_c_name(prefix, name), flag.value) for name, flag in flags.__members__.items())
 
 
 def _words(kind: ops.Kind) -> Iterable[tuple[str, int]]:
@@ -111,7 +118,9 @@ def c_header() -> str:
         *_int_enum("fl_skip", "skip", trace.Skip),
         *_int_enum("fl_wait", "wait", trace.Wait),
         "/* A slot's word in a snapshot. */",
-        *_enum("fl_bit", ((_c_name("bit", name), b.value) for name, b in trace.Bit.__members__.items()), number="#x"),
+        *_enum("fl_bit", _flags("bit", trace.Bit), number="#x"),
+        "/* A slot's word in an internals block. */",
+        *_enum("fl_internal", _flags("internal", trace.Internal), number="#x"),
         "/* struct fl_finding.kind */",
         *_enum("fl_kind", ((_c_name("kind", k.name), i) for i, k in enumerate(FindingKind)), "FL_NR_KINDS"),
     ]

@@ -26,6 +26,10 @@ Snapshot:
     ``<I`` bit mask of live processes; for each of them, ascending: SLOTS words ``<I`` (see :class:`Bit`; all 0 where
     nothing is mapped), then ``<iii``: resident anonymous pages, resident file and shmem pages, swap entries.
 
+Internals block: SLOTS words ``<I`` (see :class:`Internal`; all 0 where nothing is mapped) for each live process, ascending;
+    ``<IIH``: TLB flushes, page faults, locks that were taken since the last record; a byte for each of these, of the
+    first NOTES_MAX: the number of its name (``fl_lock_name_of()``), with :data:`SHARED` if it was taken for reading.
+
 Sharing map: one byte per slot for each live process, ascending: the lowest ``process * SLOTS + slot`` that maps the
     same page, its own number if the page is not shared or the slot holds no page.  It is what pagemap's PFNs tell root.
 """
@@ -40,6 +44,10 @@ RECORD: Final = struct.Struct("<HBBii")
 COMPLETION: Final = struct.Struct("<HBxii")
 SNAPSHOT_HEAD: Final = struct.Struct("<I")
 COUNTERS: Final = struct.Struct("<iii")
+INTERNALS_TAIL: Final = struct.Struct("<IIH")
+#: Locks of one operation that an internals block names: FL_NOTES_MAX.
+NOTES_MAX: Final = 255
+SHARED: Final = 0x80
 VALUE_MIXED: Final = 256
 
 
@@ -130,3 +138,29 @@ class Bit(IntFlag):
     """pagemap bit 58 (since Linux 6.15)."""
     HUGE = 1 << 25
     """A huge page table entry maps the page (smaps AnonHugePages, ShmemPmdMapped, FilePmdMapped)."""
+
+
+class Internal(IntFlag):
+    """Bits of a slot's word in an internals block: what user space cannot see of its entry and its page."""
+
+    PRESENT = 1 << 0
+    WRITE = 1 << 1
+    YOUNG = 1 << 2
+    DIRTY = 1 << 3
+    PROT_NONE = 1 << 4
+    SPECIAL = 1 << 5
+    UFFD_WP = 1 << 6
+    SOFT_DIRTY = 1 << 7
+    ANON_EXCLUSIVE = 1 << 8
+    """The page's own flag, or that of an entry in swap."""
+    KSM = 1 << 9
+    """KSM made the page."""
+    PAGE_DIRTY = 1 << 10
+    """Of a page: its content is newer than what is behind it."""
+    PAGE_REFERENCED = 1 << 11
+    PAGE_ACTIVE = 1 << 12
+    SWAP_BACKED = 1 << 13
+    """Of a page: it is not lazily freed."""
+    SWAP_CACHE = 1 << 14
+    MAPCOUNT = 0x7F << 16
+    REFERENCES = 0xFF << 24
