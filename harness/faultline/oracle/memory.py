@@ -730,6 +730,7 @@ class Memory:
         if not process.row[waiter.at]:
             self._rule = rules.REMOVE_GONE
             return ENOMEM
+        self._end_at_edge(waiter)
         end = self._first_part_end(process, waiter.at, waiter.stop, gives_up=waiter.advice == _FREE)
         slots = [slot for slot in range(waiter.at, waiter.stop) if process.row[slot]]
         if end < waiter.stop:
@@ -743,6 +744,17 @@ class Memory:
         self._give_way(waiter, slots)
         waiter.at = waiter.stop
         return self._remove(waiter)
+
+    def _end_at_edge(self, waiter: RemoveWaiter) -> None:
+        """The event that nobody read may have been of a part only, where mappings may not have been joined: the backend
+        shows that of the rest something is mapped no longer."""
+        row = waiter.process.row
+        if waiter.hole or self._saw(waiter.index) != ENOMEM:
+            return
+        for stop in range(waiter.stop - 1, waiter.at, -1):
+            if waiter.edges >> stop & 1 and not all(row[stop : waiter.stop]):
+                waiter.stop = stop
+                return
 
     def _give_way(self, waiter: RemoveWaiter, slots: list[int]) -> None:
         if waiter.advice == _DONTNEED:

@@ -558,7 +558,7 @@ class Userfault(Memory):
         else:
             self._rule = rules.MESSAGE_EVENT
         if isinstance(waiter, RemoveWaiter):
-            waiter.stop = waiter.at + outcome[2]
+            waiter.stop, waiter.edges = waiter.at + outcome[2], 0
         self._event_over(waiter)
         return outcome
 
