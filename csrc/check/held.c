@@ -10,11 +10,6 @@ static const char *const kind_names[] = {
 	[FL_LOCK_MAP_READ] = "section (read)", [FL_LOCK_MAP] = "section",
 };
 
-const char *fl_kind_name(int kind)
-{
-	return kind_names[kind];
-}
-
 /* The lock's own name where it is a well-known one: nothing else about it is the same in every run. */
 const char *fl_lock_name(const void *lock, int kind)
 {

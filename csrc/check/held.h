@@ -17,7 +17,6 @@ void fl_lock_recursion(const void *lock, int kind, const void *taken_at) __noret
 void fl_events_used_up(void) __noreturn;
 void fl_held_hand_over(const void *lock, int kind);
 void fl_held_pass_on(struct fl_task *to);
-const char *fl_kind_name(int kind);
 const char *fl_lock_name(const void *lock, int kind);
 const char *fl_lock_waited_for(const struct fl_task *task);
 const void *fl_folio_waited_for(const struct task_struct *ts);

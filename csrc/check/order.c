@@ -29,8 +29,7 @@ struct order_class {
 	unsigned char number;		/* see fl_class_name_number(); 0: it has no name */
 };
 
-/* Numbers of names: first the kinds of locks, for classes without a name of their own. */
-enum { NUMBER_FOLIO = FL_LOCK_MAP + 1, NUMBER_VMA, NUMBER_TABLE, NUMBER_MEMBERS };
+enum { NUMBER_NONE, NUMBER_FOLIO, NUMBER_VMA, NUMBER_TABLE, NUMBER_MEMBERS };
 
 static FL_KEEP struct order_class classes[FL_CLASSES_MAX] = {
 	[FL_CLASS_FOLIO] = { .name = "folio lock", .rank = RANK_FOLIO, .number = NUMBER_FOLIO },
@@ -195,16 +194,16 @@ static bool leads(fl_order_graph graph, unsigned int from, unsigned int to, bool
 	return false;
 }
 
-/* A number that the class has in every build, or, if it has no name of its own, the kind of lock. */
-unsigned int fl_class_name_number(unsigned int class, int kind)
+/* A number that the class has in every build; 0: it has no name. */
+unsigned int fl_class_name_number(unsigned int class)
 {
-	return classes[class].number ?: kind;
+	return classes[class].number;
 }
 
 const char *fl_lock_name_of(unsigned int number)
 {
-	if (number < NUMBER_FOLIO)
-		return fl_kind_name(number);
+	if (number == NUMBER_NONE)
+		return "none";
 	if (number < NUMBER_MEMBERS)
 		return classes[number - NUMBER_FOLIO + FL_CLASS_FOLIO].name;
 	number -= NUMBER_MEMBERS;

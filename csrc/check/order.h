@@ -16,7 +16,7 @@ typedef unsigned long fl_order_graph[FL_CLASSES_MAX][FL_CLASSES_MAX / 64];
 extern fl_order_graph fl_order_fine;
 
 unsigned int fl_class_find(const void *lock);
-unsigned int fl_class_name_number(unsigned int class, int kind);
+unsigned int fl_class_name_number(unsigned int class);
 void fl_order_new(const struct fl_held *held, unsigned int class, const void *lock, int kind, const void *ip);
 
 static __always_inline unsigned int fl_class_of_kind(int kind)

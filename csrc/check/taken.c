@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which locks were taken, and how often CPUs were told to flush and pages faulted in, since the last record.  Classes are
- * named by what is the same in every build: their well-known names, or the kind of lock.
+ * numbered by their well-known names, which are the same in every build.
+ * leaves out: locks without such a name.  Caches of the kernel's take them, as they were filled by programs before.
  */
 #include "check/taken.h"
 #include "check/order.h"
@@ -32,8 +33,12 @@ void fl_taken_begin(bool on)
 
 void fl_taken_note(unsigned int class, int kind)
 {
+	unsigned int number = fl_class_name_number(class);
+
+	if (!number)
+		return;
 	if (taken < FL_NOTES_MAX)
-		notes[taken] = fl_class_name_number(class, kind) | (is_shared(kind) ? FL_SHARED : 0);
+		notes[taken] = number | (is_shared(kind) ? FL_SHARED : 0);
 	taken++;
 }
 

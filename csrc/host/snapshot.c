@@ -246,7 +246,6 @@ static unsigned int internals_of_page(struct page *page)
 	word |= fl_page_is_ksm(page) ? FL_INTERNAL_KSM : 0;
 	word |= FOLIO_IS(page, Dirty, dirty) ? FL_INTERNAL_PAGE_DIRTY : 0;
 	word |= FOLIO_IS(page, Referenced, referenced) ? FL_INTERNAL_PAGE_REFERENCED : 0;
-	word |= FOLIO_IS(page, Active, active) ? FL_INTERNAL_PAGE_ACTIVE : 0;
 	word |= FOLIO_IS(page, SwapBacked, swapbacked) ? FL_INTERNAL_SWAP_BACKED : 0;
 	word |= FOLIO_IS(page, SwapCache, swapcache) ? FL_INTERNAL_SWAP_CACHE : 0;
 	word |= fl_mapcount(page) * (FL_INTERNAL_MAPCOUNT & -FL_INTERNAL_MAPCOUNT) & FL_INTERNAL_MAPCOUNT;

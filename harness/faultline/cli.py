@@ -50,14 +50,13 @@ from faultline.report.document import Document, Mode
 from faultline.report.figures import figure_line, figures_head, figures_json, trial_lines, trials_head, trials_json
 from faultline.report.live import closing_lines, live_json, not_reached, outcome_lines
 from faultline.report.replay import replay_json, replay_lines
-from faultline.report.repro import Patch, Setting, replay_command, repro_text
+from faultline.report.repro import INSIDE, Patch, Setting, replay_command, repro_text
 from faultline.report.result import About, command_again, environment, now, summary
 from faultline.report.series import keep_beginning, series_lines
 from faultline.tree import DEFAULT_TREE, TreeInfo, find_tree
 from faultline.tree.cache import cache_dir, store
 from faultline.tree.revisions import fixed_range, read_range
 from faultline.tree.series import Series, read_series
-from faultline.verdict.compare import difference
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Blame, Judge, Side, Trial
 from faultline.verdict.live import LiveJudge, ThreeWay
@@ -200,7 +199,7 @@ class _Desk:
         setting = self.setting
         return prepare(
             str(self.series.base or setting.kernel), paths, setting.profile, check=check, jobs=self.jobs,
-            say=self.screen.status, variant=setting.variant, reach=reach,
+            say=self.screen.status, variant=setting.variant, reach=reach, strict=setting.strict,
         )  # fmt: skip
 
 
@@ -312,6 +311,7 @@ def _take_live(options: dict[str, Any]) -> None:
 @_building
 @_campaign
 @_schedules("How operations overlap, in half of the programs", "mix, in half of the time", NO_SCHEDULES)
+@click.option("--strict", is_flag=True, help="Differences inside, too: page table entries, references, flushes, locks.")
 def check_command(**options: Any) -> None:
     """The verdict for a patch author: the same programs on the tree with and without the patches.
 
@@ -327,7 +327,8 @@ def check_command(**options: Any) -> None:
 
 def _run_campaign(
     *, check: bool, seconds: float | None, programs: int | None, seed: int | None, out: Path, stop_first: bool,
-    schedules: str | None, races: bool, as_json: bool, as_ktap: bool, junit: Path | None, **options: Any,
+    schedules: str | None, races: bool, as_json: bool, as_ktap: bool, junit: Path | None, strict: bool = False,
+    **options: Any,
 ) -> NoReturn:  # fmt: skip
     """Runs a campaign, shows what it came to and ends the command."""
     if as_json and as_ktap:
@@ -340,6 +341,7 @@ def _run_campaign(
         raise click.UsageError("--time and --programs exclude each other; give one")
     seed = secrets.randbits(32) if seed is None else seed
     desk = _begin(as_json or as_ktap, seed=seed, variant="race" if races else "plain", **options)
+    desk = replace(desk, setting=replace(desk.setting, strict=strict))
     subject = desk.subject(check=check, reach=check)
     places = subject.places if isinstance(subject, Subject) else None
     settle = SETTLE_SECONDS if check and programs is None else None
@@ -528,7 +530,8 @@ def _case(file: Path, as_json: bool, patches: Sequence[Path], **options: Any) ->
         desk = replace(desk, setting=replace(desk.setting, variant="plain"))
     named = [Patch.of(path) for path in patches] or [_found_patch(file, value, desk.screen) for value in repro.patches]
     seed = header.get("seed", "")
-    setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None)
+    strict = header.get("compare") == INSIDE
+    setting = replace(desk.setting, patches=tuple(named), seed=int(seed) if seed.isdigit() else None, strict=strict)
     desk = replace(desk, setting=setting)
     decisions = parse_schedule(header.get("schedule", ""), repro.ops, f"{file}: schedule")
     return desk, _Case(repro.ops, header.get("signature"), desk.subject(check=bool(named or setting.range)), decisions)
@@ -621,7 +624,7 @@ def _replay(
         tested = judge.near(judge.subject, case.ops, case.decisions, case.signature) or tested
     finding = tested.finding
     if finding is None and base is not None and base.finding is None and not overlapping:
-        finding = difference(case.ops, base.trace, tested.trace)
+        finding = judge.difference(case.ops)
     if as_json:
         _print_json(replay_json(desk.setting, case.ops, tested, base, finding))
     else:

@@ -31,6 +31,8 @@ from faultline.program.codec import decode, encode, has_blocks
 from faultline.program.generate import random_program
 from faultline.program.ops import lacking
 from faultline.program.text import format_program, parse_program, read_repro
+from faultline.program.trace import SHARED, Internal
+from faultline.program.traceview import field_of, without_internals
 from faultline.verdict.known import Known, is_known, read_known
 
 pytestmark = pytest.mark.kernel
@@ -51,6 +53,23 @@ def test_random_programs_agree_with_the_oracle(any_machine: Machine) -> None:
     for _ in range(3000):
         ops = random_program(rng, has=any_machine.has)
         assert explained(any_machine, oracle, ops), format_program(ops)
+
+
+def test_a_trace_with_internals_is_the_same_but_for_these(any_machine: Machine) -> None:
+    for ops in islice(programs(60), 300):
+        plain, blocks = without_internals(any_machine.run(encode(ops), internals=True), ops)
+        assert plain == any_machine.run(encode(ops))
+        if any_machine.finding is None:
+            assert len(blocks) == len(ops)
+            again = without_internals(any_machine.run(encode(ops), internals=True), ops)
+            assert (plain, blocks) == again, "what ran before must not show"
+    ops = parse_program("p0.0 mmap a0 rw\np0.0 write a0 =1\n")
+    _, (_, block) = without_internals(any_machine.run(encode(ops), internals=True), ops)
+    bits = Internal.PRESENT | Internal.WRITE | Internal.YOUNG | Internal.DIRTY | Internal.SWAP_BACKED
+    assert block.words[0][0] & bits == bits
+    assert field_of(block.words[0][0], Internal.MAPCOUNT) == 1
+    assert block.faults == 1
+    assert [any_machine.lock_name(number & ~SHARED) for number in block.locks][-1] == "page table lock"
 
 
 def test_any_bytes_are_a_program(any_machine: Machine) -> None:

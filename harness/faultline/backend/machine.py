@@ -17,14 +17,15 @@ from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.ops import NEEDS, OPS_MAX, PROCESSES, SLOTS, TASKS
 from faultline.program.schedule import POLICIES as _POLICIES
 from faultline.program.schedule import Decision, Schedule, Taken
-from faultline.program.trace import COMPLETION, COUNTERS, RECORD, SNAPSHOT_HEAD
+from faultline.program.trace import COMPLETION, COUNTERS, INTERNALS_TAIL, NOTES_MAX, RECORD, SNAPSHOT_HEAD
 
-#: Bytes of one process in a record: its words, its counters, its sharing map and its internals.
+#: Bytes of one process in a record: its words, its counters, its sharing map and the words of its internals.
 _PROCESS_BYTES: Final = 4 * SLOTS + COUNTERS.size + SLOTS + 4 * SLOTS
 #: Bytes that the longest trace may take.
 _TRACE_BYTES_MAX: Final = OPS_MAX * (
     RECORD.size + PROCESSES * TASKS * COMPLETION.size + SNAPSHOT_HEAD.size + PROCESSES * _PROCESS_BYTES
-)
+    + INTERNALS_TAIL.size + NOTES_MAX
+)  # fmt: skip
 _KINDS: Final = tuple(FindingKind)
 _HEADER: Final = Path(__file__).resolve().parents[3] / "csrc" / "machine.h"
 
@@ -209,6 +210,10 @@ class Machine:
 
     def _locks(self, place: Any) -> tuple[TakenLock, ...]:
         return tuple(TakenLock(self._string(lock.name), lock.at) for lock in place.lock[0 : place.nlocks])
+
+    def lock_name(self, number: int) -> str:
+        """The name of a lock in an internals block (:mod:`faultline.program.trace`)."""
+        return self._ffi.string(self._lib.fl_lock_name_of(number)).decode()  # type: ignore[no-any-return]
 
     @property
     def stats(self) -> dict[str, int]:

@@ -61,7 +61,7 @@ class Listener(Protocol):
 
 @dataclass
 class Result:
-    """What a campaign came to; ``records`` are ordered by program number."""
+    """What a campaign came to; ``records`` are ordered by program number, mere differences from the base tree last."""
 
     seed: int
     records: list[Record] = field(default_factory=list)
@@ -295,11 +295,15 @@ class _Campaign:
         now = time.monotonic()
         self.result.programs = self._progress(now).programs
         self.result.seconds = now - self._begin
-        self.result.records = sorted(
-            self._records.values(), key=lambda record: (record.index, record.finding.signature)
-        )
+        self.result.records = sorted(self._records.values(), key=_rank)
         for member in self._crew:
             member.end()
+
+
+def _rank(record: Record) -> tuple[bool, int, str]:
+    """What breaks a rule comes before what is only another behaviour."""
+    finding = record.finding
+    return finding.kind is FindingKind.BASE_DIFFERENCE, record.index, finding.signature
 
 
 @contextmanager

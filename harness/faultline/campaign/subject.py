@@ -18,6 +18,7 @@ from faultline.tree import Overlay, TreeInfo, find_tree
 from faultline.tree.changes import changes
 from faultline.tree.diff import Misfit
 from faultline.tree.fit import with_better_tree
+from faultline.verdict.harmless import Harmless, read_harmless
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
 from faultline.verdict.live import open_live, open_three_way
@@ -47,6 +48,10 @@ class Subject:
     known: frozenset[str]
     races: tuple[KnownRace, ...] | None = None
     """Data races that may be; None: none are looked for."""
+    strict: bool = False
+    """What the trees do otherwise inside is a finding, too."""
+    harmless: tuple[Harmless, ...] = ()
+    """Differences that the patches say are meant."""
     places: Places | None = None
     """What of the patches there is to reach; None: nobody asks."""
 
@@ -73,6 +78,8 @@ class Subject:
             known=self.known,
             schedules=schedules,
             races=self.races,
+            strict=self.strict,
+            harmless=self.harmless,
         )
 
 
@@ -153,7 +160,7 @@ def nothing_to_test(tree: TreeInfo, patches: Sequence[Path]) -> FaultlineError:
 
 def prepare(
     kernel: str, patches: Sequence[Path], profile: str, *, check: bool, jobs: int, say: Say, variant: Variant = "plain",
-    reach: bool = False,
+    reach: bool = False, strict: bool = False,
 ) -> Subject:  # fmt: skip
     """Finds the tree and builds what is to be tested.
 
@@ -162,6 +169,7 @@ def prepare(
     :raises FaultlineError: the tree, a patch or the build; with :attr:`ExitStatus.SKIPPED` if the patches change
         nothing that is built.
     """
+    harmless = read_harmless(patches) if check else ()
     tree = find_tree(kernel, say)
     overlay = Overlay(tree.path, patches) if check and reach else None
     counted = tuple(overlay.touched) if overlay else ()
@@ -175,4 +183,4 @@ def prepare(
     folder, version = corpora_dir() / "known", f"{tree.major}.{tree.minor}"
     races = known_races(read_races(folder), version) if variant == "race" else None
     places = Places(overlay, library.path, base.path) if overlay and base else None
-    return Subject(library, base, signatures(read_known(folder), version), races, places)
+    return Subject(library, base, signatures(read_known(folder), version), races, strict, harmless, places)

@@ -52,7 +52,8 @@ VERSION: Final = 1
 _FIRST_LINE: Final = f"# faultline repro v{VERSION}"
 #: The header keys, in the order in which they are written.
 HEADER_KEYS: Final = (
-    "kernel", "patch", "range", "profile", "variant", "seed", "kind", "signature", "schedule", "faults", "requires",
+    "kernel", "patch", "range", "profile", "variant", "compare", "seed", "kind", "signature", "schedule", "faults",
+    "requires",
 )  # fmt: skip
 _PATCH: Final = "patch"
 #: A repro of more bytes is refused: OPS_MAX operations with comments need far fewer.

@@ -26,9 +26,10 @@ Snapshot:
     ``<I`` bit mask of live processes; for each of them, ascending: SLOTS words ``<I`` (see :class:`Bit`; all 0 where
     nothing is mapped), then ``<iii``: resident anonymous pages, resident file and shmem pages, swap entries.
 
-Internals block: SLOTS words ``<I`` (see :class:`Internal`; all 0 where nothing is mapped) for each live process, ascending;
-    ``<IIH``: TLB flushes, page faults, locks that were taken since the last record; a byte for each of these, of the
-    first NOTES_MAX: the number of its name (``fl_lock_name_of()``), with :data:`SHARED` if it was taken for reading.
+Internals block: for each live process, ascending, SLOTS words ``<I`` (see :class:`Internal`; 0: nothing is mapped);
+    ``<IIH``: TLB flushes, page faults, locks with a name of their own that were taken since the last record; a byte for
+    each of these, of the first NOTES_MAX: the number of its name (``fl_lock_name_of()``), with :data:`SHARED` if it was
+    taken for reading.  Nothing in it depends on what ran before the program.
 
 Sharing map: one byte per slot for each live process, ascending: the lowest ``process * SLOTS + slot`` that maps the
     same page, its own number if the page is not shared or the slot holds no page.  It is what pagemap's PFNs tell root.
@@ -158,9 +159,8 @@ class Internal(IntFlag):
     PAGE_DIRTY = 1 << 10
     """Of a page: its content is newer than what is behind it."""
     PAGE_REFERENCED = 1 << 11
-    PAGE_ACTIVE = 1 << 12
-    SWAP_BACKED = 1 << 13
+    SWAP_BACKED = 1 << 12
     """Of a page: it is not lazily freed."""
-    SWAP_CACHE = 1 << 14
+    SWAP_CACHE = 1 << 13
     MAPCOUNT = 0x7F << 16
     REFERENCES = 0xFF << 24

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,12 +14,15 @@ from faultline.program.ops import BY_NAME, LOADS, PROCESSES, PROT, SHARING, SLOT
 from faultline.program.trace import (
     COMPLETION,
     COUNTERS,
+    INTERNALS_TAIL,
+    NOTES_MAX,
     RECORD,
     SNAPSHOT_HEAD,
     VALUE_MIXED,
     Bit,
     Event,
     FaultFlag,
+    Internal,
     Skip,
     Status,
     Wait,
@@ -69,6 +72,21 @@ class Step:
     ``process * SLOTS + slot`` that maps the same page."""
 
 
+@dataclass(frozen=True, slots=True)
+class Internals:
+    """What user space cannot see after an operation."""
+
+    words: dict[int, tuple[int, ...]]
+    """SLOTS words of :class:`~faultline.program.trace.Internal` for each live process, by its number"""
+    flushes: int
+    """of TLBs, since the record before"""
+    faults: int
+    taken: int
+    """how many locks with a name of their own were taken"""
+    locks: bytes
+    """the first NOTES_MAX of them, in order: their names' numbers, with SHARED"""
+
+
 class _Cut(Exception):
     """The trace ends, or makes no sense, at this place."""
 
@@ -109,6 +127,17 @@ class _Reader:
         shares = self._trace[self.at : end]
         self.at = end
         return shares
+
+    def internals(self, processes: Iterable[int]) -> Internals:
+        """The block behind a record with these live processes."""
+        words = {process: self._take(_ROW) for process in processes}
+        flushes, faults, taken = self._take(INTERNALS_TAIL)
+        end = self.at + min(taken, NOTES_MAX)
+        locks = self._trace[self.at : end]
+        if len(locks) < min(taken, NOTES_MAX):
+            raise _Cut
+        self.at = end
+        return Internals(words, flushes, faults, taken, locks)
 
     def _snapshot(self) -> Snapshot:
         (mask,) = self._take(SNAPSHOT_HEAD)
@@ -153,6 +182,25 @@ def _steps(trace: bytes, ops: Sequence[Operation], snapshots: bool) -> Iterator[
             yield reader.step(index, op, shown), reader.at
         except _Cut:
             return
+
+
+def without_internals(trace: bytes, ops: Sequence[Operation]) -> tuple[bytes, list[Internals]]:
+    """The trace of a run with snapshots and internals as one without them would be, and what was taken out of it.
+
+    :param ops: the program that ran; no operations of it overlap.
+    """
+    reader, plain, blocks = _Reader(trace), bytearray(), []
+    for index, op in enumerate(ops):
+        begin = reader.at
+        try:
+            step = reader.step(index, op, True)
+            end = reader.at
+            assert step.snapshot is not None
+            blocks.append(reader.internals(step.snapshot.words))
+        except _Cut:
+            break
+        plain += trace[begin:end]
+    return bytes(plain), blocks
 
 
 def continued(
@@ -329,3 +377,34 @@ def _message(step: Step | Completion) -> str:
     access = "write" if flags & FaultFlag.WRITE else "read"
     cause = "write-protected" if flags & FaultFlag.WP else "minor" if flags & FaultFlag.MINOR else "missing"
     return f"message: page fault, {access} of a{slot}, {cause}"
+
+
+_INTERNALS: Final = (
+    (Internal.PRESENT, "present"),
+    (Internal.WRITE, "write"),
+    (Internal.YOUNG, "young"),
+    (Internal.DIRTY, "dirty"),
+    (Internal.UFFD_WP, "uffd-wp"),
+    (Internal.SOFT_DIRTY, "soft-dirty"),
+    (Internal.PROT_NONE, "prot-none"),
+    (Internal.SPECIAL, "special"),
+    (Internal.ANON_EXCLUSIVE, "anon-exclusive"),
+    (Internal.KSM, "ksm"),
+    (Internal.PAGE_DIRTY, "page-dirty"),
+    (Internal.PAGE_REFERENCED, "page-referenced"),
+    (Internal.SWAP_BACKED, "swap-backed"),
+    (Internal.SWAP_CACHE, "swap-cache"),
+)
+
+
+def describe_internals(word: int) -> str:
+    """A slot's word of an internals block, e.g. ``present write young dirty, mapcount 1, references 1``."""
+    names = " ".join(name for bit, name in _INTERNALS if word & bit) or "no entry"
+    if not word & Internal.PRESENT:
+        return names
+    return f"{names}, mapcount {field_of(word, Internal.MAPCOUNT)}, references {field_of(word, Internal.REFERENCES)}"
+
+
+def field_of(word: int, mask: int) -> int:
+    """The number that a mask of neighbouring bits holds."""
+    return (word & mask) // (mask & -mask)

@@ -171,6 +171,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     """Programs by signature: what only the base tree shows."""
     known: dict[str, Count]
     """Programs by signature: what corpora/known lists."""
+    harmless: dict[str, Count] = {}
+    """Programs by signature: differences from the base tree that the patches say are meant."""
     deviations: dict[str, Count]
     undecided: dict[str, Count]
     lacks: dict[str, str]

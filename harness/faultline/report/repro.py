@@ -19,6 +19,8 @@ from faultline.tree.cache import store
 from faultline.verdict.finding import Finding
 
 SUFFIX: Final = ".repro"
+#: What a header says of a check that compares what is inside, too.
+INSIDE: Final = "internals"
 #: Between a patch's path and its content's digest in a header.
 _DIGEST: Final = " sha256:"
 _DIGEST_DIGITS: Final = 16
@@ -65,6 +67,8 @@ class Setting:
     variant: Variant = "plain"
     range: str = ""
     """Commits of the git repository ``kernel`` that take the place of patches."""
+    strict: bool = False
+    """What patched and base tree do otherwise inside is a finding, too."""
 
     def repro(self, finding: Finding | None, ops: Sequence[Operation]) -> Repro:
         """The program with its header."""
@@ -75,6 +79,8 @@ class Setting:
             header["profile"] = self.profile
         if self.variant != "plain":
             header["variant"] = self.variant
+        if self.strict:
+            header["compare"] = INSIDE
         if self.seed is not None:
             header["seed"] = str(self.seed)
         if finding is not None:

@@ -83,7 +83,7 @@ def document(
 ) -> Document:
     """All that reports need of a run; ``files`` are the repros by signature, ``ended``: the run has."""
     setting = about.setting
-    base, fixed, known = (_counts(result, blame) for blame in (Blame.BASE, Blame.FIXED, Blame.KNOWN))
+    base, fixed, known, harmless = (_counts(result, blame) for blame in _OTHERS)
     return Document(
         verdict=_verdict(result, ended=ended),
         mode=about.mode,
@@ -103,6 +103,7 @@ def document(
         base=base,
         fixed=fixed,
         known=known,
+        harmless=harmless,
         deviations=dict(sorted(result.deviations.items())),
         undecided=dict(sorted(result.undecided.items())),
         lacks=dict(sorted(result.lacks.items())),
@@ -152,6 +153,7 @@ def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
 _OTHERS = {
     Blame.BASE: "not the patch's, the base tree shows it too:",
     Blame.KNOWN: "known finding:",
+    Blame.HARMLESS: "harmless, as the patch says:",
 }
 
 

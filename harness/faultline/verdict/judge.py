@@ -19,14 +19,17 @@ from faultline.program.codec import Operation, encode, has_blocks
 from faultline.program.ops import OPS
 from faultline.program.schedule import Decision, Schedule, parse_schedule
 from faultline.program.text import format_actor
+from faultline.program.traceview import without_internals
 from faultline.verdict import reference
 from faultline.verdict.compare import compare, difference, states_before
 from faultline.verdict.contracts import CONTRACTS
 from faultline.verdict.finding import BLOCK, END, Finding, Place, TakenLock, Task
+from faultline.verdict.harmless import Harmless, harmless_by
 from faultline.verdict.known import is_known
 from faultline.verdict.overlap import CPUS, Overlap, Schedules
 from faultline.verdict.races import KnownRace, Watched, field_of
 from faultline.verdict.reference import Reference
+from faultline.verdict.strict import internal_differences
 
 #: Runs of a program that may still show a finding of another one; of one on the base tree that may show it, too.
 RUNS_AGAIN: Final = 100
@@ -99,6 +102,8 @@ class Blame(StrEnum):
     """The base tree shows the same on the same program."""
     FIXED = "fixed"
     """Only the base tree shows it."""
+    HARMLESS = "harmless"
+    """A difference from the base tree that the patch says is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,8 @@ class Side:
     locate: Callable[[int], Sequence[Place]]
     watched: reference.Machine | None = None
     """The same machine, where it looks for data races."""
+    lock_name: Callable[[int], str] = str
+    """The name of a lock in an internals block."""
 
 
 class Judge:
@@ -161,8 +168,11 @@ class Judge:
         known: Collection[str] = (),
         before_run: Callable[[bytes], None] = lambda _: None,
         schedules: Schedules | None = None,
+        strict: bool = False,
+        harmless: Sequence[Harmless] = (),
     ) -> None:
         self.subject, self.base = subject, base
+        self._strict, self._harmless = strict, tuple(harmless)
         self._known = frozenset(known)
         self._before_run = before_run
         self._schedules = schedules or Schedules()
@@ -242,6 +252,8 @@ class Judge:
 
     def _check(self, base: Side, ops: Sequence[Operation], wire: bytes) -> Verdict:
         """What both trees do alike is not the patch's doing, so the oracle is asked only where they differ."""
+        if self._strict and (verdict := self._check_inside(base, ops, wire)) is not None:
+            return verdict
         before, after = self._run(base, wire), self._run(self.subject, wire)
         if before == after and base.machine.finding is None and self.subject.machine.finding is None:
             return _CLEAN
@@ -252,6 +264,29 @@ class Judge:
             return self._verdict(difference(ops, before, after), Blame.NEW, new)
         same = old.finding is not None and old.finding.signature == new.finding.signature
         return self._verdict(new.finding, Blame.BASE if same else Blame.NEW, new)
+
+    def _check_inside(self, base: Side, ops: Sequence[Operation], wire: bytes) -> Verdict | None:
+        """What the trees do alike for user space, they may do otherwise inside; None: it is not alike."""
+        traces = []
+        for side in (base, self.subject):
+            self._before_run(wire)
+            traces.append(side.machine.run(wire, internals=True))
+            if side.machine.finding is not None:
+                return None
+        if traces[0] == traces[1]:
+            return _CLEAN
+        (before, old), (after, new) = (without_internals(trace, ops) for trace in traces)
+        if before != after:
+            return None
+        found = list(internal_differences(ops, old, new, self.subject.lock_name))
+        first = min(found, key=lambda finding: harmless_by(finding.signature, self._harmless) is not None)
+        return self._verdict(first, Blame.NEW, Trial(after, first))
+
+    def difference(self, ops: Sequence[Operation]) -> Finding | None:
+        """What the patched tree does otherwise than the base, where neither breaks a rule; None: nothing."""
+        verdict = self.judge(ops)
+        differs = verdict.finding is not None and verdict.finding.kind is FindingKind.BASE_DIFFERENCE
+        return verdict.finding if differs and verdict.blame is Blame.NEW else None
 
     def _examined(self, side: Side, ops: Sequence[Operation], trace: bytes) -> Trial:
         """What happened first: a divergence from the oracle, or what ended the program on the machine."""
@@ -351,6 +386,8 @@ class Judge:
     def _verdict(self, finding: Finding | None, blame: Blame, trial: Trial) -> Verdict:
         if finding is not None and blame is Blame.NEW and self.knows(finding):
             blame = Blame.KNOWN
+        elif finding is not None and blame is Blame.NEW and harmless_by(finding.signature, self._harmless):
+            blame = Blame.HARMLESS
         return Verdict(finding, blame, trial.deviations)
 
 
@@ -465,7 +502,7 @@ def _tool_error(error: Exception) -> Finding:
 
 def _side(library: Path, cpus: dict[str, int], races: Sequence[KnownRace] | None) -> Side:
     built, locate = machine.Machine(library, **cpus), locator_of(library)
-    return Side(built, locate, None if races is None else Watched(built, locate, races))
+    return Side(built, locate, None if races is None else Watched(built, locate, races), built.lock_name)
 
 
 def open_judge(
@@ -476,16 +513,27 @@ def open_judge(
     known: Collection[str] = (),
     schedules: Schedules | None = None,
     races: Sequence[KnownRace] | None = None,
+    strict: bool = False,
+    harmless: Sequence[Harmless] = (),
 ) -> Judge:
     """A judge over built libraries; with ``schedules`` for programs whose operations overlap too.
 
     ``races``: data races are findings but these; the libraries are of the variant that finds them.  None: they are not.
+    ``strict``: so is what the trees do otherwise inside.  ``harmless``: which differences are none.
 
     :raises FaultlineError: a library cannot be loaded.
     """
     cpus = {"cpus": CPUS} if schedules else {}
     sides = [_side(path, cpus, races) for path in (subject, base) if path is not None]
-    return Judge(sides[0], sides[1] if base else None, known=known, before_run=before_run, schedules=schedules)
+    return Judge(
+        sides[0],
+        sides[1] if base else None,
+        known=known,
+        before_run=before_run,
+        schedules=schedules,
+        strict=strict,
+        harmless=harmless,
+    )
 
 
 def locator_of(library: Path) -> Callable[[int], Sequence[Place]]:
