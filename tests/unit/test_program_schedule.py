@@ -101,6 +101,15 @@ def test_generated_blocks_are_of_two_tasks_and_hold_nothing_that_stands_apart() 
     assert made > 150
 
 
+def test_generated_blocks_cut_no_file_that_may_have_lost_a_page() -> None:
+    fails, cut = "m fail {} n1\np0.0 read a0\n", "p0.0 file-truncate f0 @0\np0.1 write a0 =1\n"
+    for fault, made in (("swap-read", False), ("page", True)):
+        ops = parse_program(fails.format(fault) + cut)
+        tried = [with_block(random.Random(seed), ops) for seed in range(40)]
+        cuts = {any(overlaps(op) for op in found if op[0] == ops[2][0]) for found in tried if found is not None}
+        assert (True in cuts) is made
+
+
 def test_the_minimiser_keeps_a_block_that_is_needed_and_drops_one_that_is_not() -> None:
     ops = parse_program(TEXT)
 

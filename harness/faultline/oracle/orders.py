@@ -201,7 +201,7 @@ _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
 _PIN_READ, _PIN_WRITES = BY_NAME["pin-read"].code, BY_NAME["pin-write"].code
 _HANDLE_AT: Final = {BY_NAME[name].code: 2 for name in ("pin", "ref", "unpin", "pin-read", "pin-write")}
-_PIN_FORCE: Final = 1 << PIN_FLAGS.words.index("force")
+_PIN_FORCE, _PIN_LONGTERM = (1 << PIN_FLAGS.words.index(word) for word in ("force", "longterm"))
 _DEBUGGER: Final = _codes("mem-read", "mem-write")
 
 _ACCESSES_FINE, _RANGES_FINE, _LOUD, _FINEST, _BY_ITSELF, _LAST_PAGE_FIRST, _REGISTERS_ANEW = 1, 2, 4, 8, 16, 32, 64
@@ -391,7 +391,7 @@ def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
         if finest:
             return finest
     if level & _ACCESSES_FINE and op[0] in ACCESSES:
-        return [(step, index) for step in (*_faulted_in(op), op)]
+        return [*(_pinned_first(ops, op, index) or [(step, index) for step in _faulted_in(op)]), (op, index)]
     if level & _RANGES_FINE and op[0] in PAGE_BY_PAGE:
         pages = _pages(op, _met(ops, index))
         if level & _LAST_PAGE_FIRST and op[0] in FORBIDS:
@@ -434,7 +434,7 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
         first = _pages(op, _met(ops, index))[0]
         return [(first, index), (op, index)] if first != op else []
     if op[0] in _REMOTE:
-        handle = next((k for k in range(PINS) if not any(_HANDLE_AT.get(o[0]) and o[2] == k for o in ops)), None)
+        handle = _free_handle(ops)
         if handle is None:
             return []
         writes = op[0] in _WRITES
@@ -448,6 +448,21 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
     if op[0] in _WRITES:
         return [(step, index) for step in ((_POPULATE, op[1], op[2], 1, _READ), *_faulted_in(op), op)]
     return []
+
+
+def _free_handle(ops: Sequence[Operation]) -> int | None:
+    """One for pins that no operation of the program names."""
+    return next((k for k in range(PINS) if not any(_HANDLE_AT.get(o[0]) and o[2] == k for o in ops)), None)
+
+
+def _pinned_first(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
+    """The first step of a forced pin, for each page: populating does not reach what the mapping forbids."""
+    handle = _free_handle(ops) if op[0] == _PIN and op[5] & _PIN_FORCE else None
+    if handle is None:
+        return []
+    unpin = (_UNPIN, TASK_MONITOR, handle, 0), ~index
+    pages = [(*page[:2], handle, *page[3:5], page[5] & ~_PIN_LONGTERM) for page in _pages(op)]
+    return [step for page in pages for step in ((page, index), unpin)]
 
 
 def _frees(op: Operation) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from faultline.program.codec import Operation, alone, is_monitor, overlapping, process_of, task_byte, task_of
-from faultline.program.ops import BY_NAME, OPS, PAGES, REGISTER_MODE, TASKS
+from faultline.program.ops import BY_NAME, FAULT, OPS, PAGES, REGISTER_MODE, TASK_MONITOR, TASKS
 from faultline.program.schedule import number_of
 
 #: Not part of a block: what fails is the operation that follows; a device goes when nobody waits for it.
@@ -23,6 +23,8 @@ _COUNTING: Final = frozenset(
 )
 _REGISTER: Final = BY_NAME["uffd-register"].code
 _MINOR: Final = 1 << REGISTER_MODE.words.index("minor")
+_READ_FAILS: Final = (BY_NAME["fail"].code, TASK_MONITOR, FAULT.words.index("swap-read"))
+_TRUNCATE: Final = BY_NAME["file-truncate"].code
 _LENGTHS: Final = (2, 2, 2, 3, 3, 4)
 _TRIES: Final = 6
 
@@ -40,6 +42,8 @@ def with_block(rng: random.Random, ops: Sequence[Operation]) -> list[Operation] 
         window = [alone(op) for op in ops[start : start + length]]
         if (start and ops[start - 1][0] in APART) or any(op[0] in APART for op in window):
             continue
+        if any(op[0] == _TRUNCATE for op in window) and any(op[:3] == _READ_FAILS for op in ops[:start]):
+            continue  # a file that lost a page is cut without its pages, which an access may map even then: a deviation
         window = _by_two(rng, window)
         if length > 2 and any(op[0] == _EXIT for op in window):
             continue

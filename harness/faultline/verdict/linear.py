@@ -62,7 +62,7 @@ ORDERS_FEW: Final = 60
 #: and with some late, of which few come to something different; or so many for each different trace, if these are more:
 #: where several tasks are woken at once, most of what they may come to is rare.
 COARSE_MAX: Final = 120
-COARSE_RUNS: Final = 200
+COARSE_RUNS: Final = 1_000
 COARSE_LATE_RUNS: Final = 50
 COARSE_FOR_EACH: Final = 10
 COARSE_RUNS_MAX: Final = 5_000
@@ -144,7 +144,7 @@ class Linear:
                     return Answer()
             if self._each_fits(known, view) and same_in_steps():
                 return Answer()
-        if self._sleeps_at_change(view):
+        if self._sleeps_at_change(known, view):
             return Answer(deviation=LATE_AT_COPY)
         nearest_first = sorted(known, key=lambda run: _agreement(run.view, view), reverse=True)
         nearest = next((run for run in nearest_first if run.counts), None)
@@ -156,18 +156,20 @@ class Linear:
             return Answer(undecided=ENDS_EARLY)
         return Answer(self._finding(nearest, view))
 
-    def _sleeps_at_change(self, view: View) -> bool:
+    def _sleeps_at_change(self, known: Sequence[Run], view: View) -> bool:
         """Whether the trace is an order's until the blocks end, but for accesses that sleep, or fail instead, although
-        their pages were there before the block and are there after it, and nobody brings or unregisters pages
-        meanwhile.  What follows depends on who would wake them, and is not judged."""
-        asleep = list(self._asleep(view))
+        their pages were there before the block and are there after it, unless the mapping goes, and nobody brings pages
+        meanwhile.  What follows depends on who would wake them and what they tell, and is not judged."""
+        asleep, end = list(self._asleep(view)), self._end
+        if asleep and any(self._same(run.view[:end], run.order, view[:end]) and run.counts for run in known):
+            return True
         for some in (chosen for size in range(len(asleep)) for chosen in combinations(asleep, size + 1)):
             others = tuple(
                 replace(step, status=Status.DONE, value=0, aux=0) if step.index in some else step
-                for step in view[: self._end]
+                for step in view[:end]
             )
             for run in self._runs_without(self._skipped(view).union(some)):
-                if self._same(run.view[: self._end], run.order, others) and run.counts:
+                if self._same(run.view[:end], run.order, others) and run.counts:
                     return True
         return False
 
@@ -186,14 +188,20 @@ class Linear:
                 op, step = self._ops[index], view[index]
                 if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES or slots_of(op) & brought:
                     continue
-                words = [snapshot.words.get(process_at(op)) for snapshot in (before, after)]
-                if all(shown and _is_there(shown[slot]) for shown in words for slot in slots_of(op)):
+                was, is_now = (snapshot.words.get(process_at(op)) for snapshot in (before, after))
+                if was and is_now and all(_stays(was[slot], is_now[slot]) for slot in slots_of(op)):
                     yield index
 
     def _finding(self, nearest: Run, view: View) -> Finding | None:
         """What parts the trace, which no order gives, from the nearest one."""
         order = nearest.order
-        finding = steps_finding(self._ops, list(nearest.view), list(view), _BECAUSE)
+        wanted = [
+            replace(ours, status=theirs.status, value=theirs.value, aux=theirs.aux)
+            if ours.index in order.idle and may_come_to(self._ops[ours.index], theirs.status, theirs.value)
+            else ours
+            for ours, theirs in zip(nearest.view, view, strict=True)
+        ]
+        finding = steps_finding(self._ops, wanted, list(view), _BECAUSE)
         inside = (op for op, index in zip(order.ops, order.of, strict=True) if self._in_block(index))
         told = ", then ".join(map(format_operation, inside))
         note = f"No order of the overlapping operations gives this. The nearest is: {told}."
@@ -525,9 +533,10 @@ def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:
     return tuple(sorted(completions, key=lambda completion: completion.index))
 
 
-def _is_there(word: int) -> bool:
-    """Whether a slot where missing pages are told of has a page."""
-    return bool(word & Bit.REG_MISSING and word & (Bit.PRESENT | Bit.SWAP))
+def _stays(was: int, is_now: int) -> bool:
+    """Whether a slot where missing pages are told of had a page, and has it as long as it is told."""
+    there = Bit.PRESENT | Bit.SWAP
+    return bool(was & Bit.REG_MISSING and was & there and (is_now & there or not is_now & Bit.REG_MISSING))
 
 
 def _renamed(completion: Completion, index: int) -> Completion:
