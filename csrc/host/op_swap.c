@@ -42,8 +42,7 @@ static struct page *get_anon_page(struct mm_struct *mm, unsigned long addr)
 	page = fl_mapped_page(vma, addr);
 	if (!page || !PageAnon(page))
 		return NULL;
-	get_page(compound_head(page));
-	return page;
+	return get_page_unless_zero(compound_head(page)) ? page : NULL;
 }
 
 /*
@@ -105,9 +104,9 @@ void fl_op_drop_swap_cache(struct fl_task *task, const unsigned char *v)
 
 	lru_add_drain_all();
 	for (unsigned long i = 0; i < FL_ARENA_PAGES; i++)
-		if (only_cached(mem_map + i)) {
+		/* who frees it, and has no reference left, has yet to take it off the list */
+		if (only_cached(mem_map + i) && get_page_unless_zero(mem_map + i)) {
 			fl_race_learn_all();	/* who put it on the list held its lock, as who takes it from there */
-			get_page(mem_map + i);
 			isolate(mem_map + i, &list);
 			put_page(mem_map + i);
 		}

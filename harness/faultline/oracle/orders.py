@@ -90,6 +90,7 @@ CONTINUES: Final = _codes("uffd-continue")
 #: What cannot be moved for now it tells by one of several errors, by what it looks at first.  Source:
 #: ioctl_userfaultfd(2), UFFDIO_MOVE, ERRORS.
 MOVES: Final = _codes("uffd-move")
+CANNOT_MOVE: Final = (errno.EAGAIN, errno.ENOENT, errno.EBUSY, errno.EEXIST, errno.EFAULT)
 #: What ends a registration wakes who waits.  Source: ioctl_userfaultfd(2), UFFDIO_UNREGISTER; userfaultfd(2).
 UNREGISTERS: Final = _codes("uffd-unregister", "uffd-close")
 #: While a mapping moves, its pages may be reached at both places, as those of UFFDIO_MOVE.  Source: mremap(2) and
@@ -195,6 +196,7 @@ _GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].c
 _EVENT_REMOVE: Final = 1 << FEATURES.words.index("event-remove")
 _EVENTS: Final = sum(1 << at for at, word in enumerate(FEATURES.words) if word.startswith("event-"))
 _MERGE: Final = BY_NAME["ksm-merge"].code
+_MAP_FILE: Final = BY_NAME["mmap-file"].code
 _MIGRATE: Final = BY_NAME["migrate"].code
 _SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
@@ -324,6 +326,8 @@ def may_come_to(op: Operation, status: Status, value: int) -> bool:
         return True
     if op[0] == EVENT:  # a task that was woken has taken its message away, and not yet sent the next
         return status == Status.ERROR and value == errno.EAGAIN
+    if op[0] in MOVES:  # what KSM has begun to merge is not exclusive
+        return status == Status.ERROR and value in CANNOT_MOVE
     return _is_best_effort(op) and status in (Status.DONE, Status.ERROR)
 
 
@@ -344,7 +348,7 @@ def _idle_sets(ops: Sequence[Operation], always: frozenset[int]) -> Iterator[fro
 
 def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
     """Best effort; or its process exits, which may kill it."""
-    if _is_best_effort(op) or op[0] == EVENT:
+    if _is_best_effort(op) or op[0] == EVENT or (op[0] in MOVES and any(other[0] in MERGES for other in block)):
         return True
     ends = {process_of(other[1]) for other in block if other[0] == _EXIT}
     return not is_monitor(op[1]) and op[0] != _EXIT and process_of(op[1]) in ends
@@ -479,12 +483,15 @@ def _beside(ops: Sequence[Operation], index: int) -> Sequence[Operation]:
 
 
 def _unprotected(ops: Sequence[Operation], index: int, anew: bool) -> list[Operation]:
-    """What ends the protection of the slots that others of the block access.
+    """What ends the protection of the slots that others of the block access, and of those that show the same pages.
 
     :param anew: by registering them anew, which wakes who waits there, but is not refused while an event waits.
     """
     handles = {op[2] for op in ops if op[0] == _OPEN} | {op[3] for op in ops if op[0] == EVENT}
-    slots = {slot for op in _beside(ops, index) if op[0] in ACCESSES for slot in slots_of(op)} if handles else ()
+    slots = {slot for op in _beside(ops, index) if op[0] in ACCESSES for slot in slots_of(op)} if handles else set()
+    shows = {op[2] + i: (op[5], op[6] + i) for op in ops[:index] if op[0] == _MAP_FILE for i in range(op[3])}
+    pages = {shows[slot] for slot in slots & shows.keys()}
+    slots |= {slot for slot, page in shows.items() if page in pages}
     if not anew:
         quiet = 1 << WAKE_MODE.words.index("dontwake")
         return [(_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet) for uffd in sorted(handles) for slot in sorted(slots)]
@@ -573,6 +580,12 @@ def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:
         (*op[: at - 1], slot, following - slot, *op[at + 1 :])
         for slot, following in zip(cuts, (*cuts[1:], end), strict=True)
     ]
+
+
+def begun(op: Operation) -> Operation | None:
+    """What an access has done that got no further than its first step; None: its steps are several."""
+    steps = _faulted_in(op)
+    return overlapping(steps[0]) if len(steps) == 1 else None
 
 
 def _faulted_in(op: Operation) -> list[Operation]:

@@ -23,6 +23,7 @@ from typing import Final
 from faultline.oracle.orders import (
     ACCESSES,
     BRINGS,
+    CANNOT_MOVE,
     CONTINUES,
     EVENT,
     FILLS,
@@ -35,6 +36,7 @@ from faultline.oracle.orders import (
     SUMMED,
     TWO_PLACES,
     Order,
+    begun,
     coarse,
     given_up,
     may_come_to,
@@ -121,6 +123,8 @@ class Linear:
         self._given_up = {slot for op in ops[: self._end] for slot in given_up(op)}
         """Slots whose pages reclaim may discard instead of keeping them in swap.  Source: madvise(2), MADV_FREE."""
         self._two_places = bool(codes & TWO_PLACES)
+        self._born = {ops[index][2] for block in self._last.values() for index in block if ops[index][0] in SHARES}
+        """Processes that a fork in a block makes."""
         self._allowed: dict[frozenset[int], tuple[_Allowed, _Allowed, _Allowed]] = {}
         self._without: dict[frozenset[int], _Allowed] = {}
         self._ends_early = False
@@ -168,7 +172,7 @@ class Linear:
                 replace(step, status=Status.DONE, value=0, aux=0) if step.index in some else step
                 for step in view[:end]
             )
-            for run in self._runs_without(self._skipped(view).union(some)):
+            for run in chain(self._runs_without(self._skipped(view).union(some)), self._runs_begun(view, some)):
                 if self._same(run.view[:end], run.order, others) and run.counts:
                     return True
         return False
@@ -344,6 +348,12 @@ class Linear:
             self._without[idle] = _Allowed(self._sequential(idle))
         return self._without[idle]
 
+    def _runs_begun(self, view: View, some: Sequence[int]) -> Iterator[Run]:
+        """Orders in which some accesses get no further than their first step."""
+        first = {index: step for index in some if (step := begun(self._ops[index]))}
+        ops = [first.get(index, op) for index, op in enumerate(self._ops)]
+        return filter(None, self._sequential(self._skipped(view), ops)) if first else iter(())
+
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
 
@@ -370,7 +380,7 @@ class Linear:
         if ours.words.keys() != theirs.words.keys():
             return False
         return all(
-            one == other or self._same_word(one, other, slot)
+            one == other or self._same_word(one, other, slot) or (process in self._born and _unwritten(one, other))
             for process, words in ours.words.items()
             for slot, (one, other) in enumerate(zip(words, theirs.words[process], strict=True))
         ) and (self._reclaims or self._same_counters(ours, theirs))
@@ -397,9 +407,14 @@ class Linear:
         shown = Bit.CONTENT | Bit.MIXED if one & other & Bit.PRESENT else 0
         return not (one ^ other) & (~(self._open | there | Bit.CONTENT | Bit.MIXED) | shown)
 
-    def _sequential(self, skipped: frozenset[int]) -> Iterator[Run | None]:
-        """None: there are more orders than were tried."""
-        found = orders(self._ops, skipped)
+    def _sequential(
+        self, skipped: frozenset[int], ops: Sequence[Operation] | None = None
+    ) -> Iterator[Run | None]:
+        """None: there are more orders than were tried.
+
+        :param ops: with other operations in the place of some.
+        """
+        found = orders(ops or self._ops, skipped)
         asleep: set[tuple[Operation, ...]] = set()  # orders in which several tasks sleep, that may be woken together
         for order in islice(found, ORDERS_MAX):
             if order.last_first and order.ops not in asleep:
@@ -504,7 +519,6 @@ class _Allowed:
 
 _CHANGING: Final = (errno.ENOENT, errno.EAGAIN)
 _BEYOND: Final = (errno.EFAULT, errno.ENOMEM)
-_MOVING: Final = (*_CHANGING, errno.EBUSY, errno.EEXIST, errno.EFAULT)
 #: What comes of an access to a missing page that is registered, by the userfaultfd's features and by who accesses it.
 _MISSES: Final = (
     (Status.BLOCKED, Wait.FAULT),
@@ -539,6 +553,13 @@ def _stays(was: int, is_now: int) -> bool:
     return bool(was & Bit.REG_MISSING and was & there and (is_now & there or not is_now & Bit.REG_MISSING))
 
 
+def _unwritten(one: int, other: int) -> bool:
+    """Whether one word is of a page of zeroes and the other one of none, where nobody asks which: a child gets such a
+    page if the parent has begun to write to the mapping.  Source: fork(2) tells of contents alone."""
+    alike = not (one ^ other) & ~(Bit.PRESENT | Bit.SOFT_DIRTY) and not one & (Bit.CONTENT | Bit.MIXED)
+    return alike and not one & (Bit.FILE | Bit.SWAP | Bit.EXCLUSIVE | Bit.REG_MISSING | Bit.UFFD_WP)
+
+
 def _renamed(completion: Completion, index: int) -> Completion:
     return Completion(index, completion.status, completion.value, completion.aux)
 
@@ -546,7 +567,7 @@ def _renamed(completion: Completion, index: int) -> Completion:
 def _outcome(op: Operation, step: Step) -> tuple[Status, int, int]:
     """The outcome; errors that say the same are one."""
     beyond = (*_BEYOND, errno.EINVAL) if op[0] in CONTINUES else _BEYOND
-    for alike in (_MOVING,) if op[0] in MOVES else (_CHANGING, beyond) if op[0] in FILLS else ():
+    for alike in (CANNOT_MOVE,) if op[0] in MOVES else (_CHANGING, beyond) if op[0] in FILLS else ():
         if step.status == Status.ERROR and step.value in alike:
             return Status.ERROR, alike[0], 0
     return step.status, step.value, step.aux
