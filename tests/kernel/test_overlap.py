@@ -3,7 +3,8 @@ found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from faultline.program.schedule import Schedule, parse_schedule
 from faultline.program.text import parse_program, read_repro
 from faultline.program.trace import Event, Status
 from faultline.program.traceview import Step, parse_trace
-from faultline.tree import SUPPORTED
 from faultline.tree.cache import cache_dir
 from faultline.verdict import linear
 from faultline.verdict.judge import Judge, open_judge
@@ -43,13 +43,19 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
 
 
 @pytest.fixture(scope="module")
-def newest(tmp_path_factory: pytest.TempPathFactory) -> Judge | None:
-    """Of the newest tree, if setup could fetch it."""
-    tree = "debian:{}.{}".format(*max(SUPPORTED))
-    if not (cache_dir() / "trees" / f"linux-{tree.removeprefix('debian:')}").is_dir():
-        return None
-    plain = copied_library(tmp_path_factory.mktemp("newest"), "plain", tree=tree)
-    return open_judge(lambda _: None, subject=plain, schedules=Schedules())
+def judges(judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Judge]:
+    """The judge of a tree; a test is skipped if setup could not fetch that."""
+
+    @cache
+    def of(tree: str) -> Judge:
+        if tree == TREE:
+            return judge
+        if not (cache_dir() / "trees" / f"linux-{tree.removeprefix('debian:')}").is_dir():
+            pytest.skip(f"{tree} was not fetched")
+        plain = copied_library(tmp_path_factory.mktemp("other"), "plain", tree=tree)
+        return open_judge(lambda _: None, subject=plain, schedules=Schedules())
+
+    return of
 
 
 def judge_of(name: str, folder: Path) -> Judge:
@@ -70,12 +76,9 @@ def test_seeds_are_clean_under_many_schedules(judge: Judge, path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: path.stem)
-def test_what_steps_of_operations_come_to_is_explained(judge: Judge, newest: Judge | None, path: Path) -> None:
+def test_what_steps_of_operations_come_to_is_explained(judges: Callable[[str], Judge], path: Path) -> None:
     repro = read_repro(path)
-    if repro.header["kernel"] != TREE:
-        if newest is None:
-            pytest.skip("the newest tree was not fetched")
-        judge = newest
+    judge = judges(repro.header["kernel"])
     schedule = Schedule("replay", decisions=parse_schedule(repro.header["schedule"], repro.ops))
     overlap = program(judge, repro.ops)
     for finding in (overlap.run(schedule), *overlap.findings(Schedules(runs=100))):

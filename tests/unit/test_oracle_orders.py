@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from itertools import pairwise
 
-from faultline.oracle.orders import LATE_FOR_GOOD, coarse, orders
-from faultline.program.codec import overlaps
+from faultline.oracle.orders import LATE_FOR_GOOD, begun, coarse, may_come_to, orders
+from faultline.program.codec import alone, overlaps
 from faultline.program.text import format_operation, parse_program
+from faultline.program.trace import Status
 
 NONE: frozenset[int] = frozenset()
 
@@ -152,3 +154,35 @@ def test_while_an_event_waits_protection_ends_by_registering_anew() -> None:
 def test_steps_that_are_run_without_preemptions_are_run_once() -> None:
     ops = parse_program("p0.0 mmap a0 rw\npar {\n  p0.0 munmap a0\n  p0.1 munmap a1\n}\n")
     assert len(list(coarse(ops, NONE))) == 1
+
+
+def test_a_forced_pin_begins_with_another_one() -> None:
+    found = texts("par {\n  p0.0 pin k0 a0 force,longterm\n  m uffd-wp u0 a0\n}\n")
+    assert "p0.0 pin k1 a0 force; m unpin k1; m uffd-wp u0 a0; p0.0 pin k0 a0 longterm,force" in found
+    assert not any("unpin" in text for text in texts("par {\n  p0.0 pin k0 a0 write\n  m uffd-wp u0 a0\n}\n"))
+
+
+def test_what_cuts_a_file_may_take_the_protection_of_all_that_show_the_page() -> None:
+    maps = "".join(f"p0.0 mmap-file a{slot}+2 rw f0 @{page} private\n" for slot, page in ((0, 4), (2, 5), (6, 0)))
+    found = texts(f"p0.0 uffd-open u0\n{maps}par {{\n  p0.0 read a1\n  p0.1 file-truncate f0 @0\n}}\n")
+    ends = {text.count("uffd-resolve") for text in found}
+    assert ends == {0, 2}
+    assert any("uffd-resolve u0 a1 dontwake" in text and "uffd-resolve u0 a2 dontwake" in text for text in found)
+
+
+def test_what_ksm_is_at_may_not_be_moved() -> None:
+    moves = "par {{\n  p0.0 uffd-move u0 a4 a0\n  {}\n}}\n"
+    for beside, may in (("m ksm-merge p0 a0", True), ("p0.1 read a0", False)):
+        ops = parse_program(moves.format(beside))
+        assert any(0 in order.idle for order in orders(ops, NONE)) is may
+    assert may_come_to(ops[0], Status.ERROR, errno.EBUSY)
+    assert not may_come_to(ops[0], Status.ERROR, errno.EINVAL)
+
+
+def test_what_an_access_has_begun_is_its_first_step() -> None:
+    (write,) = parse_program("p0.1 write a3 =1\n")
+    step = begun(write)
+    assert step is not None
+    assert format_operation(alone(step)) == "p0.1 populate a3 write"
+    (pin,) = parse_program("p0.1 pin k0 a3+2\n")
+    assert begun(pin) is None
