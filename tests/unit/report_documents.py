@@ -23,7 +23,7 @@ from faultline.report.result import About, document
 from faultline.verdict.compare import compare
 from faultline.verdict.finding import Because, Finding, Place, SlotState, TakenLock, Task
 from faultline.verdict.judge import Blame, Evidence
-from faultline.verdict.reach import NO_CODE, NOT_REACHED, REACHED, ChangedLine, Reach, TouchedFunction
+from faultline.verdict.reach import NO_CODE, NOT_REACHED, REACHED, Branch, ChangedLine, Reach, TouchedFunction
 from faultline.verdict.series import Broken, PatchVerdict, SeriesVerdict
 
 PROTECTED = """p0.0 mmap a0+4 rw
@@ -113,13 +113,17 @@ def all_kinds() -> list[Record]:
 
 def reach(missed: bool = True) -> Reach:
     """Of the lines of DIFF."""
+
     def line(number: int, state: str, text: str) -> ChangedLine:
         return ChangedLine(file="mm/memory.c", line=number, text=text, state=state, function="do_wp_page", first=None)  # type: ignore[arg-type]
 
     lines = (
         line(3660, NO_CODE, "\tstruct page *page;"),
         line(3661, NO_CODE, "\t/* a comment */"),
-        line(3662, REACHED, "\tif (userfaultfd_pte_wp(vma, ptep_get(vmf->pte)))"),
+        msgspec.structs.replace(
+            line(3662, REACHED, "\tif (userfaultfd_pte_wp(vma, ptep_get(vmf->pte)))"),
+            branches=(Branch(what="userfaultfd_pte_wp(): true", first=3), Branch(what="userfaultfd_pte_wp(): false")),
+        ),
         line(3663, NOT_REACHED if missed else REACHED, "\t\treturn handle_userfault(vmf, VM_UFFD_WP);"),
     )
     function = TouchedFunction(
@@ -167,5 +171,6 @@ def made(
     result = Result(1, list(records), 4321, 60.0, reach=reach)
     result.signatures = Counter({(Blame.BASE, "stray-bit:fork:soft-dirty"): 3, (Blame.KNOWN, "hang:ksm-merge:x"): 1})
     files = {r.finding.signature: Path(f"findings/{r.finding.kind.value}-1234abcd.repro") for r in records}
-    timeline = [Point(i * 0.2, i * i * 4 + i, min(i // 60, len(records))) for i in range(300)]
+    reached = None if reach is None else 4
+    timeline = [Point(i * 0.2, i * i * 4 + i, min(i // 60, len(records)), reached and min(i, 4)) for i in range(300)]
     return msgspec.structs.replace(document(result, about, files, timeline, ended=ended), **changes)

@@ -49,6 +49,11 @@ def test_a_terminal_has_a_bar_the_rate_and_the_findings(show) -> None:
     assert re.search(r"\x1b\[[0-9;]*31m2 findings", text), "findings stand out"
 
 
+def test_what_ran_of_the_patch_is_said_if_it_is_known(show) -> None:
+    text = show(Progress(10, 1.0, None, 0, 12, 42), terminal=False)
+    assert text == "10 programs, 10/s, 0 findings, 12 of 42 changed lines and branches\n"
+
+
 def test_without_an_end_there_is_no_bar(show) -> None:
     text = plain(show(Progress(10, 1.0, None, 0), terminal=True))
     assert "10 programs, 10/s, 0 findings" in text

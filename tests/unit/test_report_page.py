@@ -263,13 +263,14 @@ def test_the_page_loads_nothing(show) -> None:
 def test_the_patch_is_coloured_by_reach_and_its_text_is_text(show) -> None:
     page = show(documents.made(diff=documents.DIFF, reach=documents.reach()))
     rows = {row.get_attribute("class"): row for row in page.find_elements(By.CSS_SELECTOR, ".diff tr")}
-    assert "userfaultfd_pte_wp" in rows["added reached"].text
-    assert '<script>alert("a name & more")</script>' in rows["added reached"].text
+    assert "userfaultfd_pte_wp" in rows["added partly"].text
+    assert '<script>alert("a name & more")</script>' in rows["added partly"].text
     assert "handle_userfault" in rows["added not-reached"].text
     assert "never ran" in (rows["added not-reached"].get_attribute("textContent") or "")
+    assert rows["added partly"].find_element(By.CSS_SELECTOR, ".never").text == "never userfaultfd_pte_wp(): false"
     assert "1 changed line never ran" in page.find_element(By.CSS_SELECTOR, ".alert").text
     kinds = {rows[name].find_element(By.TAG_NAME, "td").value_of_css_property("color") for name in
-             ("added reached", "added not-reached", "added no-code")}  # fmt: skip
+             ("added partly", "added not-reached", "added no-code")}  # fmt: skip
     assert len(kinds) == 3
 
 
@@ -286,9 +287,9 @@ def test_a_series_is_told_patch_by_patch(show) -> None:
 
 
 def test_the_course_is_plotted(show) -> None:
-    page = show(documents.made([documents.lost_bit()]))
+    page = show(documents.made([documents.lost_bit()], reach=documents.reach()))
     names = [node.text for node in page.find_elements(By.CSS_SELECTOR, ".plots figcaption strong")]
-    assert names == ["Programs per second", "Programs", "Findings"]
+    assert names == ["Programs per second", "Programs", "Findings", "Changed lines and branches that ran"]
     curves = page.find_elements(By.CSS_SELECTOR, "svg.plot .curve")
     assert all(curve.rect["width"] > 100 for curve in curves)
 

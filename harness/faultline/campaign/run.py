@@ -47,6 +47,10 @@ class Progress:
     seconds: float
     left: float | None
     findings: int
+    reached: int | None = None
+    """Of the changed lines and their branches, how many ran so far; None: that is not watched."""
+    points: int = 0
+    """How many there are."""
 
 
 class Listener(Protocol):
@@ -274,7 +278,10 @@ class _Campaign:
         if self._plan.seconds is not None:
             left = max(0.0, self._begin + self._plan.seconds - now)
         programs = sum(member.flight.done for member in self._crew)
-        return Progress(programs, now - self._begin, left, len(self._records))
+        points = self._plan.points
+        reached = len(self.result.first) if points else None
+        total = len(points.points) if points else 0
+        return Progress(programs, now - self._begin, left, len(self._records), reached, total)
 
     def _over(self, now: float) -> bool:
         if self._plan.seconds is not None and now - self._begin >= self._plan.seconds:

@@ -138,6 +138,8 @@ class Reporter:
         findings = f"{progress.findings} finding{'' if progress.findings == 1 else 's'}"
         parts = [f"{progress.programs:,} programs", f"{rate:,.0f}/s", findings]
         share = None
+        if progress.reached is not None and progress.points:
+            parts.append(f"{progress.reached} of {progress.points} changed lines and branches")
         if progress.left is not None:
             parts.append(f"{progress.left:.0f} s left")
             share = progress.seconds / max(progress.seconds + progress.left, 1e-9)

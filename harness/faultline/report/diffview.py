@@ -14,9 +14,11 @@ from faultline.kinds import ExitStatus, FaultlineError
 from faultline.tree.diff import split_lines
 from faultline.verdict.reach import NO_CODE, NOT_REACHED, REACHED, ChangedLine, Reach
 
+#: It ran, but not every way that its conditions can go.
+PARTLY: Final = "partly"
 #: What stands beside a line, by its reach.
-MARKS: Final = {REACHED: "✓", NOT_REACHED: "✗", NO_CODE: "·"}
-MEANINGS: Final = {REACHED: "ran", NOT_REACHED: "never ran", NO_CODE: "no code"}
+MARKS: Final = {REACHED: "✓", PARTLY: "~", NOT_REACHED: "✗", NO_CODE: "·"}
+MEANINGS: Final = {REACHED: "ran", PARTLY: "ran, but not every way", NOT_REACHED: "never ran", NO_CODE: "no code"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class DiffLine:
     text: str
     number: int = 0
     reach: str = ""
-    """``reached``, ``not-reached`` or ``no-code``; empty: not known, or not a changed line."""
+    """``reached``, ``partly``, ``not-reached`` or ``no-code``; empty: not known, or not a changed line."""
+    never: tuple[str, ...] = ()
+    """Ways that its conditions never went."""
 
     @property
     def mark(self) -> str:
@@ -81,4 +85,12 @@ def _lines(patched: PatchedFile, states: dict[tuple[str, int, bool], ChangedLine
             number = (line.source_line_no if removed else line.target_line_no) or 0
             state = states.get((patched.path, number, removed)) if added or removed else None
             kind = "added" if added else "removed" if removed else "same"
-            yield DiffLine(kind, line.line_type, text, number, state.state if state else "")
+            yield DiffLine(kind, line.line_type, text, number, *_reach(state))
+
+
+def _reach(line: ChangedLine | None) -> tuple[str, tuple[str, ...]]:
+    """The reach of a line, and what of its branches was never taken."""
+    if line is None:
+        return "", ()
+    never = tuple(branch.what for branch in line.branches if not branch.taken) if line.state == REACHED else ()
+    return (PARTLY if never else line.state), never

@@ -124,7 +124,7 @@ class Point(msgspec.Struct, frozen=True):
     programs: Count
     findings: Count
     reached: int | None = None
-    """Lines of kernel code that ran so far; null: not known."""
+    """Of the changed lines and their branches, how many ran so far; null: that was not watched."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

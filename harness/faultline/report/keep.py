@@ -27,9 +27,13 @@ class Timeline:
         """Seconds between two points."""
 
     def add(self, progress: Progress) -> None:
-        """Takes a moment, if it is far enough from the last one, or a finding came with it."""
+        """Takes a moment, if it is far enough from the last one, or something came with it."""
         last = self.points[-1] if self.points else None
-        if last is not None and progress.seconds - last.seconds < self._every and progress.findings == last.findings:
+        if (
+            last is not None
+            and progress.seconds - last.seconds < self._every
+            and (progress.findings, progress.reached) == (last.findings, last.reached)
+        ):
             return
         self.points.append(_point(progress))
         while len(self.points) > POINTS_MAX:
@@ -44,7 +48,7 @@ class Timeline:
 
 
 def _point(progress: Progress) -> Point:
-    return Point(round(progress.seconds, 3), progress.programs, progress.findings)
+    return Point(round(progress.seconds, 3), progress.programs, progress.findings, progress.reached)
 
 
 class Keeper:
@@ -76,7 +80,8 @@ class Keeper:
 
     def close(self, result: Result) -> Document:
         """The run has ended; its whole document."""
-        self._timeline.close(Progress(result.programs, result.seconds, None, len(result.records)))
+        reached, points = (len(result.first), self._last.points) if self._last.points else (None, 0)
+        self._timeline.close(Progress(result.programs, result.seconds, None, len(result.records), reached, points))
         whole = document(result, self._about, self._files, self._timeline.points)
         self._write(whole)
         return whole

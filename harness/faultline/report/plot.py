@@ -1,4 +1,4 @@
-"""A run's course as small plots: how fast it was, what it found, how much of the kernel it reached."""
+"""A run's course as small plots: how fast it was, what it found, how much of the patch it reached."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def plots(timeline: Sequence[Point]) -> list[Plot]:
     ]
     reached = [(point.seconds, float(point.reached)) for point in points if point.reached is not None]
     if len(reached) > 1:
-        found.append(_plot("reached", "Lines of kernel code that ran", reached, f"{reached[-1][1]:,.0f} in all"))
+        line = _as_steps([time for time, _ in reached], [int(count) for _, count in reached])
+        found.append(_plot("reached", "Changed lines and branches that ran", line, f"{reached[-1][1]:,.0f} in all"))
     return found
 
 
