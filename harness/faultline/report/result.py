@@ -83,7 +83,6 @@ def document(
 ) -> Document:
     """All that reports need of a run; ``files`` are the repros by signature, ``ended``: the run has."""
     setting = about.setting
-    base, fixed, known, harmless = (_counts(result, blame) for blame in _OTHERS)
     return Document(
         verdict=_verdict(result, ended=ended),
         mode=about.mode,
@@ -100,10 +99,10 @@ def document(
         ended=ended,
         worker_deaths=result.deaths,
         findings=tuple(_found(record, files) for record in result.records),
-        base=base,
-        fixed=fixed,
-        known=known,
-        harmless=harmless,
+        base=_counts(result, Blame.BASE),
+        fixed=_counts(result, Blame.FIXED),
+        known=_counts(result, Blame.KNOWN),
+        harmless=_counts(result, Blame.HARMLESS),
         deviations=dict(sorted(result.deviations.items())),
         undecided=dict(sorted(result.undecided.items())),
         lacks=dict(sorted(result.lacks.items())),
