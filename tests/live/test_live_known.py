@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from needs_live import LIVE
 
 from faultline.backend import live
 from faultline.backend.live import LiveBackend
+from faultline.backend.live_offer import running_version
+from faultline.program.ops import NEED_NAMES, lacking
 from faultline.program.text import read_repro
+from faultline.report import discovery
+from faultline.report.discovery import discoveries
 from faultline.verdict.live import LiveJudge, LiveMachine
 
 pytestmark = LIVE
@@ -20,6 +25,28 @@ KNOWN = sorted(CORPUS.glob("*.c"))
 SECONDS = 20
 FLUSHED_LATE = CORPUS / "dontneed-flushes-late.repro"
 RUNS = 100
+
+
+SHOWN = {
+    name: one
+    for name, one in discoveries(CORPUS).items()
+    if one.shown is not None and one.shown.fails and not lacking(read_repro(one.path).ops, NEED_NAMES - {"ksm", "swap"})
+}
+HERE = f"{'.'.join(map(str, running_version()))} ({platform.machine()})"
+
+
+@pytest.mark.parametrize("name", sorted(SHOWN.keys() - {"guard-install-endless", "dontneed-flushes-late"}))
+def test_what_a_report_says_of_this_kernel_is_so(name: str, tmp_path: Path) -> None:
+    one = SHOWN[name]
+    assert one.shown is not None
+    if one.shown.kernel != HERE:
+        pytest.skip(f"it speaks of {one.shown.kernel}")
+    program = discovery._built(tmp_path, name, one)
+    assert program is not None
+    told = discovery._outcome(program)
+    if told.startswith("SKIP"):
+        pytest.skip(told)
+    assert told == one.shown.told
 
 
 @pytest.fixture(params=KNOWN, ids=lambda path: path.stem)

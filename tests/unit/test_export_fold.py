@@ -55,3 +55,9 @@ def test_no_word_of_a_comment_is_lost() -> None:
 def test_what_is_narrow_stays_as_it_is() -> None:
     text = "int main(void)\n{\n\treturn 0;\t/* why */\n}\n"
     assert fold_c(text, WIDTH) == text
+
+
+def test_the_stars_of_a_comment_stay_below_each_other() -> None:
+    text = f"/*\n * {'word ' * 20}\n */\n/* {'word ' * 20}\n * end */\n"
+    stars = {line.index("*") for line in fold_c(text, WIDTH).splitlines()}
+    assert stars == {1}

@@ -45,8 +45,10 @@ def _block_comment(lines: list[str], width: int) -> list[str]:
         if columns(line) <= width or match is None:
             result.append(line)
             continue
-        indent, _, content = match.groups()
-        result += [f"{indent} * {part}" for part in _filled(content, width - columns(indent) - 3)]
+        indent, mark, content = match.groups()
+        first, *rest = _filled(content, width - columns(indent) - 3)
+        star = "*" if mark == "*" else " *"
+        result += [f"{indent}{mark} {first}", *(f"{indent}{star} {part}" for part in rest)]
     return result
 
 

@@ -18,6 +18,11 @@ deviation a run counts it as known, apart from findings.  Written from the oracl
 `python -m faultline.oracle.known corpora/known`; `index.toml`, if there is one, names further known signatures,
 `races.toml` data races that may be.  A C file shows a deviation on the kernel that runs.
 
+[reports](reports) holds a report of each entry, ready to be sent: what is documented, what happens, where it was
+seen, a C program where a running kernel can do it, and whom to tell.  `python -m faultline.report.discovery` writes
+them, from the entries, from `reports.toml` (subjects, files of the kernel) and from `live.toml` (what the C programs
+came to on a kernel that ran; `--live` runs them here, as root).
+
 | file | the kernel |
 | --- | --- |
 """
