@@ -240,7 +240,7 @@ class Files(Userfault, Memory):
             self._also(rules.WP_POPULATES)
         page = self._page_of(file, number)
         seen = self._saw(index)
-        if op[0] not in _STORES or (seen is not None and seen[0] == Status.BLOCKED):  # else what it stored is shown
+        if op[0] not in _STORES or (seen is not None and seen[0] != Status.DONE):  # else what it stored is shown
             self._look_beyond(page, self._found(op, index, process, slot))
         return page
 
