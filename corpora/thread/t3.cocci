@@ -6,6 +6,9 @@
 //
 // SmPL cannot cut a function in two, so do_wp_page() is renamed, loses the check, and a new do_wp_page() follows it.
 // The deferred TLB flush that 6.12 does beside the check belongs to the copy and stays with the rest.
+//
+// Before 6.7 there was no asynchronous mode, and the check read the entry itself (rule sync).
+// optional: split sync
 
 @split@
 identifier vmf;
@@ -36,6 +39,32 @@ typedef vm_fault_t, pte_t;
 +		}
 +		vmf->orig_pte = pte_clear_uffd_wp(pte);
 +		set_pte_at(vmf->vma->vm_mm, vmf->address, vmf->pte, vmf->orig_pte);
++	}
++
++	return do_wp_page_cont(vmf);
++}
+
+@sync depends on !split@
+identifier vmf;
+statement check;
+symbol vma;
+typedef vm_fault_t, bool;
+@@
++vm_fault_t do_wp_page_cont(struct vm_fault *vmf);
++
+-static vm_fault_t do_wp_page(struct vm_fault *vmf)
++vm_fault_t do_wp_page_cont(struct vm_fault *vmf)
+ {
+ 	<+...
+-	if (userfaultfd_pte_wp(vma, *vmf->pte)) check
+ 	...+>
+ }
+
++static vm_fault_t do_wp_page(struct vm_fault *vmf)
++{
++	if (!(vmf->flags & FAULT_FLAG_UNSHARE) && userfaultfd_pte_wp(vmf->vma, *vmf->pte)) {
++		pte_unmap_unlock(vmf->pte, vmf->ptl);
++		return handle_userfault(vmf, VM_UFFD_WP);
 +	}
 +
 +	return do_wp_page_cont(vmf);

@@ -5,6 +5,9 @@
 // Every caller of do_wp_page() (handle_pte_fault() and do_swap_page()) calls do_userfaultfd_wp_page() instead.
 //
 // The deferred TLB flush that 6.12 does beside the check belongs to the copy and stays in do_wp_page().
+//
+// Before 6.7 there was no asynchronous mode, and the check read the entry itself (rule sync).
+// optional: split sync
 
 @callers@
 expression vmf;
@@ -38,6 +41,29 @@ typedef vm_fault_t, pte_t;
 +		}
 +		vmf->orig_pte = pte_clear_uffd_wp(pte);
 +		set_pte_at(vmf->vma->vm_mm, vmf->address, vmf->pte, vmf->orig_pte);
++	}
++
++	return do_wp_page(vmf);
++}
+
+@sync depends on !split && callers@
+identifier vmf;
+statement check;
+symbol vma;
+typedef vm_fault_t, bool;
+@@
+ static vm_fault_t do_wp_page(struct vm_fault *vmf)
+ {
+ 	<+...
+-	if (userfaultfd_pte_wp(vma, *vmf->pte)) check
+ 	...+>
+ }
+
++static vm_fault_t do_userfaultfd_wp_page(struct vm_fault *vmf)
++{
++	if (!(vmf->flags & FAULT_FLAG_UNSHARE) && userfaultfd_pte_wp(vmf->vma, *vmf->pte)) {
++		pte_unmap_unlock(vmf->pte, vmf->ptl);
++		return handle_userfault(vmf, VM_UFFD_WP);
 +	}
 +
 +	return do_wp_page(vmf);

@@ -8,6 +8,9 @@
 // lock) and says so with VM_FAULT_RETRY, the caller returns a value that does not, and whoever took the lock drops it
 // again.  The proposal's callers pass a `ret` and a `tmp` that they have not set; 6.12's handle_pte_fault() has no
 // `ret` at all.  Both variables are added here and start as 0, so that the run is deterministic.
+//
+// Before 6.7 there was no asynchronous mode, and the check read the entry itself (rule sync).
+// optional: split sync
 
 @split@
 identifier vmf;
@@ -41,7 +44,30 @@ typedef vm_fault_t, pte_t, bool;
 +	return true;
 +}
 
-@swap depends on split@
+@sync depends on !split@
+identifier vmf;
+statement check;
+symbol vma;
+typedef vm_fault_t, bool;
+@@
+ static vm_fault_t do_wp_page(struct vm_fault *vmf)
+ {
+ 	<+...
+-	if (userfaultfd_pte_wp(vma, *vmf->pte)) check
+ 	...+>
+ }
+
++static bool do_userfaultfd_wp(struct vm_fault *vmf, int ret)
++{
++	if ((vmf->flags & FAULT_FLAG_UNSHARE) || !userfaultfd_pte_wp(vmf->vma, *vmf->pte))
++		return false;
++
++	pte_unmap_unlock(vmf->pte, vmf->ptl);
++	ret = handle_userfault(vmf, VM_UFFD_WP);
++	return true;
++}
+
+@swap depends on split || sync@
 identifier vmf;
 symbol ret;
 @@
@@ -59,7 +85,7 @@ symbol ret;
  	...+>
  }
 
-@fault depends on split@
+@fault depends on split || sync@
 identifier vmf;
 symbol entry;
 @@

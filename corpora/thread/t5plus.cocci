@@ -4,6 +4,9 @@
 // T5+, T5 repaired: do_userfaultfd_wp() gives handle_userfault()'s result through a pointer, as a vm_fault_t.  It
 // returns true exactly when it has dropped the PTE lock; on false the PTE is still mapped and locked, as do_wp_page()
 // wants it.
+//
+// Before 6.7 there was no asynchronous mode, and the check read the entry itself (rule sync).
+// optional: split sync
 
 @split@
 identifier vmf;
@@ -37,7 +40,30 @@ typedef vm_fault_t, pte_t, bool;
 +	return true;
 +}
 
-@swap depends on split@
+@sync depends on !split@
+identifier vmf;
+statement check;
+symbol vma;
+typedef vm_fault_t, bool;
+@@
+ static vm_fault_t do_wp_page(struct vm_fault *vmf)
+ {
+ 	<+...
+-	if (userfaultfd_pte_wp(vma, *vmf->pte)) check
+ 	...+>
+ }
+
++static bool do_userfaultfd_wp(struct vm_fault *vmf, vm_fault_t *ret)
++{
++	if ((vmf->flags & FAULT_FLAG_UNSHARE) || !userfaultfd_pte_wp(vmf->vma, *vmf->pte))
++		return false;
++
++	pte_unmap_unlock(vmf->pte, vmf->ptl);
++	*ret = handle_userfault(vmf, VM_UFFD_WP);
++	return true;
++}
+
+@swap depends on split || sync@
 identifier vmf;
 symbol ret;
 @@
@@ -55,7 +81,7 @@ symbol ret;
  	...+>
  }
 
-@fault depends on split@
+@fault depends on split || sync@
 identifier vmf;
 symbol entry;
 @@

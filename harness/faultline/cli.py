@@ -36,6 +36,7 @@ from faultline.campaign.source import OVERLAPPING_ONE_IN, corpora_dir, seeds, wh
 from faultline.campaign.subject import DEFAULT_PROFILE, LIVE_KERNEL, LiveSubject, Subject, build_library, prepare
 from faultline.campaign.worker import Crash, Plan, Record, crash_finding
 from faultline.cli_report import FORMS, put, report_command
+from faultline.cli_thread import thread_command
 from faultline.doctor import checks
 from faultline.export.files import SEEN, Source, plain_c, pytest_test, selftest
 from faultline.kinds import ExitStatus, FaultlineError
@@ -895,6 +896,7 @@ def bench_bugs(
 # --- the command itself ---
 
 cli.add_command(report_command)
+bench.add_command(thread_command)
 
 
 def main() -> NoReturn:

@@ -51,6 +51,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Kinds that follow from the same defect."""
     expected_interleaved: tuple[FindingKind, ...] = ()
     """Kinds that need an interleaving, besides ``expected``."""
+    by_eye: str = ""
+    """What reviewers found without running it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Trial:
     """Found, and neither expected nor allowed."""
     programs: int
     seconds: float
+    kinds: tuple[FindingKind, ...] = ()
+    """All that were found, the expected ones first."""
 
     @property
     def passed(self) -> bool:
@@ -197,6 +201,7 @@ def attempt(
         stray=tuple(kind for kind in best if kind not in allowed),
         programs=result.programs,
         seconds=result.seconds,
+        kinds=tuple(sorted(best, key=lambda kind: (kind not in wanted, kind))),
     )
 
 

@@ -77,30 +77,30 @@ def _trial_row(name: str, found: str, seconds: str, operations: str, preemptions
 
 def trials_json(trials: Sequence[Trial]) -> dict[str, Any]:
     """The same as plain data; times in seconds."""
+    return {"trials": [trial_json(trial) for trial in trials]}
+
+
+def trial_json(trial: Trial) -> dict[str, Any]:
+    """One patch put to the test."""
     return {
-        "trials": [
+        "name": trial.name,
+        "title": trial.entry.title,
+        "passed": trial.passed,
+        "found": [
             {
-                "name": trial.name,
-                "title": trial.entry.title,
-                "passed": trial.passed,
-                "found": [
-                    {
-                        "kind": one.kind.value,
-                        "seconds": round(one.seconds, 3),
-                        "operations": one.operations,
-                        "preemptions": one.preemptions,
-                        "replayed": one.replayed,
-                    }
-                    for one in trial.sightings
-                ],
-                "replays": REPLAYS,
-                "missed": [kind.value for kind in trial.missed],
-                "stray": [kind.value for kind in trial.stray],
-                "programs": trial.programs,
-                "seconds": round(trial.seconds, 3),
+                "kind": one.kind.value,
+                "seconds": round(one.seconds, 3),
+                "operations": one.operations,
+                "preemptions": one.preemptions,
+                "replayed": one.replayed,
             }
-            for trial in trials
-        ]
+            for one in trial.sightings
+        ],
+        "replays": REPLAYS,
+        "missed": [kind.value for kind in trial.missed],
+        "stray": [kind.value for kind in trial.stray],
+        "programs": trial.programs,
+        "seconds": round(trial.seconds, 3),
     }
 
 
