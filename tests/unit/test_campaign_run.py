@@ -17,6 +17,7 @@ from faultline.campaign.run import Progress, Result, run
 from faultline.campaign.worker import Plan, Record
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.text import format_program, parse_program
+from faultline.report.series import fix_lines
 from faultline.verdict.judge import Blame, Judge
 
 HERE = Path(__file__).parent
@@ -92,6 +93,22 @@ def test_findings_of_the_base_and_known_ones_are_counted_apart() -> None:
     result = run(plan(base=["bug_in_fork"]), Log())
     assert result.records == []
     assert result.count(Blame.FIXED) > 10
+
+
+def test_what_only_the_base_shows_is_told_with_a_small_program() -> None:
+    result = run(plan(base=["wrong_read"]), Log())
+    assert result.records == []
+    (cure,) = result.cures
+    assert (cure.finding.signature, cure.known) == ("wrong-data:read:value", False)
+    assert format_program(cure.ops) == "p0.0 mmap a0 rw\np0.0 read a0\n"
+    assert fix_lines(result, {cure.finding.signature: 12}) == [
+        "fixed: wrong-data:read:value, which only the base tree shows (12 programs)"
+    ]
+    again = run(plan(base=["wrong_read"], known=("wrong-data:*",)), Log())
+    assert [(one.index, one.known) for one in again.cures] == [(cure.index, True)]
+    assert fix_lines(again, {cure.finding.signature: 1}) == [
+        "fixed: wrong-data:read:value, which only the base tree shows (1 program), listed in corpora/known"
+    ]
 
 
 def test_a_program_that_kills_its_worker_is_a_finding_and_the_campaign_goes_on() -> None:

@@ -14,6 +14,7 @@ from faultline.campaign.thread import Row
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.report.thread import row_lines, thread_markdown
 from faultline.tree import find_tree
+from faultline.verdict.reach import ChangedLine, Reach
 
 DATA, DIFFERENCE, LEAK = FindingKind.WRONG_DATA, FindingKind.BASE_DIFFERENCE, FindingKind.LOCK_LEAK
 
@@ -63,6 +64,16 @@ def test_a_verdict_is_held_against_the_recorded_one(row: Row, expected: str, ver
     complained = any("not as recorded" in text for _, text in row_lines(row))
     assert complained == (not passed)
     assert (f"**{verdict}**" in thread_markdown([row])) == (not passed)
+
+
+def test_where_no_changed_line_ran_nothing_is_the_same() -> None:
+    lines = tuple(ChangedLine(file="mm/a.c", line=1, text="x", state=state) for state in ("not-reached", "reached"))
+    tested = row(SAME)
+    assert tested.trial is not None
+    for seen, verdict in ((lines[:1], "not tested"), (lines, "same")):
+        one = replace(tested, trial=replace(tested.trial, reach=Reach(lines=seen, functions=())))
+        assert (one.verdict, one.passed) == (verdict, verdict == "same")
+    assert replace(tested, trial=replace(tested.trial, programs=0)).verdict == "not tested"
 
 
 def test_what_does_not_apply_is_right_where_nothing_is_recorded() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from minitree import write
 
+from faultline.campaign.subject import prepare
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.tree import find_tree
 from faultline.tree.diff import Misfit, apply_diff
@@ -211,6 +212,9 @@ def test_the_tree_in_the_cache_that_a_patch_fits_is_named(tmp_path, monkeypatch)
     told = with_better_tree(misfit, [patch], trees["6.12"])
     assert str(told) == "x.patch: it does not fit; it is for another tree than 6.12.9: it fits 6.1.9, --tree debian:6.1"
     assert told.details == misfit.details
+    for reach in (False, True):
+        with pytest.raises(Misfit, match=r"does not fit mm/memory\.c: .*; it is for .*, --tree debian:6\.1"):
+            prepare(str(trees["6.12"].path), [patch], "base", check=True, jobs=1, say=lambda _: None, reach=reach)
     assert with_better_tree(misfit, [patch], trees["6.1"]) is misfit
     patch.write_text("--- a/mm/memory.c\n+++ b/mm/memory.c\n@@ -1,2 +1,2 @@\n one\n-five\n+2\n")
     assert with_better_tree(misfit, [patch], trees["6.12"]) is misfit

@@ -27,6 +27,7 @@ from faultline.program.schedule import Schedule
 from faultline.tree import DEFAULT_TREE
 from faultline.verdict.judge import decisions_of
 from faultline.verdict.overlap import Schedules
+from faultline.verdict.reach import Reach
 
 INDEX: Final = "index.toml"
 #: Runs of a repro.
@@ -84,6 +85,8 @@ class Trial:
     seconds: float
     kinds: tuple[FindingKind, ...] = ()
     """All that were found, the expected ones first."""
+    reach: Reach | None = None
+    """Which changed lines ran; None: nobody asked."""
 
     @property
     def passed(self) -> bool:
@@ -167,13 +170,15 @@ class _Watch:
 
 
 def attempt(
-    name: str, entry: Entry, folder: Path, kernel: str, *, seconds: float, seed: int, jobs: int, say: Say
-) -> Trial:
-    """Checks one patch until all expected kinds are found and minimised, or for ``seconds``.
+    name: str, entry: Entry, folder: Path, kernel: str, *, seconds: float, seed: int, jobs: int, say: Say,
+    reach: bool = False,
+) -> Trial:  # fmt: skip
+    """Checks one patch until all expected kinds are found and minimised, or for ``seconds``; ``reach``: and says which
+    changed lines ran.
 
     :raises FaultlineError: the tree, the patch or the build.
     """
-    subject = prepare(kernel, [folder / entry.file], entry.profile, check=True, jobs=jobs, say=say)
+    subject = prepare(kernel, [folder / entry.file], entry.profile, check=True, jobs=jobs, say=say, reach=reach)
     wanted = frozenset(entry.expected)
     plan = Plan(
         subject.judge_maker(Schedules()),
@@ -184,6 +189,7 @@ def attempt(
         wanted=wanted,
         overlapping=OVERLAPPING_ONE_IN,
         again=seeds(),
+        points=subject.places.points if subject.places else None,
     )
     watch = _Watch(lambda text: say(f"{name}: {text}"))
     result = run(plan, watch)
@@ -202,6 +208,7 @@ def attempt(
         programs=result.programs,
         seconds=result.seconds,
         kinds=tuple(sorted(best, key=lambda kind: (kind not in wanted, kind))),
+        reach=subject.places.reach(result.first, {}) if subject.places else None,
     )
 
 

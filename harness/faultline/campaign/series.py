@@ -275,7 +275,7 @@ class SeriesCheck:
         return last.path if last else None
 
     def _short_plan(self, number: int) -> Plan:
-        plan, maker = self.plan, self._maker(number)
+        plan, maker = replace(self.plan, points=None), self._maker(number)
         if plan.programs is not None:
             programs = max(SAMPLE_PROGRAMS, int(plan.programs * SAMPLE_SHARE))
             return replace(plan, make_judge=maker, points=None, programs=min(programs, plan.programs))

@@ -17,7 +17,7 @@ from faultline.program.cheader import c_header
 from faultline.tree import Overlay, TreeInfo, find_tree
 from faultline.tree.changes import changes
 from faultline.tree.diff import Misfit
-from faultline.tree.fit import with_better_tree
+from faultline.tree.fit import lay, with_better_tree
 from faultline.verdict.harmless import Harmless, read_harmless
 from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
@@ -171,7 +171,7 @@ def prepare(
     """
     harmless = read_harmless(patches) if check else ()
     tree = find_tree(kernel, say)
-    overlay = Overlay(tree.path, patches) if check and reach else None
+    overlay = lay(tree, patches) if check and reach else None
     counted = tuple(overlay.touched) if overlay else ()
     library = build_library(tree, patches, profile, jobs=jobs, say=say, variant=variant, counted=counted)
     of_base: Variant = "race" if variant == "race" else "plain"

@@ -19,6 +19,8 @@ SAME: Final = "same"
 #: It keeps to the documentation; user space may see a difference from base, or does.
 RIGHT: Final = "right"
 NOT_THE_SAME: Final = "right, not the same"
+#: No finding, and no changed line ran.
+NOT_TESTED: Final = "not tested"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Row:
         if self.trial is None:
             return "does not apply"
         if not self.trial.kinds:
-            return SAME
+            reach = self.trial.reach
+            return NOT_TESTED if not self.trial.programs or (reach and reach.untested) else SAME
         if set(self.trial.kinds) == {FindingKind.BASE_DIFFERENCE}:
             return NOT_THE_SAME
         told = [kind for kind in self.trial.kinds if kind in (*self.entry.expected, *self.trial.stray)]
@@ -79,5 +82,5 @@ def _row(name: str, entry: Entry, tree: TreeInfo, spec: str, *, seconds: float, 
         Overlay(tree.path, [folder / entry.file])
     except FaultlineError as error:
         return Row(name, entry, version, misfit=str(error).partition(": ")[2])
-    trial = attempt(name, entry, folder, spec, seconds=seconds, seed=seed, jobs=jobs, say=say)
+    trial = attempt(name, entry, folder, spec, seconds=seconds, seed=seed, jobs=jobs, say=say, reach=True)
     return Row(name, entry, version, trial)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from faultline.campaign.benchmark import REPLAYS
+from faultline.campaign.benchmark import REPLAYS, Trial
 from faultline.campaign.thread import Row
 from faultline.report.figures import trial_json
 from faultline.report.text import Line, Style
@@ -27,6 +27,8 @@ def row_lines(row: Row) -> list[Line]:
     if row.trial is None:
         return [*lines, (Style.DIM, f"{indent}{row.misfit}")]
     lines.append((Style.DIM, f"{indent}{row.entry.title}; found by eye: {row.entry.by_eye}"))
+    if not row.trial.sightings:
+        lines.append((Style.DIM, f"{indent}{_how(row)}"))
     lines += [(Style.TITLE, f"{indent}not as recorded: {text}") for text in _complaints(row)]
     return lines
 
@@ -74,6 +76,8 @@ def thread_json(rows: Sequence[Row]) -> dict[str, Any]:
                 "verdict": row.verdict,
                 "passed": row.passed,
                 "misfit": row.misfit,
+                "reached": row.trial.reach.reached if row.trial and row.trial.reach else None,
+                "lines": row.trial.reach.total if row.trial and row.trial.reach else None,
                 "trial": trial_json(row.trial) if row.trial else None,
             }
             for row in rows
@@ -105,4 +109,8 @@ def _how(row: Row) -> str:
     found = [
         f"{one.kind.value} in {one.operations} operations after {one.seconds:.1f} s" for one in row.trial.sightings
     ]
-    return "; ".join(found) or f"{row.trial.programs:,} programs in {row.trial.seconds:.0f} s"
+    return "; ".join(found) or f"{row.trial.programs:,} programs in {row.trial.seconds:.0f} s{_reached(row.trial)}"
+
+
+def _reached(trial: Trial) -> str:
+    return f", which ran {trial.reach.reached} of {trial.reach.total} changed lines" if trial.reach else ""

@@ -25,6 +25,14 @@ class _Fit:
         return self.share > 1
 
 
+def lay(tree: TreeInfo, patches: Sequence[Path]) -> Overlay:
+    """The tree with the patches.  Raises as :class:`Overlay` does, with the tree that they fit better."""
+    try:
+        return Overlay(tree.path, patches)
+    except Misfit as misfit:
+        raise with_better_tree(misfit, patches, tree) from None
+
+
 def with_better_tree(misfit: Misfit, patches: Sequence[Path], tree: TreeInfo) -> Misfit:
     """The error with the tree in the cache that the patches fit better, if there is one.
 
