@@ -12,6 +12,7 @@ from minitree import TREE, write
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.tree import Overlay, find_tree
 from faultline.tree.revisions import fixed_range, read_range
+from faultline.verdict.harmless import read_harmless
 
 FILES = TREE | {"drivers/big.c": "int big;\n", "Documentation/mm/ksm.rst": "KSM\n", "Documentation/x.rst": "X\n"}
 
@@ -120,6 +121,16 @@ def test_renames_deletions_and_empty_commits(repository: Repository) -> None:
     overlay = Overlay(series.base or Path(), series.paths)
     assert overlay.changed["mm/rmap.c"] is None
     assert overlay.read("mm/mapping.c") == FILES["mm/rmap.c"] + "int line1;\nint line2;\nint line3;\n"
+
+
+def test_what_a_commit_says_is_kept_and_is_no_diff(repository: Repository) -> None:
+    repository.append("mm/rmap.c", "int line4;\n")
+    change = "--- a/mm/ksm.c\n+++ b/mm/ksm.c\n@@ -1 +1 @@\n-a\n+b"
+    repository.commit(f"mm: line 4\n\nBefore:\n\n{change}\n\nFaultline-harmless: base-difference:*:x why\n")
+    series = read_range(repository.path, "topic~1..topic")
+    assert set(Overlay(series.base or Path(), series.paths).changed) == {"mm/rmap.c"}
+    (rule,) = read_harmless(series.paths)
+    assert rule.why == "why"
 
 
 def test_another_repository_in_the_environment_is_not_meant(

@@ -6,6 +6,7 @@ The repository is only read: its index and its working tree play no part, and th
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -29,6 +30,7 @@ _DIFF_TREE: Final = (
     "diff-tree", "-p", "--binary", "--no-commit-id", "--root", "--no-renames", "--no-ext-diff", "--no-textconv",
     "--no-color", "--src-prefix=a/", "--dst-prefix=b/",
 )  # fmt: skip
+_LIKE_A_DIFF: Final = re.compile(rb"^(diff |--- |\+\+\+ |@@ |Binary )", re.MULTILINE)
 #: What a caller's environment may say of another repository.
 _ELSEWHERE: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 
@@ -59,7 +61,9 @@ def read_range(repository: Path, revisions: str, say: Callable[[str], None] = la
     titles = {commit: git.field(commit, "%s") for commit in kept}
     authors = {commit: git.field(commit, "%an <%ae>") for commit in kept}
     files = {
-        file_name(number, titles[commit]): patch_file(authors[commit], titles[commit], texts[commit])
+        file_name(number, titles[commit]): patch_file(
+            authors[commit], titles[commit], git.description(commit) + texts[commit]
+        )
         for number, commit in enumerate(kept, 1)
     }
     patches = [
@@ -113,6 +117,11 @@ class _Git:
         """A field of a commit, as ``git log`` formats it, on one line."""
         text = self.output("log", "-1", "--no-color", "--no-show-signature", f"--format={form}", commit)
         return " ".join(text.decode(errors="replace").split())
+
+    def description(self, commit: str) -> bytes:
+        """What a commit says below its subject, with nothing in it that looks like a diff."""
+        text = self.output("log", "-1", "--no-color", "--no-show-signature", "--format=%b", commit)
+        return _LIKE_A_DIFF.sub(rb" \1", text) + b"---\n"
 
     def title(self, commit: str) -> str:
         """A commit for messages."""
