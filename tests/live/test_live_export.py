@@ -27,6 +27,8 @@ _FLAGS = ("-Wall", "-Wextra", "-Werror", "-O0", "-pthread")
 #: What KSM and reclaim come to is the kernel's choice, and may be another one each time.
 _CHOOSING = {"ksm-merge", "ksm-scan", "swap-out", "swapoff"}
 _ATTEMPTS = 4
+#: The live backend pins its thread to one of them; compilers need not be.
+_CPUS = os.sched_getaffinity(0)
 _OTHERWISE = "the kernel chose otherwise"
 #: The live backend does not run these to their end (corpora/known).
 _CUT_SHORT = {"guard-install-endless", "dontneed-flushes-late"}
@@ -95,7 +97,7 @@ def _write(name: str, backend: LiveBackend, folder: Path) -> Path:
 def built(backend: LiveBackend, folder: Path) -> dict[str, _Built]:
     """All programs."""
     files = [_write(name, backend, folder) for name in _SOURCES]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(len(_CPUS), initializer=os.sched_setaffinity, initargs=(0, _CPUS)) as pool:
         done = pool.map(_compile, files)
     return {n: _Built(f.with_suffix(""), d.stderr) for n, f, d in zip(_SOURCES, files, done, strict=True)}
 

@@ -26,7 +26,7 @@ from oracle_dsl import mismatches, parse
 from replays import differing
 
 pytestmark = LIVE
-_PROGRAMS = 1000
+_PROGRAMS = 2000
 _REPLAYS = 100
 _SEEDS = Path(__file__).parents[2] / "corpora" / "seeds"
 
