@@ -126,6 +126,11 @@ void fl_taken(struct fl_taken *out);
 /* What the last run found: 0 or 1; the first finding ends a program. */
 int fl_finding(struct fl_finding *out);
 void fl_stats(struct fl_stats *out);
+/*
+ * From now on the compiler's counters, if the library has any, are copied after each operation, one set behind the other, as
+ * far as there is room.  NULL: no more.
+ */
+void fl_counts_to(unsigned char *out, unsigned long room);
 /* The name of a lock in an internals block, NULL past the last. */
 const char *fl_lock_name_of(unsigned int number);
 /* The data race that the last run found is none, where the same locks are held, in this run and all that follow. */

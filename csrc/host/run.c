@@ -291,6 +291,7 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 		after_operation(flags);
 	put_record(index, &outcome, completed);
 	put_state(shows_sharing(op->code), flags);
+	fl_posix_note_counts(index);
 }
 
 /* A block: operations that overlap.  Each task does its own in their order. */

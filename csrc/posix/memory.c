@@ -144,6 +144,24 @@ int fl_posix_is_uniform(const void *page)
 	return !differ;
 }
 
+static FL_KEEP char *counts_out;
+static FL_KEEP unsigned long counts_room;
+
+void fl_counts_to(unsigned char *out, unsigned long room)
+{
+	counts_out = (char *)out;
+	counts_room = room;
+}
+
+/* Whoever asked for it gets the library's counters as they are after an operation. */
+void fl_posix_note_counts(int index)
+{
+	unsigned long bytes = __stop___llvm_prf_cnts - __start___llvm_prf_cnts;
+
+	if (counts_out && (index + 1) * bytes <= counts_room)
+		fl_posix_copy(counts_out + index * bytes, __start___llvm_prf_cnts, bytes);
+}
+
 int fl_posix_snapshot(unsigned long arena, unsigned long used)
 {
 	fl_posix_library_base();

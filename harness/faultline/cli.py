@@ -379,7 +379,7 @@ def _campaign_of(
     with screen.progress():
         result = run(plan, reporter)
         if isinstance(subject, Subject) and subject.places:
-            result.reach = subject.places.reach(result.first, {})
+            result.reach = subject.places.reach(result.first, subject.hints)
         if mode == "check" and len(desk.series.patches) > 1:
             assert isinstance(subject, Subject)
             _check_series(plan, desk, subject, reporter, result)

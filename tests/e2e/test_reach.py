@@ -59,6 +59,10 @@ def test_lines_that_ran_and_one_that_cannot(faultline, tmp_path):
     }
     missed = lines["return VM_FAULT_SIGBUS;"]
     assert (missed["state"], missed["first"]) == ("not-reached", None)
+    (function,) = done.json["reach"]["functions"]
+    assert function["name"] == "do_wp_page"
+    assert "write" in function["operations"], "measured on the tree without the patch"
+    assert "pagemap-scan" not in function["operations"]
     assert (done.json["reach"]["reached"], done.json["reach"]["total"]) == (2, 3)
     assert faultline(*arguments, "--json", "--jobs", 1).json["reach"] == done.json["reach"]
 
@@ -70,6 +74,7 @@ def test_lines_that_ran_and_one_that_cannot(faultline, tmp_path):
     assert said.startswith("no finding, but 1 of 3 changed lines never ran: ")
     assert "reach: 2 of 3 changed lines ran, 1 of 2 branches taken" in said
     assert f"never ran: mm/memory.c:{missed['line']} in do_wp_page(): return VM_FAULT_SIGBUS;" in said
+    assert "operations likely to reach it: " in said
 
 
 def test_a_patch_of_which_no_line_ran_is_not_tested(faultline, tmp_path):

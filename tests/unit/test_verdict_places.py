@@ -198,6 +198,11 @@ def test_functions_and_who_may_reach_them(trial: Trial) -> None:
     assert reach.total == reach.reached + len(reach.missed)
 
 
+def test_who_calls_a_function(trial: Trial) -> None:
+    assert trial.places.callers("part") == ("fl_f",)
+    assert trial.places.callers("never") == ()
+
+
 def test_nothing_ran(trial: Trial) -> None:
     reach = trial.places.reach({}, {})
     assert reach.untested

@@ -156,6 +156,21 @@ class Machine:
         base = int(self._ffi.cast("uintptr_t", self._lib.fl_run)) - symbol_offset(self.library, "fl_run")
         return memoryview(self._ffi.buffer(self._ffi.cast("char *", base + start), size)).cast("Q")
 
+    def run_counting(self, wire: bytes, ops: int, start: int, size: int) -> list[memoryview]:
+        """The library's counters (see :meth:`counters`) before the program ``wire`` and after each of its operations,
+        none of which overlap; fewer if the program ended early."""
+        before = memoryview(bytes(self.counters(start, size))).cast("Q")
+        room: Any = self._ffi.new("unsigned char[]", size * ops)
+        self._lib.fl_counts_to(room, size * ops)
+        try:
+            self.run(wire, snapshots=False)
+        finally:
+            self._lib.fl_counts_to(self._ffi.NULL, 0)
+        data = memoryview(self._ffi.buffer(room)).cast("Q")
+        sets = [data[i * size // 8 : (i + 1) * size // 8] for i in range(ops)]
+        found = self.finding
+        return [before, *(sets if found is None else sets[: max(found.op, 0)])]
+
     @property
     def taken(self) -> Taken:
         """What the last run of :meth:`run_overlapping` decided."""

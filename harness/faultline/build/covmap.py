@@ -100,7 +100,8 @@ class Coverage:
 def read_coverage(library: Path, wanted: Collection[str] | None = None) -> Coverage:
     """Reads the mapping of a linked library; empty if none of its units was built to count.
 
-    :param wanted: only functions some text of which is in one of these files; None: all.
+    :param wanted: only functions some text of which is in one of these files, and of them the regions there and the
+        branches in macros that are used there; None: all.
     :raises FaultlineError: a compiler wrote it in a form that is not known.
     """
     with library.open("rb") as file:
@@ -118,7 +119,7 @@ def read_coverage(library: Path, wanted: Collection[str] | None = None) -> Cover
         places = counters.get((name, key), [])
         reader = _Reader(mapping, files[blob])
         if name in names and (wanted is None or not reader.files.isdisjoint(wanted)):
-            functions += reader.functions(names[name], places)
+            functions += reader.functions(names[name], places, wanted)
     return Coverage(tuple(functions), at[_COUNTERS], len(data[_COUNTERS]))
 
 
@@ -257,26 +258,28 @@ class _Reader:
                 column, end = 1, _GAP - 1  # whole lines
             yield _Raw(kind, (line, column), (line + lines, end), count, other, expands)
 
-    def functions(self, name: str, places: list[tuple[int, ...]]) -> Iterator[Function]:
+    def functions(
+        self, name: str, places: list[tuple[int, ...]], wanted: Collection[str] | None
+    ) -> Iterator[Function]:
         """The function, once for each unit that has its counters, or once without counters."""
         number = self._bytes.number
         self._expressions = [(number(), number()) for _ in range(number())]
         self._regions = [list(self._file_regions()) for _ in self._files]
         short = name.replace(";", ":").rpartition(":")[2]
         used = self._uses()
+        kept = [
+            (raw, self._files[index], used.get(index, ()))
+            for index, raws in enumerate(self._regions)
+            for raw in raws
+            if wanted is None
+            or self._files[index] in wanted
+            or (raw.kind is Kind.BRANCH and index in used and used[index][0].file in wanted)
+        ]
         for counters in places or [()]:
+            forms = {encoded: self._form(encoded, counters) for raw, *_ in kept for encoded in (raw.count, raw.other)}
             regions = tuple(
-                Region(
-                    raw.kind,
-                    self._files[index],
-                    raw.start,
-                    raw.end,
-                    self._form(raw.count, counters),
-                    self._form(raw.other, counters),
-                    used.get(index, ()),
-                )
-                for index, raws in enumerate(self._regions)
-                for raw in raws
+                Region(raw.kind, file, raw.start, raw.end, forms[raw.count], forms[raw.other], uses)
+                for raw, file, uses in kept
             )
             yield Function(short, regions, counters)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from faultline.backend.live_offer import requirement_missing
 from faultline.build import BuiltLibrary, Variant, build
-from faultline.campaign.source import corpora_dir
+from faultline.campaign.hints import hints, table
+from faultline.campaign.source import corpora_dir, whole_corpus
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.cheader import c_header
 from faultline.tree import Overlay, TreeInfo, find_tree
@@ -23,7 +24,7 @@ from faultline.verdict.judge import Judge, open_judge
 from faultline.verdict.known import read_known, signatures
 from faultline.verdict.live import open_live, open_three_way
 from faultline.verdict.overlap import Schedules
-from faultline.verdict.places import Places
+from faultline.verdict.places import Hint, Places
 from faultline.verdict.races import KnownRace, known_races, read_races
 
 #: The kernel configuration, of those in csrc/arch/profiles, that is built unless another is asked for.
@@ -54,6 +55,8 @@ class Subject:
     """Differences that the patches say are meant."""
     places: Places | None = None
     """What of the patches there is to reach; None: nobody asks."""
+    hints: Mapping[str, Hint] = field(default_factory=dict)
+    """By function with changed lines, which operations are likely to reach it."""
 
     @property
     def kernel_tree(self) -> TreeInfo:
@@ -182,5 +185,10 @@ def prepare(
         raise nothing_to_test(tree, patches)
     folder, version = corpora_dir() / "known", f"{tree.major}.{tree.minor}"
     races = known_races(read_races(folder), version) if variant == "race" else None
-    places = Places(overlay, library.path, base.path) if overlay and base else None
-    return Subject(library, base, signatures(read_known(folder), version), races, strict, harmless, places)
+    subject = Subject(library, base, signatures(read_known(folder), version), races, strict, harmless)
+    if not overlay or not base:
+        return subject
+    say("looking for the changed lines")
+    places = Places(overlay, library.path, base.path)
+    measured = table(base.path, base.key, places.coverage, whole_corpus())
+    return replace(subject, places=places, hints=hints(places, measured))

@@ -6,6 +6,7 @@ inside likely() and unlikely() is taken as a whole; those inside other macros ar
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ class Places:
             True: _Finder(old, {path: before.read(path) or "" for path in files}),
         }
         self.coverage = old
+        self._finder = finders[False]
         self._lines = self._telling([self._line(finders[one.removed], one) for one in changed_lines(overlay)])
         self.points = Points(tuple(self._points), Side(new.start, new.size), Side(old.start, old.size))
 
@@ -118,6 +120,10 @@ class Places:
     def functions(self) -> tuple[tuple[str, str], ...]:
         """Name and file of the functions with changed lines."""
         return tuple(dict.fromkeys((line.function, line.change.file) for line in self._lines if line.function))
+
+    def callers(self, name: str) -> tuple[str, ...]:
+        """Functions of the changed files, as they are with the patches, that name another one in their text."""
+        return self._finder.naming(name)
 
     def reach(self, first: Mapping[int, int], hints: Mapping[str, Hint]) -> Reach:
         """What was reached.
@@ -196,6 +202,18 @@ class _Finder:
             if function.counters:
                 sums |= {_sum(function, region.count) for region in found}
         return _Found(min(names), frozenset(sums)) if names else None
+
+    def naming(self, name: str) -> tuple[str, ...]:
+        """Functions in whose text a name stands."""
+        word = re.compile(rf"\b{re.escape(name)}\b")
+        found: set[str] = set()
+        for path, functions in self._plain.items():
+            lines = [number for number, text in enumerate(self._texts[path], 1) if word.search(text)]
+            for function, regions in functions:
+                body = next((region for region in regions if region.kind is Kind.CODE), None)
+                if body and any(body.start[0] <= number <= body.end[0] for number in lines):
+                    found.add(function.name)
+        return tuple(sorted(found - {name}))
 
     def branches(self, change: Change) -> list[tuple[str, tuple[frozenset[_Sum], frozenset[_Sum]]]]:
         """The conditions on a line: text, and the counters of either way."""
