@@ -207,12 +207,13 @@ class Ksm(Memory):
 
     def _may_leave(self, group: Group) -> bool:
         """Whether these slots may get a page of their own: KSM does that if it finds only then that another page, which
-        somebody holds, or which is gone since its folio was split, cannot be merged with theirs."""
+        somebody holds, or which is gone since its folio was split, cannot be merged with theirs, or that there is no
+        memory to note it."""
         return self._may_hold_back() and len(group) == 1 and bool(self._word(group[0]) & MERGEABLE)
 
     def _may_hold_back(self) -> bool:
-        """Whether a page that no slot shows may be in KSM's way, or be what KSM merges with."""
-        return bool(self._frames or self._huge or self._swap or any(self._pins))
+        """Whether a page that no slot shows, or the lack of memory, may be in KSM's way, or be what KSM merges with."""
+        return bool(self._may_fail or self._frames or self._huge or self._swap or any(self._pins))
 
     def _share(self, groups: list[Group], kept: list[list[int]]) -> None:
         old = {key: self._page(key) for group in groups for key in group}

@@ -48,7 +48,7 @@ from faultline.oracle.orders import (
 from faultline.program.codec import Operation, blocks
 from faultline.program.schedule import Decision, Schedule
 from faultline.program.text import format_operation
-from faultline.program.trace import Bit, Status, Wait
+from faultline.program.trace import Bit, Event, Status, Wait
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 from faultline.verdict.compare import steps_finding
 from faultline.verdict.finding import Because, Finding
@@ -168,6 +168,7 @@ class Linear:
         if asleep and any(self._same(run.view[:end], run.order, view[:end]) and run.counts for run in known):
             return True
         for some in (chosen for size in range(len(asleep)) for chosen in combinations(asleep, size + 1)):
+            some += tuple(self._telling_of(some, view))
             others = tuple(
                 replace(step, status=Status.DONE, value=0, aux=0) if step.index in some else step
                 for step in view[:end]
@@ -176,6 +177,14 @@ class Linear:
                 if self._same(run.view[:end], run.order, others) and run.counts:
                     return True
         return False
+
+    def _telling_of(self, asleep: Sequence[int], view: View) -> Iterator[int]:
+        """What reads messages of these accesses in their block."""
+        slots = {slot for index in asleep for slot in slots_of(self._ops[index])}
+        for index in self._reads:
+            status, value = view[index].status, view[index].value
+            if status == Status.DONE and value & 0xFF == Event.PAGEFAULT and value >> 16 in slots:
+                yield index
 
     def _asleep(self, view: View) -> Iterator[int]:
         for last, block in self._last.items():
