@@ -358,10 +358,12 @@ class Linear:
         return self._without[idle]
 
     def _runs_begun(self, view: View, some: Sequence[int]) -> Iterator[Run]:
-        """Orders in which some accesses get no further than their first step."""
-        first = {index: step for index in some if (step := begun(self._ops[index]))}
+        """Orders in which some accesses get no further than their first step; what reads their messages is left out."""
+        accesses = [index for index in some if self._ops[index][0] in ACCESSES]
+        first = {index: step for index in accesses if (step := begun(self._ops[index]))}
         ops = [first.get(index, op) for index, op in enumerate(self._ops)]
-        return filter(None, self._sequential(self._skipped(view), ops)) if first else iter(())
+        idle = self._skipped(view).union(some).difference(first)
+        return filter(None, self._sequential(idle, ops)) if first else iter(())
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
