@@ -27,6 +27,7 @@ from faultline.oracle.orders import (
     CONTINUES,
     EVENT,
     FILLS,
+    FORBIDS,
     LATE_AT_COPY,
     MERGES,
     MOVES,
@@ -163,7 +164,8 @@ class Linear:
     def _sleeps_at_change(self, known: Sequence[Run], view: View) -> bool:
         """Whether the trace is an order's until the blocks end, but for accesses that sleep, or fail instead, although
         their pages were there before the block and are there after it, unless the mapping goes, and nobody brings pages
-        meanwhile.  What follows depends on who would wake them and what they tell, and is not judged."""
+        meanwhile, but for who changes them, too.  What follows depends on who would wake them and what they tell, and
+        is not judged."""
         asleep, end = list(self._asleep(view)), self._end
         if asleep and any(self._same(run.view[:end], run.order, view[:end]) and run.counts for run in known):
             return True
@@ -191,18 +193,16 @@ class Linear:
             before, after = view[block.start - 1].snapshot if block.start else None, view[last].snapshot
             if before is None or after is None:
                 continue
-            brought = {
-                slot
-                for index in block
-                if self._ops[index][0] in BRINGS and view[index].status != Status.ERROR
-                for slot in slots_of(self._ops[index])
-            }
+            done = [self._ops[index] for index in block if view[index].status != Status.ERROR]
+            brought = {slot for op in done if op[0] in BRINGS for slot in slots_of(op)}
+            changed = {slot for op in done if op[0] in FORBIDS for slot in slots_of(op)}
             for index in block:
                 op, step = self._ops[index], view[index]
-                if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES or slots_of(op) & brought:
+                slots = slots_of(op)
+                if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES or slots & brought - changed:
                     continue
                 was, is_now = (snapshot.words.get(process_at(op)) for snapshot in (before, after))
-                if was and is_now and all(_stays(was[slot], is_now[slot]) for slot in slots_of(op)):
+                if was and is_now and all(_stays(was[slot], is_now[slot], slot in brought) for slot in slots):
                     yield index
 
     def _finding(self, nearest: Run, view: View) -> Finding | None:
@@ -558,10 +558,11 @@ def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:
     return tuple(sorted(completions, key=lambda completion: completion.index))
 
 
-def _stays(was: int, is_now: int) -> bool:
-    """Whether a slot where missing pages are told of had a page, and has it as long as it is told."""
+def _stays(was: int, is_now: int, brought: bool) -> bool:
+    """Whether a slot where missing pages are told of had a page, or got it, and has it as long as it is told."""
     there = Bit.PRESENT | Bit.SWAP
-    return bool(was & Bit.REG_MISSING and was & there and (is_now & there or not is_now & Bit.REG_MISSING))
+    had = was & there or brought
+    return bool(was & Bit.REG_MISSING and had and (is_now & there or not is_now & Bit.REG_MISSING))
 
 
 def _unwritten(one: int, other: int) -> bool:
