@@ -357,6 +357,7 @@ def _run_campaign(
         settle=0.0 if stop_first else settle,
         corpus=whole_corpus(),
         points=places.points if places else None,
+        near=subject.near if isinstance(subject, Subject) else (),
     )
     form = FORMS["json"] if as_json else FORMS["ktap"] if as_ktap else None
     _campaign_of(plan, desk, subject, "check" if check else "run", out, form, junit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from faultline.campaign.hints import NOTHING, Table, hints
+from faultline.campaign.hints import NOTHING, Table, hints, near
 from faultline.verdict.places import Hint
 
 TABLE = Table(
@@ -32,6 +32,13 @@ def test_what_nothing_ran_is_named_by_its_nearest_caller() -> None:
         "new": Hint(("fork", "exit"), "copy"),
         "lonely": Hint(()),
     }
+
+
+def test_programs_of_the_corpus_that_come_near() -> None:
+    corpus = [[(1, 0)], [(2, 0)], [(3, 0)]]
+    assert near(places("fault"), TABLE, corpus) == ([(1, 0)], [(3, 0)])
+    assert near(places("new", callers={"new": ("copy",)}), TABLE, corpus) == ([(2, 0)],)
+    assert near(places("lonely"), TABLE, corpus) == ()
 
 
 def test_nothing_is_known() -> None:

@@ -135,6 +135,15 @@ def hints(places: Places, measured: Table) -> Mapping[str, Hint]:
     return found
 
 
+def near(places: Places, measured: Table, corpus: Sequence[list[Operation]]) -> tuple[list[Operation], ...]:
+    """The programs of the corpus that run a function with changed lines, or where none does its nearest callers."""
+    numbers: set[int] = set()
+    for name, _ in places.functions:
+        known = measured.programs.get(name) or measured.programs.get(_by_callers(name, places, measured).near, ())
+        numbers |= set(known)
+    return tuple(corpus[number] for number in sorted(numbers))
+
+
 def _by_callers(name: str, places: Places, measured: Table) -> Hint:
     seen, ring = {name}, [name]
     for _ in range(_CALLERS_MAX):

@@ -22,6 +22,9 @@ MUTATED_ONE_IN: Final = 3
 OVERLAPPING_ONE_IN: Final = 40
 AGAIN_ONE_IN: Final = 20
 TIMES_AGAIN: Final = 25
+#: Of the generated programs of a check, one in this many is a mutation of one that runs a function which the patch
+#: changes, if some of the corpus do.
+NEAR_ONE_IN: Final = 3
 SUFFIXES: Final = (".prog", ".repro")
 
 
@@ -32,6 +35,7 @@ class Source:
         program of the corpus that does is left out.
     :param overlapping: in one program of so many operations overlap, where that can be; 0: in none.
     :param again: programs of the corpus to come back to, as they stand, if their operations overlap.
+    :param near: programs of the corpus that run what a patch changes: more is made of them.
     """
 
     def __init__(
@@ -41,11 +45,13 @@ class Source:
         has: frozenset[str] = NEED_NAMES,
         overlapping: int = 0,
         again: Sequence[list[Operation]] = (),
+        near: Sequence[list[Operation]] = (),
     ) -> None:
         self._seed = seed
         self._has = has
         self._overlapping = overlapping
         kept = [ops for ops in corpus if not lacking(ops, has) and (overlapping or not has_blocks(ops))]
+        self._near = [ops for ops in near if not lacking(ops, has)]
         self._again = [ops for ops in kept if has_blocks(ops) and ops in again]
         self._corpus = _spread([ops for ops in kept if not has_blocks(ops)], [ops for ops in kept if has_blocks(ops)])
 
@@ -66,6 +72,8 @@ class Source:
         return TIMES_AGAIN if list(ops) in self._again else 1
 
     def _fresh(self, rng: random.Random) -> list[Operation]:
+        if self._near and rng.randrange(NEAR_ONE_IN) == 0:
+            return [alone(op) for op in mutate.mutate(rng, rng.choice(self._near), self._near, self._has)]
         if self._corpus and rng.randrange(MUTATED_ONE_IN) == 0:
             return [alone(op) for op in mutate.mutate(rng, rng.choice(self._corpus), self._corpus, self._has)]
         return generate.random_program(rng, has=self._has)

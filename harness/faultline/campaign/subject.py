@@ -11,10 +11,11 @@ from typing import Final
 
 from faultline.backend.live_offer import requirement_missing
 from faultline.build import BuiltLibrary, Variant, build
-from faultline.campaign.hints import hints, table
+from faultline.campaign.hints import hints, near, table
 from faultline.campaign.source import corpora_dir, whole_corpus
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.cheader import c_header
+from faultline.program.codec import Operation
 from faultline.tree import Overlay, TreeInfo, find_tree
 from faultline.tree.changes import changes
 from faultline.tree.diff import Misfit
@@ -57,6 +58,8 @@ class Subject:
     """What of the patches there is to reach; None: nobody asks."""
     hints: Mapping[str, Hint] = field(default_factory=dict)
     """By function with changed lines, which operations are likely to reach it."""
+    near: tuple[list[Operation], ...] = ()
+    """Programs of the corpus that run such a function."""
 
     @property
     def kernel_tree(self) -> TreeInfo:
@@ -190,5 +193,6 @@ def prepare(
         return subject
     say("looking for the changed lines")
     places = Places(overlay, library.path, base.path)
-    measured = table(base.path, base.key, places.coverage, whole_corpus())
-    return replace(subject, places=places, hints=hints(places, measured))
+    corpus = whole_corpus()
+    measured = table(base.path, base.key, places.coverage, corpus)
+    return replace(subject, places=places, hints=hints(places, measured), near=near(places, measured, corpus))

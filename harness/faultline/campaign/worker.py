@@ -59,6 +59,8 @@ class Plan:
     """Programs of the corpus to come back to, under other schedules."""
     points: Points | None = None
     """What of a patch there is to reach; None: nobody asks."""
+    near: tuple[list[Operation], ...] = ()
+    """Programs of the corpus that run what a patch changes."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ class Worker:
 
     def __init__(self, task: Task, judge: Judge, flight: Flight, send: Callable[[object], None]) -> None:
         self._task, self._judge, self._flight, self._send = task, judge, flight, send
-        self._source = Source(task.plan.seed, task.plan.corpus, judge.has, task.plan.overlapping, task.plan.again)
+        plan = task.plan
+        self._source = Source(plan.seed, plan.corpus, judge.has, plan.overlapping, plan.again, plan.near)
         self._seen = set(task.seen)
         self._cured: set[str] = set()
         self._tally = Tally(lacks=judge.lacks)
