@@ -135,8 +135,9 @@ def _reach(document: Document) -> Iterator[str]:
 
 
 def _missed(line: ChangedLine, reach: Reach) -> Iterator[str]:
-    where = f"  {line.file}:{line.line}" + (f" ({line.function})" if line.function else "")
-    yield from _wrapped(where.strip(), "  ", "    ")
+    function = f" ({line.function})" if line.function else ""
+    removed = ", which the patch removes; on the base tree" if line.removed else ""
+    yield from _wrapped(f"{line.file}:{line.line}{function}{removed}", "  ", "    ")
     yield "      " + shorten(line.text, WIDTH - 6, placeholder=" ...")
     operations = reach.operations(line)
     if operations:
