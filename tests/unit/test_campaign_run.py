@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -139,6 +141,19 @@ def test_a_program_that_kills_its_worker_in_one_order_is_minimised_too() -> None
     assert record.finding.aspect == "process-SIGSEGV"
     assert record.minimised
     assert format_program(record.ops) == "par {\n  p0.0 write a0 =1\n  p0.1 read a0\n}\n"
+
+
+def slowly(before_run: Callable[[bytes], None]) -> Judge:
+    """Opens a judge as a busy machine does."""
+    time.sleep(1.5)
+    return judge_maker("deadly_scan", "wrong_read")(before_run)
+
+
+def test_a_worker_that_takes_long_to_start_again_is_not_stuck() -> None:
+    programs = (parse_program("m ksm-scan\n"), parse_program("p0.0 mmap a0 rw\np0.0 read a0\n"))
+    result = run(Plan(slowly, seed=7, jobs=1, programs=2, corpus=programs, patience=1), Log())
+    assert {record.finding.kind for record in result.records} == {FindingKind.KERNEL_BUG, FindingKind.WRONG_DATA}
+    assert result.deaths == 1
 
 
 def test_a_program_that_gets_stuck_is_a_finding_and_the_campaign_goes_on() -> None:

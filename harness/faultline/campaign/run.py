@@ -124,11 +124,13 @@ class _Member:
             self.process.start()
         theirs.close()
         self.killed = False
-        self._moved = (self.flight.runs, time.monotonic())
+        self._first = self.flight.runs
+        self._moved = (self._first, time.monotonic())
 
     def stuck(self) -> bool:
+        """Whether a run takes too long; until a new worker begins one, its predecessor's is on record."""
         runs, now = self.flight.runs, time.monotonic()
-        if runs != self._moved[0] or not self.flight.wire:
+        if runs == self._first or runs != self._moved[0] or not self.flight.wire:
             self._moved = (runs, now)
         return now - self._moved[1] > self._plan.patience
 
