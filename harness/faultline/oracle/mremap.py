@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from itertools import pairwise
 from typing import Final
 
 from faultline.oracle import rules, versions
@@ -192,7 +193,8 @@ class Mremap(Memory):
         if len(pieces) == 1 and pieces[0] == (move.start, move.start + move.pages):
             edges = process.edges & self._mask(move.start + 1, move.start + move.pages)
             if process.contexts[move.start] is None or not edges or self._moved(move):
-                self._move_piece(move, *pieces[0])
+                for start, end in self._told_apart(move, edges):
+                    self._move_piece(move, start, end)
                 return DONE
             self._rule = rules.MREMAP_FAULT
             return _EFAULT
@@ -203,6 +205,15 @@ class Mremap(Memory):
                 return _EFAULT
             self._move_piece(move, start, end)
         return DONE
+
+    def _told_apart(self, move: _Move, edges: int) -> list[tuple[int, int]]:
+        """The mappings that are moved, which may or may not have been joined: events of what was at the target tell."""
+        process, start, end = move.process, move.start, move.start + move.pages
+        told = self._unmap_events(process, move.target, move.target + move.new)
+        if not edges or not told or process.contexts[start] is not None or not self._choose(2):
+            return [(start, end)]
+        cuts = [start, *(slot for slot in range(start + 1, end) if edges >> slot & 1), end]
+        return list(pairwise(cuts))
 
     def _move_piece(self, move: _Move, start: int, end: int) -> None:
         process, target, dontunmap = move.process, move.target + start - move.start, move.dontunmap
