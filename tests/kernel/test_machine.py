@@ -116,7 +116,7 @@ def unknown(machine: Machine, ops: Sequence[Operation]) -> MachineFinding | None
     """What the last run found, unless corpora/known records it for the tree."""
     known = signatures(read_known(corpora_dir() / "known"), "{}.{}".format(*machine.version))
     found = signature(machine, ops)
-    return None if found is None or is_known(found, known) else machine.finding
+    return None if found is None or is_known(found, known, ops) else machine.finding
 
 
 def explained(machine: Machine, oracle: Oracle, ops: Sequence[Operation]) -> bool:

@@ -153,10 +153,20 @@ def test_known_findings_are_read_with_their_trees(tmp_path: Path) -> None:
 
 def test_a_star_in_a_known_signature_stands_for_any_operation() -> None:
     known = {"hang:fork:dup_mm", "kernel-bug:*:evict"}
-    assert is_known("kernel-bug:munmap:evict", known)
-    assert is_known("hang:fork:dup_mm", known)
-    assert not is_known("kernel-bug:munmap:iput", known)
-    assert not is_known("hang:munmap:dup_mm", known)
+    assert is_known("kernel-bug:munmap:evict", known, [])
+    assert is_known("hang:fork:dup_mm", known, [])
+    assert not is_known("kernel-bug:munmap:iput", known, [])
+    assert not is_known("hang:munmap:dup_mm", known, [])
+
+
+def test_what_is_known_after_an_operation_is_another_finding_without_it(tmp_path: Path) -> None:
+    (tmp_path / "index.toml").write_text(ENTRY + 'after = "fail"\nalso = ["stray-bit:read:other"]\n')
+    (tmp_path / "marker.repro").write_text("p0.0 mmap a0 rw\n")
+    known = signatures(read_known(tmp_path), "6.12")
+    failing = parse_program("p0.0 mmap a0 rw\nm fail page n1\np0.0 read a0\n")
+    for signature in ("stray-bit:read:swap", "stray-bit:read:other"):
+        assert is_known(signature, known, failing)
+        assert not is_known(signature, known, failing[::2])
 
 
 @pytest.mark.parametrize(
@@ -165,6 +175,7 @@ def test_a_star_in_a_known_signature_stands_for_any_operation() -> None:
         (ENTRY, "marker names marker.repro, which is not there"),
         (ENTRY.replace("why", "reason"), "index.toml: .*reason"),
         ("[marker", "index.toml: "),
+        (ENTRY.replace("marker.repro", "index.toml") + 'after = "fai"\n', "no operation is called 'fai'"),
     ],
 )
 def test_a_damaged_index_is_a_users_error(tmp_path: Path, text: str, message: str) -> None:

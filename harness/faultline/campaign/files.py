@@ -77,7 +77,7 @@ def _live(judge: LiveJudge, path: Path, ops: Sequence[Operation]) -> Outcome:
     skipped = _names(ops, without_lacking(ops, judge.has))
     stopped = judge.live.backend.stopped
     finding = _steady(judge, ops, trial.finding)
-    known = finding is not None and judge.knows(finding)
+    known = finding is not None and judge.knows(finding, ops)
     why, at = ("", None) if stopped is None else (stopped.why, stopped.index)
     return Outcome(path, ops, trial, finding, known, skipped, why, at)
 
@@ -99,10 +99,10 @@ def _three_way(judge: ThreeWay, path: Path, ops: Sequence[Operation]) -> Outcome
     died = death_of(lambda: judge.subject.machine.run(wire))
     if died:
         crash = crash_finding(Crash(0, wire, died)).standing_alone(MACHINE)
-        return Outcome(path, kept, None, crash, judge.knows(crash), skipped)
+        return Outcome(path, kept, None, crash, judge.knows(crash, kept), skipped)
     found = judge.compare(kept)
     stopped = judge.live.live.backend.stopped
     why, at = ("", None) if stopped is None else (stopped.why, stopped.index)
     finding = _steady(judge, kept, found.finding)
-    known = finding is not None and judge.knows(finding)
+    known = finding is not None and judge.knows(finding, kept)
     return Outcome(path, kept, found.live, finding, known, skipped, why, at, found.explained)

@@ -210,7 +210,7 @@ class Worker:
             self._report(Record(finding, ops, index, evidence=self._judge.evidence(ops, finding)))
         if verdict.blame is Blame.FIXED and finding.signature not in self._cured and len(self._cured) < CURES_MAX:
             self._cured.add(finding.signature)
-            self._send(Cure(finding, self._smallest_cure(ops, finding), index, self._judge.knows(finding)))
+            self._send(Cure(finding, self._smallest_cure(ops, finding), index, self._judge.knows(finding, ops)))
 
     def _smallest_cure(self, ops: list[Operation], finding: Finding) -> list[Operation]:
         def showing(fewer: Sequence[Operation]) -> bool:

@@ -248,7 +248,7 @@ class Judge:
 
     def _test(self, ops: Sequence[Operation], wire: bytes) -> Verdict:
         trial = self._examined(self.subject, ops, self._run(self.subject, wire))
-        return self._verdict(trial.finding, Blame.NEW, trial)
+        return self._verdict(ops, trial.finding, Blame.NEW, trial)
 
     def _check(self, base: Side, ops: Sequence[Operation], wire: bytes) -> Verdict:
         """What both trees do alike is not the patch's doing, so the oracle is asked only where they differ."""
@@ -259,11 +259,11 @@ class Judge:
             return _CLEAN
         old, new = self._examined(base, ops, before), self._examined(self.subject, ops, after)
         if new.finding is None and old.finding is not None:
-            return self._verdict(old.finding, Blame.FIXED, new)
+            return self._verdict(ops, old.finding, Blame.FIXED, new)
         if new.finding is None:
-            return self._verdict(difference(ops, before, after), Blame.NEW, new)
+            return self._verdict(ops, difference(ops, before, after), Blame.NEW, new)
         same = old.finding is not None and old.finding.signature == new.finding.signature
-        return self._verdict(new.finding, Blame.BASE if same else Blame.NEW, new)
+        return self._verdict(ops, new.finding, Blame.BASE if same else Blame.NEW, new)
 
     def _check_inside(self, base: Side, ops: Sequence[Operation], wire: bytes) -> Verdict | None:
         """What the trees do alike for user space, they may do otherwise inside; None: it is not alike."""
@@ -280,7 +280,7 @@ class Judge:
             return None
         found = list(internal_differences(ops, old, new, self.subject.lock_name))
         first = min(found, key=lambda finding: harmless_by(finding.signature, self._harmless) is not None)
-        return self._verdict(first, Blame.NEW, Trial(after, first))
+        return self._verdict(ops, first, Blame.NEW, Trial(after, first))
 
     def difference(self, ops: Sequence[Operation]) -> Finding | None:
         """What the patched tree does otherwise than the base, where neither breaks a rule; None: nothing."""
@@ -343,7 +343,7 @@ class Judge:
 
     def blame(self, ops: Sequence[Operation], finding: Finding) -> Blame:
         """Whose a finding of operations that overlap is."""
-        return self._blame(finding, self._on_base(ops, 0, 1))
+        return self._blame(ops, finding, self._on_base(ops, 0, 1))
 
     def simplest(self, ops: Sequence[Operation], finding: Finding) -> Finding:
         """A finding of overlapping operations with as few preemptions as it needs."""
@@ -365,7 +365,7 @@ class Judge:
         tested, on_base = self.overlap(self.subject, ops), self._on_base(ops, seed, times)
         other: Verdict | None = None
         for finding in tested.findings(self._more(times), seed):
-            verdict = _of(tested, finding, self._blame(finding, on_base))
+            verdict = _of(tested, finding, self._blame(ops, finding, on_base))
             if verdict.blame is Blame.NEW:
                 return verdict
             other = other or verdict
@@ -374,17 +374,19 @@ class Judge:
     def _on_base(self, ops: Sequence[Operation], seed: int, times: int) -> _OnBase | None:
         return _OnBase(self.overlap(self.base, ops), self._more(times), seed) if self.base else None
 
-    def _blame(self, finding: Finding, on_base: _OnBase | None) -> Blame:
-        if self.knows(finding):
+    def _blame(self, ops: Sequence[Operation], finding: Finding, on_base: _OnBase | None) -> Blame:
+        if self.knows(finding, ops):
             return Blame.KNOWN
         return Blame.BASE if on_base is not None and on_base.shows(finding) else Blame.NEW
 
-    def knows(self, finding: Finding) -> bool:
-        """Whether corpora/known has the finding."""
-        return is_known(finding.signature, self._known)
+    def knows(self, finding: Finding, ops: Sequence[Operation]) -> bool:
+        """Whether corpora/known has the finding that the program shows."""
+        return is_known(finding.signature, self._known, ops)
 
-    def _verdict(self, finding: Finding | None, blame: Blame, trial: Trial) -> Verdict:
-        if finding is not None and blame is Blame.NEW and self.knows(finding):
+    def _verdict(
+        self, ops: Sequence[Operation], finding: Finding | None, blame: Blame, trial: Trial
+    ) -> Verdict:
+        if finding is not None and blame is Blame.NEW and self.knows(finding, ops):
             blame = Blame.KNOWN
         elif finding is not None and blame is Blame.NEW and harmless_by(finding.signature, self._harmless):
             blame = Blame.HARMLESS

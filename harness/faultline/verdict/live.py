@@ -161,7 +161,7 @@ class ThreeWay(Judge):
         found = self.compare(ops)
         deviations = tuple(sorted({*found.machine.deviations, *found.live.deviations}))
         blame = Blame.NEW
-        if found.finding is not None and self.knows(found.finding):
+        if found.finding is not None and self.knows(found.finding, ops):
             blame = Blame.KNOWN
         return Verdict(found.finding, blame, deviations, explained=found.explained)
 
@@ -178,10 +178,10 @@ class ThreeWay(Judge):
         """What the running kernel lacks."""
         return self.live.lacks
 
-    def knows(self, finding: Finding) -> bool:
+    def knows(self, finding: Finding, ops: Sequence[Operation]) -> bool:
         """Whether corpora/known has the finding of the one that stands alone."""
         whose = {MACHINE: self._tree, LIVE: self.live}.get(finding.alone)
-        return whose is not None and whose.knows(finding)
+        return whose is not None and whose.knows(finding, ops)
 
     def exercise(self, side: Side, ops: Sequence[Operation], seed: int = 0, times: int = 1) -> None:
         """Runs a program in a forked child, which has workers of its own."""
