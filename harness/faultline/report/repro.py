@@ -11,11 +11,11 @@ from typing import Final
 
 from faultline.build import Variant
 from faultline.campaign.subject import LIVE_KERNEL
-from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation
 from faultline.program.text import Repro, format_repro
 from faultline.report.text import explain, marked, plain, title
 from faultline.tree.cache import store
+from faultline.tree.patch import patch_bytes
 from faultline.verdict.finding import Finding
 
 SUFFIX: Final = ".repro"
@@ -40,11 +40,7 @@ class Patch:
 
         :raises FaultlineError: (USAGE) it cannot be read.
         """
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise FaultlineError(f"{path}: {error.strerror}; name a patch file", ExitStatus.USAGE) from None
-        return cls(path, hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS])
+        return cls(path, hashlib.sha256(patch_bytes(path)).hexdigest()[:_DIGEST_DIGITS])
 
     @classmethod
     def parse(cls, value: str) -> Patch:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from faultline.kinds import FaultlineError
+from faultline.kinds import ExitStatus, FaultlineError
 from faultline.tree.cache import store_folder
 from faultline.tree.debian import PACKAGE_NOTE, part_of
 from faultline.tree.diff import apply_diff
@@ -96,6 +96,17 @@ class Overlay:
         files["vfs.yaml"] = json.dumps(_vfs(self.tree, folder / "files", self.changed), indent=1).encode()
         store_folder(files, folder, root)
         return folder / "vfs.yaml"
+
+
+def patch_bytes(path: Path) -> bytes:
+    """The content of a file that a user names as a patch.
+
+    :raises FaultlineError: (USAGE) it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FaultlineError(f"{path}: {error.strerror}; name a patch file", ExitStatus.USAGE) from None
 
 
 def _encode(content: str | None) -> bytes:

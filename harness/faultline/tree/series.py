@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from faultline.kinds import ExitStatus, FaultlineError
+from faultline.kinds import FaultlineError
 from faultline.tree.cache import cache_dir, store_folder
 from faultline.tree.mail import Mail, is_mail, read_thread
+from faultline.tree.patch import patch_bytes
 
 _GZIP: Final = b"\x1f\x8b"
 #: A diff of which the lines of its own end like this came by a system that has other line ends than the kernel.
@@ -67,10 +68,7 @@ def read_series(named: Sequence[Path]) -> Series:
 
 
 def _read(path: Path) -> Series:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FaultlineError(f"{path}: {error.strerror}; name a patch file", ExitStatus.USAGE) from None
+    content = patch_bytes(path)
     whole = _unzipped(content, path)
     if path.suffix == ".cocci":
         return Series((SeriesPatch(path, path.name),))

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
+from faultline.tree.patch import patch_bytes
 
 _KEY: Final = "Faultline-harmless"
 _LINE: Final = re.compile(rf"[\s+#/*]*{_KEY}:\s*(\S*)[ \t]*(.*)")
@@ -42,10 +43,7 @@ def read_harmless(patches: Iterable[Path]) -> tuple[Harmless, ...]:
     """
     rules = []
     for path in patches:
-        try:
-            text = path.read_text(errors="replace")
-        except OSError as error:
-            raise FaultlineError(f"{path}: {error.strerror}; name a patch file", ExitStatus.USAGE) from None
+        text = patch_bytes(path).decode(errors="replace")
         for number, line in enumerate(text.splitlines(), 1):
             match = _LINE.match(line)
             if match:
