@@ -787,5 +787,8 @@ class Files(Userfault, Memory):
                 return errno.EEXIST
             process.poisoned &= ~(1 << slot)
         process.row[slot] = process.row[slot] & VMA_BITS & ~SWAP | wp
-        self._enter(process, slot, file.pages[number])
+        page = file.pages[number]
+        if page.perhaps_lost and (self._seen_word(process, slot) or 0) & CONTENT == page.content and self._choose(2):
+            self._look_beyond(page, PRESENT)  # it held zeroes; who was woken has stored the same again since
+        self._enter(process, slot, page)
         return 0

@@ -768,8 +768,8 @@ class Memory:
         :param gives_up: the pages stay in any case for now; the events tell.
         """
         end = min(stop, self._mapping_end(process, at))
+        ways = [end, *(slot for slot in range(at + 1, end) if process.edges >> slot & 1)]
         if gives_up:
-            ways = [end, *(slot for slot in range(at + 1, end) if process.edges >> slot & 1)]
             return ways[self._choose(len(ways))]
         sure = self._extent(process, at)
         for slot in range(at + 1, end):
@@ -778,7 +778,9 @@ class Memory:
                 continue
             if self._seen_to_stay(process, slot):
                 return slot
-        return end
+        if not self._holds[versions.REMOVE_REPEATS]:
+            return end
+        return ways[self._choose(len(ways))]  # no page shows it; the next event does
 
     @staticmethod
     def _is_file_marker(process: Process, slot: int) -> bool:

@@ -346,7 +346,7 @@ class Userfault(Memory):
         if not all(word & REG_WP for word in mapped):
             return True
         seen = self._seen_record()
-        if not mapped or seen is None or seen[1] != Status.DONE:
+        if not mapped or seen is None or (seen[1] != Status.DONE and seen[3] != errno.ENOMEM):
             return False
         self._met[rules.WP_HOLE] = None
         return True
