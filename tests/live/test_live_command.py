@@ -111,7 +111,7 @@ def test_the_settings_come_back_after_the_controller_died(how: signal.Signals, u
     before = settings()
     controller = subprocess.Popen(
         [sys.executable, "-c", CONTROLLER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        start_new_session=True, env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        start_new_session=True, env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
     )  # fmt: skip
     assert controller.stdout is not None
     has = controller.stdout.readline().split()
@@ -138,7 +138,7 @@ def test_generated_programs_run(program: Path, capsys: pytest.CaptureFixture[str
 
 def three_way(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from faultline.cli import main; main()", "live", "--three-way", "-q", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from fake_machine import judge_maker
 
-from faultline import cli
+from faultline.cli import desk
 from faultline.tree import TreeInfo
 
 TREE = TreeInfo(Path("/trees/linux-6.12"), "debian:6.12", "linux-source-6.12 6.12.117-1", "6.12.117", 6, 12)
@@ -32,7 +32,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
                 library=SimpleNamespace(tree=SimpleNamespace(untried=untried)),
             )  # fmt: skip
 
-        monkeypatch.setattr(cli, "prepare", prepare)
+        monkeypatch.setattr(desk, "prepare", prepare)
 
     return use
 

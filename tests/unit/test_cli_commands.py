@@ -9,6 +9,7 @@ import pytest
 
 from faultline import cli
 from faultline.campaign.run import Result
+from faultline.cli import campaign, desk
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.text import format_program, parse_program, read_repro
 from faultline.report.repro import Patch
@@ -96,7 +97,7 @@ def test_in_how_many_programs_operations_overlap(
     (tmp_path / "corpora/seeds").mkdir(parents=True)
     (tmp_path / "corpora/seeds/a.prog").write_text(READ)
     plans = []
-    monkeypatch.setattr(cli, "run", lambda plan, _: plans.append(plan) or Result(1, programs=1))
+    monkeypatch.setattr(campaign, "run", lambda plan, _: plans.append(plan) or Result(1, programs=1))
     if "check" in command:
         command = [*command, "--patch", str(patch)]
     assert cli.command_line([*command, "--programs", "1", "-q"]) == ExitStatus.CLEAN
@@ -270,13 +271,13 @@ def failing(error: BaseException):
     ],
 )
 def test_errors_are_one_line_with_their_status(monkeypatch, capsys, error, status, message) -> None:
-    monkeypatch.setattr(cli, "prepare", failing(error))
+    monkeypatch.setattr(desk, "prepare", failing(error))
     assert cli.command_line(["run"]) == status
     assert capsys.readouterr().err.strip() == f"faultline: {message}"
 
 
 def test_a_bug_of_ours_is_one_line_and_a_log(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(cli, "prepare", failing(ZeroDivisionError("oops")))
+    monkeypatch.setattr(desk, "prepare", failing(ZeroDivisionError("oops")))
     assert cli.command_line(["run"]) == ExitStatus.ERROR
     err = capsys.readouterr().err
     assert err.startswith("faultline: ZeroDivisionError: oops; this is a bug of faultline, see ")

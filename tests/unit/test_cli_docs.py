@@ -17,7 +17,11 @@ DOCS = (Path(__file__).parents[2] / "docs/cli.md").read_text()
 
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None, name
+            assert inner.name == name
             yield from commands(inner, f"{path} {name}")
     else:
         yield path, command

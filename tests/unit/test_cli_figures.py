@@ -6,6 +6,7 @@ import json
 
 from faultline import bench, cli
 from faultline.bench import STANDARD_PROGRAM, Figure
+from faultline.cli import bench as bench_command
 from faultline.kinds import ExitStatus, FaultlineError
 from faultline.oracle.model import Oracle
 from faultline.program.text import parse_program
@@ -23,7 +24,7 @@ def figures(kernel, jobs, say):
 
 
 def test_each_figure_stands_beside_its_goal(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "speed", figures)
+    monkeypatch.setattr(bench_command, "speed", figures)
     assert cli.command_line(["bench", "speed"]) == ExitStatus.CLEAN
     _, fast, slow, plain, profile, broken = capsys.readouterr().out.splitlines()
     assert fast.split() == ["fast", "200,000", "programs/s", ">=", "100,000", "2.00", "x"]
@@ -34,7 +35,7 @@ def test_each_figure_stands_beside_its_goal(monkeypatch, capsys):
 
 
 def test_the_data_say_the_same(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "speed", figures)
+    monkeypatch.setattr(bench_command, "speed", figures)
     assert cli.command_line(["bench", "speed", "--json", "-q"]) == ExitStatus.CLEAN
     fast, slow, plain, profile, broken = json.loads(capsys.readouterr().out)["figures"]
     assert (fast["value"], fast["goal"], fast["goal_is"], fast["ratio"]) == (200_000, 100_000, "at least", 2)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from faultline import cli, cli_thread
+from faultline import cli
 from faultline.campaign import thread
 from faultline.campaign.benchmark import REPLAYS, Entry, Sighting, Trial, read_set
-from faultline.campaign.thread import Row
+from faultline.campaign.thread import TREES, Row
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.report.thread import row_lines, thread_markdown
 from faultline.tree import find_tree
@@ -111,4 +111,4 @@ def test_all_proposals_are_tried_on_every_tree(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(thread, "attempt", lambda name, entry, *_, **__: row(entry, FindingKind.TOOL_ERROR).trial)
     assert cli.command_line(["bench", "thread", "-q", "--tree", "a"]) == ExitStatus.FINDINGS
     assert "not as recorded: tool-error was found" in capsys.readouterr().out
-    assert cli_thread.TREES == ("debian:6.12", "debian:6.1", "debian:7.2")
+    assert TREES == ("debian:6.12", "debian:6.1", "debian:7.2")

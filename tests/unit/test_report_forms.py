@@ -15,8 +15,8 @@ import pytest
 import report_documents as documents
 from junitparser import Error, Failure, JUnitXml, Skipped
 
-from faultline import cli, cli_report
-from faultline.cli_report import c_programs
+from faultline import cli
+from faultline.cli.report import FORMS, c_programs, report_command
 from faultline.export.fold import columns
 from faultline.kinds import ExitStatus, FindingKind
 from faultline.program.text import parse_program
@@ -314,5 +314,5 @@ def test_the_page_of_a_long_run_is_not_too_large() -> None:
 
 
 def test_every_form_is_one_that_the_command_knows() -> None:
-    options = {name for option in cli_report.report_command.params for name in option.opts}
-    assert {f"--{form}" for form in cli_report.FORMS} < options
+    options = {name for option in report_command.params for name in option.opts}
+    assert {f"--{form}" for form in FORMS} < options

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
-import msgspec
 
 from faultline.campaign.thread import TREES, rows
+from faultline.cli import flags
+from faultline.cli.desk import print_json
 from faultline.kinds import ExitStatus
 from faultline.report.console import Screen
 from faultline.report.thread import row_lines, thread_head, thread_json, thread_markdown
@@ -18,18 +18,15 @@ SECONDS: float = 20.0
 
 @click.command("thread", short_help="The 2019 thread's proposals as one table, beside what reviewers found.")
 @click.option("--tree", "trees", multiple=True, metavar="TREE", help=f"On which trees.  [default: {', '.join(TREES)}]")
-@click.option(
-    "--jobs", type=click.IntRange(1, 256), default=lambda: len(os.sched_getaffinity(0)), show_default="all cores",
-    help="Processes that run at once.",
-)  # fmt: skip
+@flags.jobs
 @click.option(
     "--time", "seconds", type=click.FloatRange(0, min_open=True), default=SECONDS, show_default=True,
     metavar="SECONDS", help="How long each check may take.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True, help="As for check.")
 @click.option("--markdown", is_flag=True, help="The table as Markdown, for documentation.")
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@flags.as_json
+@flags.quiet
 def thread_command(
     trees: tuple[str, ...], jobs: int, seconds: float, seed: int, markdown: bool, as_json: bool, quiet: bool
 ) -> None:
@@ -48,5 +45,5 @@ def thread_command(
     if markdown:
         click.echo(thread_markdown(told), nl=False)
     elif as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(thread_json(told))).decode())
+        print_json(thread_json(told))
     sys.exit(ExitStatus.CLEAN if all(row.passed for row in told) else ExitStatus.FINDINGS)
