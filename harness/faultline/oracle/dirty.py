@@ -443,12 +443,14 @@ class Dirty(Memory):
             bits.maybe |= target
             gone |= sum(1 << slot for slot in moved if slot < op[4] + op[3] and were >> slot - op[4] + op[2] & 1)
             self._also(rules.SOFT_DIRTY_FILL)
-        elif op[0] == _MREMAP and op[1] & PROCESS_MASK == process.number and self._holds[versions.MREMAP_MANY]:
-            # a move that failed has moved the first mappings
-            target = self._mask(op[4], op[4] + op[5])
-            bits.maybe |= target
-            bits.shown &= ~target
-            gone |= target
+        elif op[0] == _MREMAP and op[1] & PROCESS_MASK == process.number:
+            # pages that a move had carried before it failed have come back
+            bits.maybe |= self._mask(op[2], op[2] + op[3]) & _slots(row, _PAGE)
+            if self._holds[versions.MREMAP_MANY]:  # a move that failed has moved the first mappings
+                target = self._mask(op[4], op[4] + op[5])
+                bits.maybe |= target
+                bits.shown &= ~target
+                gone |= target
         lost = unnoted = 0
         # KSM may have dropped the bits of pages, which then show the newness of the mapping alone
         merged = _slots(row, MERGEABLE) if any(past[0] in _KSM for past in self._ops[: self._index]) else 0

@@ -788,7 +788,7 @@ class Files(Userfault, Memory):
             process.poisoned &= ~(1 << slot)
         process.row[slot] = process.row[slot] & VMA_BITS & ~SWAP | wp
         page = file.pages[number]
-        if page.perhaps_lost and (self._seen_word(process, slot) or 0) & CONTENT == page.content and self._choose(2):
-            self._look_beyond(page, PRESENT)  # it held zeroes; who was woken has stored the same again since
+        if page.perhaps_lost and (self._seen_word(process, slot) or 0) & CONTENT and self._choose(2):
+            self._look_beyond(page, PRESENT)  # it held zeroes; who was woken has stored that since
         self._enter(process, slot, page)
         return 0
