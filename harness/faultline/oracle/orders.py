@@ -83,6 +83,10 @@ FILLS: Final = _codes(
 )
 #: What brings pages and wakes who waits for them.
 BRINGS: Final = _codes("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
+#: What ends a registration wakes who waits.  Source: ioctl_userfaultfd(2), UFFDIO_UNREGISTER; userfaultfd(2).
+UNREGISTERS: Final = _codes("uffd-unregister", "uffd-close")
+#: What wakes who waits for a page.  Source: ioctl_userfaultfd(2).
+WAKES: Final = BRINGS | UNREGISTERS | _codes("uffd-resolve", "uffd-wake")
 #: What tells which pages have which bits.
 SCANS: Final = _codes("pagemap-scan")
 #: Of this EINVAL says that, too.
@@ -91,8 +95,6 @@ CONTINUES: Final = _codes("uffd-continue")
 #: ioctl_userfaultfd(2), UFFDIO_MOVE, ERRORS.
 MOVES: Final = _codes("uffd-move")
 CANNOT_MOVE: Final = (errno.EAGAIN, errno.ENOENT, errno.EBUSY, errno.EEXIST, errno.EFAULT)
-#: What ends a registration wakes who waits.  Source: ioctl_userfaultfd(2), UFFDIO_UNREGISTER; userfaultfd(2).
-UNREGISTERS: Final = _codes("uffd-unregister", "uffd-close")
 #: While a mapping moves, its pages may be reached at both places, as those of UFFDIO_MOVE.  Source: mremap(2) and
 #: ioctl_userfaultfd(2) tell of no moment at which they move.
 TWO_PLACES: Final = _codes("mremap")
@@ -585,7 +587,15 @@ def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:
 def begun(op: Operation) -> Operation | None:
     """What an access has done that got no further than its first step; None: its steps are several."""
     steps = _faulted_in(op)
-    return overlapping(steps[0]) if len(steps) == 1 else None
+    if len(steps) != 1:
+        return None
+    return overlapping(steps[0]) if overlaps(op) else steps[0]
+
+
+def looking(op: Operation) -> Operation:
+    """What waits for the same pages as an access, and does nothing to those that are there."""
+    slots = slots_of(op)
+    return (*_faulted_in(op)[0][:2], min(slots), len(slots), _READ)
 
 
 def _faulted_in(op: Operation) -> list[Operation]:

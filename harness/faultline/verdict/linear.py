@@ -36,10 +36,12 @@ from faultline.oracle.orders import (
     SHARES,
     SUMMED,
     TWO_PLACES,
+    WAKES,
     Order,
     begun,
     coarse,
     given_up,
+    looking,
     may_come_to,
     orders,
     process_at,
@@ -164,29 +166,39 @@ class Linear:
     def _sleeps_at_change(self, known: Sequence[Run], view: View) -> bool:
         """Whether the trace is an order's until the blocks end, but for accesses that sleep, or fail instead, although
         their pages were there before the block and are there after it, unless the mapping goes, and nobody brings pages
-        meanwhile, but for who changes them, too.  What follows depends on who would wake them and what they tell, and
-        is not judged."""
+        meanwhile, but for who changes them, too.  Who slept before the block may be woken and sleep again.  What
+        follows depends on who would wake them and what they tell, and is not judged."""
         asleep, end = list(self._asleep(view)), self._end
         if asleep and any(self._same(run.view[:end], run.order, view[:end]) and run.counts for run in known):
             return True
         for some in (chosen for size in range(len(asleep)) for chosen in combinations(asleep, size + 1)):
-            some += tuple(self._telling_of(some, view))
-            others = tuple(
-                replace(step, status=Status.DONE, value=0, aux=0) if step.index in some else step
-                for step in view[:end]
-            )
-            for run in chain(self._runs_without(self._skipped(view).union(some)), self._runs_begun(view, some)):
-                if self._same(run.view[:end], run.order, others) and run.counts:
+            silent = frozenset((*some, *self._telling_of(some, view)))
+            others = _without(view[:end], silent)
+            early = frozenset(index for index in silent if not self._in_block(index))
+            for run in self._runs_asleep(view, some, silent):
+                if self._same(_without(run.view[:end], early), run.order, others) and run.counts:
                     return True
         return False
 
+    def _runs_asleep(self, view: View, some: Sequence[int], silent: frozenset[int]) -> Iterator[Run]:
+        """Orders in which some accesses do nothing, and others in which they get no further than their first step.
+
+        :param silent: these, and what reads their messages, which is left out.
+        """
+        idle = self._skipped(view) | silent
+        early = {index: looking(self._ops[index]) for index in some if not self._in_block(index)}
+        yield from self._runs_with(early, idle) if early else self._runs_without(idle)
+        first = early | {index: step for index in some if (step := begun(self._ops[index]))}
+        if first != early:
+            yield from self._runs_with(first, idle)
+
     def _telling_of(self, asleep: Sequence[int], view: View) -> Iterator[int]:
-        """What reads messages of these accesses in their block."""
+        """What reads messages of these accesses until the blocks end."""
         slots = {slot for index in asleep for slot in slots_of(self._ops[index])}
-        for index in self._reads:
-            status, value = view[index].status, view[index].value
-            if status == Status.DONE and value & 0xFF == Event.PAGEFAULT and value >> 16 in slots:
-                yield index
+        for step in view[: self._end]:
+            told = self._ops[step.index][0] == EVENT and step.status == Status.DONE
+            if told and step.value & 0xFF == Event.PAGEFAULT and step.value >> 16 in slots:
+                yield step.index
 
     def _asleep(self, view: View) -> Iterator[int]:
         for last, block in self._last.items():
@@ -194,9 +206,11 @@ class Linear:
             if before is None or after is None:
                 continue
             done = [self._ops[index] for index in block if view[index].status != Status.ERROR]
-            brought = {slot for op in done if op[0] in BRINGS for slot in slots_of(op)}
-            changed = {slot for op in done if op[0] in FORBIDS for slot in slots_of(op)}
-            for index in block:
+            brought, changed, woken = (
+                {slot for op in done if op[0] in codes for slot in slots_of(op)} for codes in (BRINGS, FORBIDS, WAKES)
+            )
+            early = [index for index in self._asleep_before(view, block) if slots_of(self._ops[index]) & woken]
+            for index in (*early, *block):
                 op, step = self._ops[index], view[index]
                 slots = slots_of(op)
                 if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES or slots & brought - changed:
@@ -204,6 +218,14 @@ class Linear:
                 was, is_now = (snapshot.words.get(process_at(op)) for snapshot in (before, after))
                 if was and is_now and all(_stays(was[slot], is_now[slot], slot in brought) for slot in slots):
                     yield index
+
+    @staticmethod
+    def _asleep_before(view: View, block: range) -> Iterator[int]:
+        """What sleeps for a page when a block begins, and when it ends."""
+        ended = {completion.index for step in view[: block.stop] for completion in step.completions}
+        for step in view[: block.start]:
+            if (step.status, step.value) == (Status.BLOCKED, Wait.FAULT) and step.index not in ended:
+                yield step.index
 
     def _finding(self, nearest: Run, view: View) -> Finding | None:
         """What parts the trace, which no order gives, from the nearest one."""
@@ -357,13 +379,10 @@ class Linear:
             self._without[idle] = _Allowed(self._sequential(idle))
         return self._without[idle]
 
-    def _runs_begun(self, view: View, some: Sequence[int]) -> Iterator[Run]:
-        """Orders in which some accesses get no further than their first step; what reads their messages is left out."""
-        accesses = [index for index in some if self._ops[index][0] in ACCESSES]
-        first = {index: step for index in accesses if (step := begun(self._ops[index]))}
-        ops = [first.get(index, op) for index, op in enumerate(self._ops)]
-        idle = self._skipped(view).union(some).difference(first)
-        return filter(None, self._sequential(idle, ops)) if first else iter(())
+    def _runs_with(self, steps: dict[int, Operation], idle: frozenset[int]) -> Iterator[Run]:
+        """Orders in which some accesses do no more than these steps of theirs."""
+        ops = [steps.get(index, op) for index, op in enumerate(self._ops)]
+        return filter(None, self._sequential(idle.difference(steps), ops))
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
@@ -563,6 +582,15 @@ def _stays(was: int, is_now: int, brought: bool) -> bool:
     there = Bit.PRESENT | Bit.SWAP
     had = was & there or brought
     return bool(was & Bit.REG_MISSING and had and (is_now & there or not is_now & Bit.REG_MISSING))
+
+
+def _without(view: View, some: frozenset[int]) -> View:
+    """The steps as if some operations had come to nothing."""
+    done = (replace(step, status=Status.DONE, value=0, aux=0) if step.index in some else step for step in view)
+    return tuple(
+        replace(step, completions=tuple(ended for ended in step.completions if ended.index not in some))
+        for step in done
+    )
 
 
 def _unwritten(one: int, other: int) -> bool:
