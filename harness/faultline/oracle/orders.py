@@ -31,6 +31,7 @@ from faultline.program.ops import (
     BY_NAME,
     FEATURES,
     FILE_END,
+    MAP_TYPE,
     OPS,
     PAGES,
     PIN_FLAGS,
@@ -193,12 +194,15 @@ _MAY_RECLAIM: Final = (ADVICE.words.index("pageout"), ADVICE.words.index("cold")
 _TRUNCATE, _ALLOCATE = BY_NAME["file-truncate"].code, BY_NAME["file-allocate"].code
 _FILE_ENDS: Final = FILE_END.lo + FILE_END.count - 1
 _PUNCH: Final = ALLOCATE.words.index("punch-hole")
-_OPEN, _RESOLVE = BY_NAME["uffd-open"].code, BY_NAME["uffd-resolve"].code
+_OPEN, _RESOLVE, _PROTECT, _POISON = (
+    BY_NAME[name].code for name in ("uffd-open", "uffd-resolve", "uffd-wp", "uffd-poison")
+)
 _GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
 _EVENT_REMOVE: Final = 1 << FEATURES.words.index("event-remove")
 _EVENTS: Final = sum(1 << at for at, word in enumerate(FEATURES.words) if word.startswith("event-"))
 _MERGE: Final = BY_NAME["ksm-merge"].code
 _MAP_FILE: Final = BY_NAME["mmap-file"].code
+_PRIVATE: Final = MAP_TYPE.words.index("private")
 _MIGRATE: Final = BY_NAME["migrate"].code
 _SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
@@ -416,22 +420,27 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
     A store brings a page for reading first, which may be protected, or there already; then it makes it writable.  Who
     reads or writes another process's memory pins the page, then copies.  What closes a userfaultfd ends its
     registrations; who is at work with it finds that.  What takes a page of a file away from an access that is at work
-    may take its protection away, too; what cuts the file takes its pages away for who has seen the old end.  Reclaim
-    that found a page in the swap cache alone may take it when an access has mapped it again.  What populates may stop
-    when it looks at its first page again, before it goes on.  A page that migrates looks like one in swap.  Guard pages
-    are put when all pages of the range were dropped.
+    may take its protection away, too; what cuts the file takes its pages away for who has seen the old end, and before
+    them their private copies.  Reclaim that found a page in the swap cache alone may take it when an access has mapped
+    it again.  What populates may stop when it looks at its first page again, before it goes on.  A page that migrates
+    looks like one in swap.  What scans tells of a page, then protects what is there, as UFFDIO_WRITEPROTECT does, which
+    a poisoned one is not.  Guard pages are put when all pages of the range were dropped.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
     Documentation/mm/page_migration.rst, How migrate_pages() works (migration entries).
     """
-    if _frees(op) and (ends := _unprotected(ops, index, anew)):
-        taken = [(_ALLOCATE, *op[1:], _FILE_ENDS, _PUNCH)] if op[0] == _TRUNCATE and op[3] < _FILE_ENDS else []
-        return [*((step, ~index) for step in taken), (op, index), *((step, ~index) for step in ends)]
+    if _frees(op):
+        ends, dropped = _unprotected(ops, index, anew), _copies(ops, index)
+        taken = [(_ALLOCATE, *op[1:], _FILE_ENDS, _PUNCH)] if ends and op[0] == _TRUNCATE and op[3] < _FILE_ENDS else []
+        before = ((step, ~index) for step in (*dropped, *taken))
+        return [*before, (op, index), *((step, ~index) for step in ends)] if ends or dropped else []
     if op[0] == _DROP:
         return [(op, index), *((step, ~index) for step in _taken(ops, index))]
     if op[0] == _MIGRATE and any(other[0] == _SCAN for other in _beside(ops, index)):
         return [((_SWAP_OUT, *op[1:]), ~index), (op, index)]
+    if op[0] == _SCAN and op[5] & _SCAN_WP and any(other[0] == _POISON for other in _beside(ops, index)):
+        return [step for page in _pages(op, _met(ops, index)) for step in _told_first(ops, page, index)]
     if op[0] == _CLOSE:
         return [((_UNREGISTER, TASK_MONITOR, op[2], 0, SLOTS), ~index), (op, index)]
     if op[0] == _GUARD:
@@ -506,6 +515,29 @@ def _unprotected(ops: Sequence[Operation], index: int, anew: bool) -> list[Opera
             (_REGISTER, TASK_MONITOR, last[slot][2], slot, 1, last[slot][5]),
         )
     ]
+
+
+def _copies(ops: Sequence[Operation], index: int) -> list[Operation]:
+    """What drops the private copies of the pages that the operation cuts from a file, as far as others of the block
+    access them.  Source: truncate(2); mmap(2), MAP_PRIVATE, promises nothing of a page that is cut meanwhile."""
+    op = ops[index]
+    if op[0] != _TRUNCATE:
+        return []
+    maps = [other for other in ops[:index] if other[0] == _MAP_FILE and other[5] == op[2] and other[7] == _PRIVATE]
+    cut = {other[2] + i for other in maps for i in range(other[3]) if other[6] + i >= op[3]}
+    pages = {
+        (process_at(other), slot)
+        for other in _beside(ops, index)
+        if other[0] in ACCESSES
+        for slot in slots_of(other) & cut
+    }
+    return [(_MADVISE, task_byte(process, TASKS - 1), slot, 1, _DONTNEED) for process, slot in sorted(pages)]
+
+
+def _told_first(ops: Sequence[Operation], scan: Operation, index: int) -> list[_Step]:
+    handles = sorted({op[2] for op in ops if op[0] == _OPEN})
+    protects = [((_PROTECT, TASK_MONITOR, uffd, *scan[2:4]), ~index) for uffd in handles]
+    return [((*scan[:5], scan[5] & ~_SCAN_WP), index), *protects]
 
 
 def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:

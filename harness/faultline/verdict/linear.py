@@ -71,9 +71,11 @@ COARSE_RUNS: Final = 1_000
 COARSE_LATE_RUNS: Final = 50
 COARSE_FOR_EACH: Final = 10
 COARSE_RUNS_MAX: Final = 5_000
-#: Runs in steps that end where nothing is locked: near the schedule, and of any other.
+#: Runs in steps that end where nothing is locked: near the schedule, and of any other; and when nothing else explains
+#: the trace, of either.
 STEPS_NEAR: Final = 60
 STEPS_ANY: Final = 60
+STEPS_LAST: Final = 2_000
 
 #: Why a run was not judged: it is none of the orders that were tried, but there are more; in each order the machine or
 #: the oracle finds something by itself; it is none of the others, but the machine finds something in one.
@@ -153,6 +155,8 @@ class Linear:
                 return Answer()
         if self._sleeps_at_change(known, view):
             return Answer(deviation=LATE_AT_COPY)
+        if not self._two_places and self._each_fits(known, view) and self._in_steps(trace, view, decisions, STEPS_LAST):
+            return Answer()
         nearest_first = sorted(known, key=lambda run: _agreement(run.view, view), reverse=True)
         nearest = next((run for run in nearest_first if run.counts), None)
         if nearest is None:
@@ -343,8 +347,12 @@ class Linear:
     def _same_content(self, one: int, other: int, slot: int) -> bool:
         return not (one ^ other) & _CONTENTS or self._same_word(one, other, slot)
 
-    def _in_steps(self, trace: bytes, view: View, decisions: Sequence[Decision]) -> bool:
-        for schedule in _schedules_in_steps(decisions):
+    def _in_steps(self, trace: bytes, view: View, decisions: Sequence[Decision], more: int = 0) -> bool:
+        """Whether the program itself comes to it in such steps.
+
+        :param more: instead of the first runs of each sort so many that follow them.
+        """
+        for schedule in _schedules_in_steps(decisions, more):
             other = self._reference.overlapping(self._ops, schedule)
             if other is not None and (other == trace or self._same(self.view(other), _ITSELF, view)):
                 return True
@@ -640,14 +648,15 @@ def _combined(op: Operation, steps: Sequence[tuple[Operation, Step | Completion]
     return first.status, first.value, first.aux
 
 
-def _schedules_in_steps(decisions: Sequence[Decision]) -> Iterator[Schedule]:
+def _schedules_in_steps(decisions: Sequence[Decision], more: int) -> Iterator[Schedule]:
     """The schedule with its preemptions put off to where the step ends, and near it; and any others."""
-    rng = random.Random(len(decisions))
+    rng = random.Random(len(decisions) + more)
     for locked in (0, 1, 2):
-        for run in range(STEPS_NEAR if decisions else 0):
-            moved = (d._replace(passed=max(1, d.passed + rng.randint(-(run // 6), run // 6))) for d in decisions)
+        for run in range(more or STEPS_NEAR) if decisions else ():
+            reach = run % STEPS_NEAR // 6
+            moved = (d._replace(passed=max(1, d.passed + rng.randint(-reach, reach))) for d in decisions)
             yield Schedule("steps", parameter=locked, decisions=tuple(moved))
-        for seed in range(STEPS_ANY):
+        for seed in range(STEPS_ANY, STEPS_ANY + more) if more else range(STEPS_ANY):
             yield Schedule("steps", seed, locked)
 
 
