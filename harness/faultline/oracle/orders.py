@@ -185,8 +185,28 @@ par {
 }
 """,
     ),
+    KnownDeviation(
+        "scan-passes-migrating",
+        "PM_SCAN_WP_MATCHING write-protects the pages that it tells of.",
+        "Documentation/admin-guide/mm/pagemap.rst, PAGEMAP_SCAN",
+        "A page that is writable and migrates at that moment is told of, and comes back writable and unprotected: what "
+        "is written to it then is not noticed.",
+        "6.12, 7.2 (machine; source: make_uffd_wp_pte() leaves the migration entry writable, remove_migration_pte() "
+        "drops the protection of such)",
+        """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 uffd-open u0 wp-async
+m uffd-register u0 a0 wp
+par {
+  m migrate p0 a0
+  p0.0 pagemap-scan a0 written wp
+}
+p0.0 pagemap-scan a0 written
+""",
+    ),
 )
-LATE_FOR_GOOD, LATE_AT_COPY = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
+LATE_FOR_GOOD, LATE_AT_COPY, PASSES_MIGRATING = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
 _WAKE, _UNREGISTER, _REGISTER = (BY_NAME[name].code for name in ("uffd-wake", "uffd-unregister", "uffd-register"))
 _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
 _FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dontneed", "remove"))
@@ -204,6 +224,8 @@ _MERGE: Final = BY_NAME["ksm-merge"].code
 _MAP_FILE: Final = BY_NAME["mmap-file"].code
 _PRIVATE: Final = MAP_TYPE.words.index("private")
 _MIGRATE: Final = BY_NAME["migrate"].code
+#: What puts migration entries in the place of pages meanwhile.  Source: Documentation/mm/page_migration.rst.
+_BY_MIGRATION: Final = _codes("migrate", "split")
 _SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
@@ -263,6 +285,23 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
             if (last_first, steps) not in seen:
                 seen.add((last_first, steps))
                 yield _order(steps, idle | others, last_first)
+    migrating = sorted(_migrating(ops))
+    some = (passed for size in range(len(migrating)) for passed in combinations(migrating, size + 1))
+    for passed, level, others in product(some, _LEVELS, sets):
+        for steps in _merged(ops, level, idle | others, passed):
+            yield replace(_order(steps, idle | others, False), deviation=PASSES_MIGRATING)
+
+
+def _migrating(ops: Sequence[Operation]) -> set[int]:
+    """Slots that may migrate while a scan of the same block protects them."""
+    found: set[int] = set()
+    for start, end in blocks(ops):
+        scans = [op for op in ops[start:end] if op[0] == _SCAN and op[5] & _SCAN_WP]
+        moves = [op for op in ops[start:end] if op[0] in _BY_MIGRATION]
+        for scan, move in product(scans, moves):
+            if process_of(scan[1]) == move[2]:
+                found |= slots_of(scan) & slots_of(move) if move[0] == _MIGRATE else slots_of(scan)
+    return found
 
 
 def _elsewhere(ops: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
@@ -360,12 +399,17 @@ def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
     return not is_monitor(op[1]) and op[0] != _EXIT and process_of(op[1]) in ends
 
 
-def _merged(ops: Sequence[Operation], level: int, idle: frozenset[int]) -> Iterator[tuple[_Step, ...]]:
-    """The program with its blocks merged in all ways, those with few changes from task to task first."""
+def _merged(
+    ops: Sequence[Operation], level: int, idle: frozenset[int], passed: Sequence[int] = ()
+) -> Iterator[tuple[_Step, ...]]:
+    """The program with its blocks merged in all ways, those with few changes from task to task first.
+
+    :param passed: slots that scans do not protect.
+    """
     places = blocks(ops)
     around = [0, *(end for _, end in places)], [*(start for start, _ in places), len(ops)]
     between = [tuple((op, at + i) for i, op in enumerate(ops[at:start])) for at, start in zip(*around, strict=True)]
-    queues = [_queues(ops, range(start, end), level, idle) for start, end in places]
+    queues = [_queues(ops, range(start, end), level, idle, passed) for start, end in places]
 
     def rest(block: int) -> Iterator[tuple[_Step, ...]]:
         if block == len(places):
@@ -378,12 +422,14 @@ def _merged(ops: Sequence[Operation], level: int, idle: frozenset[int]) -> Itera
     return rest(0)
 
 
-def _queues(ops: Sequence[Operation], block: range, level: int, idle: frozenset[int]) -> list[list[_Step]]:
+def _queues(
+    ops: Sequence[Operation], block: range, level: int, idle: frozenset[int], passed: Sequence[int] = ()
+) -> list[list[_Step]]:
     """The steps of each task."""
     queues: dict[int, list[_Step]] = {}
     for index in block:
         if index not in idle:
-            queues.setdefault(number_of(ops[index]), []).extend(_steps(ops, index, level))
+            queues.setdefault(number_of(ops[index]), []).extend(_steps(ops, index, level, passed))
     if level & _BY_ITSELF:
         for index in block:
             if index not in idle and ops[index][0] in _QUIET:
@@ -391,8 +437,10 @@ def _queues(ops: Sequence[Operation], block: range, level: int, idle: frozenset[
     return list(queues.values())
 
 
-def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
+def _steps(ops: Sequence[Operation], index: int, level: int, passed: Sequence[int] = ()) -> list[_Step]:
     op = alone(ops[index])
+    if op[0] == _SCAN and slots_of(op).intersection(passed):
+        return [(_only_looking(page) if page[2] in passed else page, index) for page in _pages(op)]
     if level & (_LOUD | _BY_ITSELF) and op[0] in _QUIET:
         at, bit = _QUIET[op[0]]
         op = (*op[:at], op[at] & ~bit | (bit if level & _BY_ITSELF else 0), *op[at + 1 :])
@@ -537,7 +585,11 @@ def _copies(ops: Sequence[Operation], index: int) -> list[Operation]:
 def _told_first(ops: Sequence[Operation], scan: Operation, index: int) -> list[_Step]:
     handles = sorted({op[2] for op in ops if op[0] == _OPEN})
     protects = [((_PROTECT, TASK_MONITOR, uffd, *scan[2:4]), ~index) for uffd in handles]
-    return [((*scan[:5], scan[5] & ~_SCAN_WP), index), *protects]
+    return [(_only_looking(scan), index), *protects]
+
+
+def _only_looking(scan: Operation) -> Operation:
+    return (*scan[:5], scan[5] & ~_SCAN_WP)
 
 
 def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:
@@ -558,14 +610,14 @@ def _twice(ops: Sequence[Operation], op: Operation) -> Sequence[Operation]:
             return op, (_GUARD_REMOVE, *op[1:]), op
         return (_MADVISE, *op[1:4], _DONTNEED), op
     if op[0] == _SCAN and op[5] & _SCAN_WP:
-        return (*op[:5], op[5] & ~_SCAN_WP), op
+        return _only_looking(op), op
     return (op,)
 
 
 def telling(op: Operation, steps: Sequence[Operation]) -> list[int]:
     """Which of an operation's steps tell its outcome."""
-    only_look = [i for i, step in enumerate(steps) if op[0] == _SCAN and not step[5] & _SCAN_WP]
-    return only_look or list(range(len(steps)))
+    looked = {step[2:4] for step in steps if op[0] == _SCAN and not step[5] & _SCAN_WP}
+    return [i for i, step in enumerate(steps) if step[2:4] not in looked or not step[5] & _SCAN_WP]
 
 
 def _met(ops: Sequence[Operation], index: int) -> frozenset[int] | None:
@@ -614,6 +666,19 @@ def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:
         (*op[: at - 1], slot, following - slot, *op[at + 1 :])
         for slot, following in zip(cuts, (*cuts[1:], end), strict=True)
     ]
+
+
+def joined(steps: Sequence[Operation], op: Operation) -> Operation | None:
+    """The operation that the last steps of one come to, as far as one stands for them."""
+    if steps[-1] == alone(op):
+        return steps[-1]
+    if op[0] not in PAGE_BY_PAGE:
+        return None
+    at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
+    if any((step[0], *step[2 : at - 1], *step[at + 1 :]) != (op[0], *op[2 : at - 1], *op[at + 1 :]) for step in steps):
+        return None
+    slots = sorted(slot for step in steps for slot in slots_of(step))
+    return (*steps[0][: at - 1], slots[0], slots[-1] - slots[0] + 1, *op[at + 1 :])
 
 
 def begun(op: Operation) -> Operation | None:

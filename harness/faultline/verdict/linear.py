@@ -41,6 +41,7 @@ from faultline.oracle.orders import (
     begun,
     coarse,
     given_up,
+    joined,
     looking,
     may_come_to,
     orders,
@@ -51,7 +52,7 @@ from faultline.oracle.orders import (
 from faultline.program.codec import Operation, blocks
 from faultline.program.schedule import Decision, Schedule
 from faultline.program.text import format_operation
-from faultline.program.trace import Bit, Event, Status, Wait
+from faultline.program.trace import Bit, Event, Skip, Status, Wait
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 from faultline.verdict.compare import steps_finding
 from faultline.verdict.finding import Because, Finding
@@ -453,6 +454,7 @@ class Linear:
         :param ops: with other operations in the place of some.
         """
         found = orders(ops or self._ops, skipped)
+        tried: set[tuple[Operation, ...]] = set()
         asleep: set[tuple[Operation, ...]] = set()  # orders in which several tasks sleep, that may be woken together
         for order in islice(found, ORDERS_MAX):
             if order.last_first and order.ops not in asleep:
@@ -465,6 +467,13 @@ class Linear:
             if sum(step.status == Status.BLOCKED for step in steps) > 1:
                 asleep.add(order.ops)
             yield Run(order, trace, self._view_of_order(order, steps), self._reference)
+            whole = _whole_where_asleep(order, steps, self._ops)
+            if whole is None or whole.ops in tried:
+                continue
+            tried.add(whole.ops)
+            trace = self._reference.sequential(whole)
+            if trace is not None:
+                yield Run(whole, trace, self._view_of_order(whole, _steps(whole, trace)), self._reference)
         if next(found, None) is not None:
             yield None
 
@@ -579,6 +588,25 @@ _BECAUSE: Final = (
 
 def _steps(order: Order, trace: bytes) -> list[Step]:
     return parse_trace(trace, order.ops, snapshots=True)
+
+
+def _whole_where_asleep(order: Order, steps: Sequence[Step], ops: Sequence[Operation]) -> Order | None:
+    """The order with operations that sleep for good in one of their steps whole from there on: they go on with the rest
+    when they are woken after the block.  None: there are none."""
+    changed: dict[int, Operation] = {}
+    gone: set[int] = set()
+    for place, step in enumerate(steps):
+        index = order.of[place]
+        rest = [later for later in range(place + 1, len(steps)) if order.of[later] == index]
+        if step.status != Status.BLOCKED or not rest:
+            continue
+        busy = all((steps[later].status, steps[later].value) == (Status.SKIPPED, Skip.BUSY) for later in rest)
+        whole = joined([order.ops[later] for later in (place, *rest)], ops[index]) if busy else None
+        if whole is not None:
+            changed[place] = whole
+            gone.update(rest)
+    kept = [(changed.get(place, op), order.of[place]) for place, op in enumerate(order.ops) if place not in gone]
+    return replace(order, ops=tuple(op for op, _ in kept), of=tuple(index for _, index in kept)) if changed else None
 
 
 def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:
