@@ -104,6 +104,8 @@ TWO_PLACES: Final = _codes("mremap")
 ACCESSES: Final = _codes(
     "read", "write", "guest-read", "guest-write", "process-read", "process-write", "mem-read", "mem-write", "pin", "ref"
 )
+#: What sleeps for a page.
+SLEEPERS: Final = ACCESSES | _codes("populate")
 #: Of these one that sleeps goes on with the rest of its range.
 _SLEEP_AMID: Final = _codes("pin", "ref", "populate", "madvise")
 #: Which messages there are to read depends on who waits.
@@ -144,6 +146,7 @@ _QUIET: Final = {
     BY_NAME[name].code: _flag(name, "dontwake")
     for name in ("uffd-resolve", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
 }
+_HOLES: Final = _flag("uffd-move", "holes")
 #: Who has found that its page is not there is woken by nobody, if another task copies the page at that moment: it sees
 #: none once more, and sleeps.  A known deviation.
 _LATE_AT_COPY: Final = _mask("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-move")
@@ -192,7 +195,7 @@ par {
         "A page that is writable and migrates at that moment is told of, and comes back writable and unprotected: what "
         "is written to it then is not noticed.",
         "6.12, 7.2 (machine; source: make_uffd_wp_pte() leaves the migration entry writable, remove_migration_pte() "
-        "drops the protection of such)",
+        "drops the protection of such), 6.18 (live: scan-passes-migrating.c, within seconds)",
         """\
 p0.0 mmap a0 rw
 p0.0 write a0 =1
@@ -330,7 +333,7 @@ def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     """The program with its blocks, operations in steps: for orders in which a task that was woken goes on later, when
     others have done more.  To be run without preemptions, whoever goes on at the end of a step."""
     inside = [op for start, end in blocks(ops) for op in ops[start:end]]
-    tasks = sorted({number_of(op) for op in inside if op[0] in ACCESSES})
+    tasks = sorted({number_of(op) for op in inside if op[0] in SLEEPERS})
     lates: list[tuple[int, int, str]] = [(0, 0, "")]
     sorts = [(_LATE, ""), (_LATE | _LATE_FOR_GOOD, LATE_FOR_GOOD)]
     if any(op[0] in _WRITES for op in ops) and any(_LATE_AT_COPY >> op[0] & 1 for op in inside):
@@ -371,9 +374,14 @@ def may_come_to(op: Operation, status: Status, value: int) -> bool:
         return True
     if op[0] == EVENT:  # a task that was woken has taken its message away, and not yet sent the next
         return status == Status.ERROR and value == errno.EAGAIN
-    if op[0] in MOVES:  # what KSM has begun to merge is not exclusive
-        return status == Status.ERROR and value in CANNOT_MOVE
+    if op[0] in MOVES:  # what KSM has begun to merge is not exclusive; holes are moved by doing nothing
+        return (status == Status.ERROR and value in CANNOT_MOVE) or (status == Status.DONE and passes_holes(op))
     return _is_best_effort(op) and status in (Status.DONE, Status.ERROR)
+
+
+def passes_holes(op: Operation) -> bool:
+    """Whether the operation may be done without a page to move.  Source: ioctl_userfaultfd(2), ALLOW_SRC_HOLES."""
+    return op[0] in MOVES and bool(op[_HOLES[0]] & _HOLES[1])
 
 
 def _is_best_effort(op: Operation) -> bool:
@@ -683,7 +691,7 @@ def joined(steps: Sequence[Operation], op: Operation) -> Operation | None:
 
 def begun(op: Operation) -> Operation | None:
     """What an access has done that got no further than its first step; None: its steps are several."""
-    steps = _faulted_in(op)
+    steps = _faulted_in(op) if op[0] in ACCESSES else []
     if len(steps) != 1:
         return None
     return overlapping(steps[0]) if overlaps(op) else steps[0]

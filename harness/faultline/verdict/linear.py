@@ -34,6 +34,7 @@ from faultline.oracle.orders import (
     RECLAIMS,
     SCANS,
     SHARES,
+    SLEEPERS,
     SUMMED,
     TWO_PLACES,
     WAKES,
@@ -45,6 +46,7 @@ from faultline.oracle.orders import (
     looking,
     may_come_to,
     orders,
+    passes_holes,
     process_at,
     slots_of,
     telling,
@@ -211,14 +213,16 @@ class Linear:
             if before is None or after is None:
                 continue
             done = [self._ops[index] for index in block if view[index].status != Status.ERROR]
-            brought, changed, woken = (
-                {slot for op in done if op[0] in codes for slot in slots_of(op)} for codes in (BRINGS, FORBIDS, WAKES)
+            brought, woken = (
+                {slot for op in done if op[0] in codes for slot in slots_of(op)} for codes in (BRINGS, WAKES)
             )
+            changing = (self._ops[index] for index in block if self._ops[index][0] in FORBIDS)  # in part, if it fails
+            changed = {slot for op in changing for slot in slots_of(op)}
             early = [index for index in self._asleep_before(view, block) if slots_of(self._ops[index]) & woken]
             for index in (*early, *block):
                 op, step = self._ops[index], view[index]
                 slots = slots_of(op)
-                if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES or slots & brought - changed:
+                if op[0] not in SLEEPERS or (step.status, step.value) not in _MISSES or slots & brought - changed:
                     continue
                 was, is_now = (snapshot.words.get(process_at(op)) for snapshot in (before, after))
                 if was and is_now and all(_stays(was[slot], is_now[slot], slot in brought) for slot in slots):
@@ -363,14 +367,15 @@ class Linear:
 
     def _runs(self, view: View) -> Sequence[_Allowed]:
         """What is allowed where the operations that this run skipped do nothing: by sequential programs, and by those
-        with blocks; and where those do nothing that failed.  What they found is allowed elsewhere, but memory may have
-        been gone for them earlier than for others, whose TLBs led there still.  At last come the many sequential
-        programs that few runs need."""
+        with blocks; and where those do nothing that failed, or that moved what may be holes.  What they found is
+        allowed elsewhere, but memory may have been gone for them earlier than for others, whose TLBs led there still.
+        At last come the many sequential programs that few runs need."""
         skipped = self._skipped(view)
         failed = frozenset(
             step.index
             for step in view
-            if self._in_block(step.index) and step.status in (Status.ERROR, Status.SIGNAL)
+            if self._in_block(step.index)
+            and (step.status in (Status.ERROR, Status.SIGNAL) or passes_holes(self._ops[step.index]))
         )
         if skipped not in self._allowed:
             sequential = self._sequential(skipped)
