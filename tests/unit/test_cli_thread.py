@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from faultline import cli
-from faultline.campaign import thread
+from faultline.campaign import rows
 from faultline.campaign.benchmark import REPLAYS, Entry, Sighting, Trial, read_set
-from faultline.campaign.thread import TREES, Row
+from faultline.campaign.rows import THREAD_TREES, Row
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.report.thread import row_lines, thread_markdown
 from faultline.tree import find_tree
@@ -98,9 +98,9 @@ def test_all_proposals_are_tried_on_every_tree(monkeypatch: pytest.MonkeyPatch, 
     def attempt(name, entry, folder, kernel, **_):
         return row(entry, *entry.expected).trial
 
-    monkeypatch.setattr(thread, "find_tree", lambda spec, say: tree)
-    monkeypatch.setattr(thread, "Overlay", apply)
-    monkeypatch.setattr(thread, "attempt", attempt)
+    monkeypatch.setattr(rows, "find_tree", lambda spec, say: tree)
+    monkeypatch.setattr(rows, "Overlay", apply)
+    monkeypatch.setattr(rows, "attempt", attempt)
     assert cli.command_line(["bench", "thread", "-q", "--tree", "a", "--tree", "b", "--json"]) == ExitStatus.CLEAN
     told = json.loads(capsys.readouterr().out)["rows"]
     names = list(read_set("thread"))
@@ -108,7 +108,7 @@ def test_all_proposals_are_tried_on_every_tree(monkeypatch: pytest.MonkeyPatch, 
     assert len(names) == 8
     assert [one["verdict"] for one in told if one["misfit"]] == ["does not apply"] * 2
     assert all(one["by_eye"] for one in told)
-    monkeypatch.setattr(thread, "attempt", lambda name, entry, *_, **__: row(entry, FindingKind.TOOL_ERROR).trial)
+    monkeypatch.setattr(rows, "attempt", lambda name, entry, *_, **__: row(entry, FindingKind.TOOL_ERROR).trial)
     assert cli.command_line(["bench", "thread", "-q", "--tree", "a"]) == ExitStatus.FINDINGS
     assert "not as recorded: tool-error was found" in capsys.readouterr().out
-    assert TREES == ("debian:6.12", "debian:6.1", "debian:7.2")
+    assert THREAD_TREES == ("debian:6.12", "debian:6.1", "debian:7.2")

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from spatched import tree_to_patch
 
 from faultline.campaign.benchmark import Sighting, Trial, attempt, chosen, read_set, sets, tree_of
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.report.figures import trial_lines, trials_json
-from faultline.tree.cache import cache_dir
 from faultline.tree.smpl import apply_smpl
 
 BUGS = Path(__file__).parents[2] / "corpora" / "bugs"
@@ -41,11 +41,7 @@ def test_an_entry(name: str) -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize(("name", "version"), APPLICATIONS)
 def test_it_fits_the_tree(name: str, version: str) -> None:
-    if not shutil.which("spatch"):
-        pytest.skip("spatch is missing: apt-get install coccinelle")
-    tree = cache_dir() / "trees" / f"linux-{version}"
-    if not (tree / "Makefile").is_file():
-        pytest.skip(f"no tree of Linux {version}: `faultline tree fetch debian:{version}`")
+    tree = tree_to_patch(version)
 
     def read(path: str) -> str | None:
         return (tree / path).read_text() if (tree / path).is_file() else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from faultline.campaign.benchmark import read_set
-from faultline.campaign.thread import TREES, Row
+from faultline.campaign.rows import THREAD_TREES, Row
 
 TEXT = (Path(__file__).parents[2] / "docs/thread.md").read_text()
 
@@ -21,6 +21,6 @@ def test_every_proposal_stands_with_its_verdict() -> None:
         assert (eye, must) == (entry.by_eye, row.expected)
         assert verdict in ((row.expected,) if must != "right" else ("same", "right, not the same"))
     for name in read_set("thread"):
-        for tree in TREES:
+        for tree in THREAD_TREES:
             version = tree.removeprefix("debian:")
             assert ((name, version) in told) != (f"- {name} on {version}: " in TEXT)

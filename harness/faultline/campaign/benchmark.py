@@ -6,10 +6,13 @@ A set is a folder of semantic patches below corpora/ with an ``index.toml``: one
 
 from __future__ import annotations
 
+import secrets
+import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +27,8 @@ from faultline.campaign.worker import Plan, Record
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.codec import has_blocks
 from faultline.program.schedule import Schedule
-from faultline.tree import DEFAULT_TREE
+from faultline.tree import DEFAULT_TREE, Overlay, find_tree
+from faultline.tree.changes import changes_of
 from faultline.verdict.judge import decisions_of
 from faultline.verdict.overlap import Schedules
 from faultline.verdict.reach import Reach
@@ -45,7 +49,10 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """S: one task at a time suffices; I: it needs an interleaving."""
     expected: tuple[FindingKind, ...]
     """Kinds that a check must report; none: it must be clean."""
-    source: str
+    source: str = ""
+    """Where it comes from, if it is not our own."""
+    on: str = ""
+    """The patch of the set that must be there first."""
     note: str = ""
     profile: str = DEFAULT_PROFILE
     also: tuple[FindingKind, ...] = ()
@@ -54,6 +61,10 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Kinds that need an interleaving, besides ``expected``."""
     by_eye: str = ""
     """What reviewers found without running it."""
+
+    def patches(self, folder: Path) -> list[Path]:
+        """The files to apply, in order; ``folder`` is that of the set."""
+        return [folder / file for file in (self.on, self.file) if file]
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,10 @@ class Trial:
     """All that were found, the expected ones first."""
     reach: Reach | None = None
     """Which changed lines ran; None: nobody asked."""
+    building: float = 0.0
+    """Seconds before the campaign, for the libraries and what is known of them."""
+    first: float | None = None
+    """Seconds of the campaign until the first finding was there, minimised; None: there is none."""
 
     @property
     def passed(self) -> bool:
@@ -118,8 +133,9 @@ def read_set(name: str) -> dict[str, Entry]:
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise FaultlineError(f"{index}: {error}; mend the entry or take it out") from None
     for patch, entry in entries.items():
-        if not (index.parent / entry.file).is_file():
-            raise FaultlineError(f"{index}: {patch} names {entry.file}, which is not there")
+        for path in entry.patches(index.parent):
+            if not path.is_file():
+                raise FaultlineError(f"{index}: {patch} names {path.name}, which is not there")
     return entries
 
 
@@ -161,9 +177,14 @@ class _Watch:
     say: Callable[[str], None]
     begin: float = field(default_factory=time.monotonic)
     seen: dict[FindingKind, float] = field(default_factory=dict)
+    first: float | None = None
+    """Of the first finding that is done."""
 
     def found(self, record: Record) -> None:
-        self.seen.setdefault(record.finding.kind, time.monotonic() - self.begin)
+        now = time.monotonic() - self.begin
+        self.seen.setdefault(record.finding.kind, now)
+        if record.done and self.first is None:
+            self.first = now
 
     def progress(self, progress: Progress) -> None:
         self.say(f"{progress.programs:,} programs, {progress.findings} findings, {progress.seconds:.0f} s")
@@ -171,14 +192,18 @@ class _Watch:
 
 def attempt(
     name: str, entry: Entry, folder: Path, kernel: str, *, seconds: float, seed: int, jobs: int, say: Say,
-    reach: bool = False,
+    reach: bool = False, fresh: bool = False,
 ) -> Trial:  # fmt: skip
-    """Checks one patch until all expected kinds are found and minimised, or for ``seconds``; ``reach``: and says which
-    changed lines ran.
+    """Checks one patch until all expected kinds are found and minimised, or for ``seconds``.
 
+    :param reach: and says which changed lines ran.
+    :param fresh: what the patch changes is compiled anew, as after an edit.
     :raises FaultlineError: the tree, the patch or the build.
     """
-    subject = prepare(kernel, [folder / entry.file], entry.profile, check=True, jobs=jobs, say=say, reach=reach)
+    with _edited(entry.patches(folder), kernel, say) if fresh else nullcontext(entry.patches(folder)) as patches:
+        begin = time.monotonic()
+        subject = prepare(kernel, patches, entry.profile, check=True, jobs=jobs, say=say, reach=reach)
+        building = time.monotonic() - begin
     wanted = frozenset(entry.expected)
     plan = Plan(
         subject.judge_maker(Schedules()),
@@ -190,6 +215,7 @@ def attempt(
         overlapping=OVERLAPPING_ONE_IN,
         again=seeds(),
         points=subject.places.points if subject.places else None,
+        near=subject.near,
     )
     watch = _Watch(lambda text: say(f"{name}: {text}"))
     result = run(plan, watch)
@@ -209,7 +235,21 @@ def attempt(
         seconds=result.seconds,
         kinds=tuple(sorted(best, key=lambda kind: (kind not in wanted, kind))),
         reach=subject.places.reach(result.first, {}) if subject.places else None,
+        building=building,
+        first=watch.first,
     )
+
+
+@contextmanager
+def _edited(patches: list[Path], kernel: str, say: Say) -> Iterator[list[Path]]:
+    """The patches as one diff with a comment that no earlier one had: as far as any cache knows, it is a new edit."""
+    with tempfile.TemporaryDirectory(prefix="faultline-") as folder:
+        overlay = Overlay(find_tree(kernel, say).path, patches)
+        for path, text in overlay.changed.items():
+            overlay.changed[path] = f"{text}/* {secrets.token_hex(8)} */\n" if text else text
+        diff = Path(folder) / "edit.diff"
+        diff.write_text(changes_of(overlay), errors="surrogateescape")
+        yield [diff]
 
 
 def _sighting(subject: Subject, record: Record, watch: _Watch) -> Sighting:

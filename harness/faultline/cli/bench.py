@@ -12,6 +12,7 @@ from faultline.campaign.source import corpora_dir
 from faultline.cli import flags
 from faultline.cli.desk import begin, print_json
 from faultline.cli.flags import SECONDS_DEFAULT
+from faultline.cli.refactors import refactors_command
 from faultline.cli.thread import thread_command
 from faultline.kinds import ExitStatus
 from faultline.report.figures import figure_line, figures_head, figures_json, trial_lines, trials_head, trials_json
@@ -53,11 +54,8 @@ def bench_speed(tree: str | None, jobs: int, as_json: bool, quiet: bool) -> None
 @click.option("--interleaved", is_flag=True, help="Those that need an interleaving, instead of those that need none.")
 @flags.tree_option(f"{DEFAULT_TREE}, or the newest that the bug is for")
 @flags.jobs
-@click.option(
-    "--time", "seconds", type=click.FloatRange(0, min_open=True), default=SECONDS_DEFAULT, show_default=True,
-    metavar="SECONDS", help="How long each check may take.",
-)  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True, help="As for check.")
+@flags.each_time(SECONDS_DEFAULT)
+@flags.first_seed
 @flags.as_json
 @flags.quiet
 def bench_bugs(
@@ -91,3 +89,4 @@ def bench_bugs(
 
 
 bench.add_command(thread_command)
+bench.add_command(refactors_command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -60,6 +60,27 @@ verbose = click.option("-v", "--verbose", is_flag=True, help="More about what is
 file = click.argument("file", type=path, metavar="FILE")
 live = click.option("--live", is_flag=True, help="On the running kernel (root); see 'faultline live'.")
 building = together(tree, patches, revisions, profile, jobs, quiet, verbose)
+
+
+def each_time(default: float) -> Callable[[F], F]:
+    """:param default: seconds."""
+    return click.option(
+        "--time", "seconds", type=click.FloatRange(0, min_open=True), default=default, show_default=True,
+        metavar="SECONDS", help="How long each check may take.",
+    )  # fmt: skip
+
+
+first_seed = click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True, help="As for check."
+)
+
+
+def trees(default: Sequence[str]) -> Callable[[F], F]:
+    """:param default: which they are if none is named."""
+    return click.option(
+        "--tree", "trees", multiple=True, metavar="TREE", default=tuple(default), show_default=True,
+        help="On which trees; repeat for several.",
+    )  # fmt: skip
 
 
 def schedules(which: str, default: str, *also: str) -> Callable[[F], F]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from faultline.campaign.benchmark import REPLAYS, Trial
-from faultline.campaign.thread import Row
+from faultline.campaign.rows import Row
 from faultline.report.figures import trial_json
 from faultline.report.text import Line, Style
 
@@ -29,7 +29,7 @@ def row_lines(row: Row) -> list[Line]:
     lines.append((Style.DIM, f"{indent}{row.entry.title}; found by eye: {row.entry.by_eye}"))
     if not row.trial.sightings:
         lines.append((Style.DIM, f"{indent}{_how(row)}"))
-    lines += [(Style.TITLE, f"{indent}not as recorded: {text}") for text in _complaints(row)]
+    lines += [(Style.TITLE, f"{indent}not as recorded: {text}") for text in complaints(row)]
     return lines
 
 
@@ -47,8 +47,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     return row.name, row.version, row.expected, row.verdict, operations, seconds
 
 
-def _complaints(row: Row) -> list[str]:
-    """What of a trial differs from what is recorded."""
+def complaints(row: Row) -> list[str]:
+    """What of a trial differs from what is recorded; empty: nothing."""
     trial = row.trial
     if trial is None or row.passed:
         return []
@@ -63,25 +63,30 @@ def _complaints(row: Row) -> list[str]:
     ] or [f"{row.verdict}, instead of {row.expected}"]
 
 
-def thread_json(rows: Sequence[Row]) -> dict[str, Any]:
+def rows_json(rows: Sequence[Row]) -> dict[str, Any]:
     """The same as plain data."""
+    return {"rows": [_row_json(row) for row in rows]}
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    trial, reach = row.trial, row.trial.reach if row.trial else None
     return {
-        "rows": [
-            {
-                "name": row.name,
-                "title": row.entry.title,
-                "tree": row.version,
-                "by_eye": row.entry.by_eye,
-                "expected": row.expected,
-                "verdict": row.verdict,
-                "passed": row.passed,
-                "misfit": row.misfit,
-                "reached": row.trial.reach.reached if row.trial and row.trial.reach else None,
-                "lines": row.trial.reach.total if row.trial and row.trial.reach else None,
-                "trial": trial_json(row.trial) if row.trial else None,
-            }
-            for row in rows
-        ]
+        "name": row.name,
+        "title": row.entry.title,
+        "tree": row.version,
+        "by_eye": row.entry.by_eye,
+        "expected": row.expected,
+        "verdict": row.verdict,
+        "passed": row.passed,
+        "misfit": row.misfit,
+        "functions": [function.name for function in reach.functions] if reach else None,
+        "reached": reach.reached if reach else None,
+        "lines": reach.total if reach else None,
+        "branches_taken": reach.branches_taken if reach else None,
+        "branches": reach.branches if reach else None,
+        "seconds_first": row.first_finding,
+        "seconds_verdict": trial.building + trial.seconds if trial else None,
+        "trial": trial_json(trial) if trial else None,
     }
 
 
