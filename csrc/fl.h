@@ -35,6 +35,7 @@ int fl_posix_snapshot(unsigned long arena, unsigned long used);
 void fl_posix_restore(void);
 void fl_posix_copy(void *to, const void *from, unsigned long len);
 void fl_posix_note_counts(int index);
+unsigned long fl_posix_weighed_counts(void);
 int fl_posix_is_uniform(const void *page);
 unsigned long fl_posix_library_base(void);
 void fl_posix_set_error(const char *text);

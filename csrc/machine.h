@@ -15,6 +15,7 @@
 
 #define FL_LAST_FIRST	16	/* of the tasks that an operation woke, the last goes on first */
 #define FL_FIND_RACES	32	/* in blocks, by the variant that can */
+#define FL_COSTS	64	/* what each operation costs is kept for fl_costs() */
 
 #define FL_DECISIONS_MAX	512
 #define FL_PLAN_FIRST	0	/* nobody is preempted */
@@ -37,6 +38,7 @@
 #define FL_CHAINS_MAX	4
 #define FL_TAKEN_MAX	4
 #define FL_NAME_MAX	32
+#define FL_LOCK_NAMES	16
 
 /* A lock that a task held, and where it took it. */
 struct fl_lock_taken {
@@ -105,6 +107,23 @@ struct fl_taken {
 struct fl_stats {
 	unsigned long programs, ops, faults, lock_ops, tlb_flushes, restores;
 	unsigned long pages_live, pages_peak;
+	unsigned long tlb_full;		/* flushes of a whole address space, or of all */
+	unsigned long tlb_remote;	/* other CPUs that had to be told of a flush: those that the process ran on */
+	unsigned long pages, tables;	/* that kernel code asked for: for users; page tables and the kernel's own */
+	unsigned long objects;		/* the same of slabs, and big ones */
+};
+
+/*
+ * What an operation cost, with all that it woke.  All but the first two are counts.  Nothing in it depends on what ran before
+ * the program.
+ */
+struct fl_cost {
+	unsigned short ran;		/* 0: it was skipped, or the program ended before */
+	unsigned short met;		/* what its first page fault met: FL_MET_* of ops.h */
+	unsigned int faults, tlb_flushes, tlb_full, tlb_remote, pages, tables, objects;
+	unsigned int regions;		/* of source text that ran, see fl_costs_weigh() */
+	unsigned int locks[FL_LOCK_NAMES];	/* taken, by fl_lock_name_of() */
+	unsigned int shared[FL_LOCK_NAMES];	/* the same for reading */
 };
 
 /* 0, or a negative errno with a line in fl_error(). */
@@ -131,7 +150,14 @@ void fl_stats(struct fl_stats *out);
  * far as there is room.  NULL: no more.
  */
 void fl_counts_to(unsigned char *out, unsigned long room);
-/* The name of a lock in an internals block, NULL past the last. */
+/*
+ * With FL_COSTS: what each operation of the last program cost, in their order, and behind them what ending the program did.
+ * Of operations that overlap nothing is known.
+ */
+const struct fl_cost *fl_costs(void);
+/* Each of the compiler's counters adds so much to fl_cost.regions; they are kept by the caller.  NULL: that is not counted. */
+void fl_costs_weigh(const int *weights, unsigned long counters);
+/* The name of a lock in an internals block, or of fl_cost, NULL past the last. */
 const char *fl_lock_name_of(unsigned int number);
 /* The data race that the last run found is none, where the same locks are held, in this run and all that follow. */
 void fl_races_ignore(void);

@@ -34,11 +34,13 @@ void fl_taken_begin(bool on)
 void fl_taken_note(unsigned int class, int kind)
 {
 	unsigned int number = fl_class_name_number(class);
+	bool shared = is_shared(kind);
 
+	fl_costs_lock(number, shared);
 	if (!number)
 		return;
 	if (taken < FL_NOTES_MAX)
-		notes[taken] = number | (is_shared(kind) ? FL_SHARED : 0);
+		notes[taken] = number | (shared ? FL_SHARED : 0);
 	taken++;
 }
 

@@ -172,11 +172,24 @@ static void flush(unsigned int asid, unsigned int mask)
 	}
 }
 
+/* CPUs that the process has run on, as bits; but for this one. */
+static unsigned long others_of(struct mm_struct *mm)
+{
+	return cpumask_bits(mm_cpumask(mm))[0] & ~(1UL << fl_cpu);
+}
+
+static void count(unsigned long others, bool full)
+{
+	fl_counts.tlb_flushes++;
+	fl_counts.tlb_full += full;
+	fl_counts.tlb_remote += hweight64(others);
+}
+
 void fl_tlb_flush(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
 	unsigned int first, last, mask;
 
-	fl_counts.tlb_flushes++;
+	count(mm ? others_of(mm) : ((1UL << fl.cpus) - 1) & ~(1UL << fl_cpu), !start && end == ~0UL);
 	if (fl_canary_is(SKIP_FLUSH) && fl.cur->what.code == FL_OP_UFFD_WP)
 		return;
 	if (!mm) {
@@ -203,7 +216,12 @@ void fl_tlb_defer(struct arch_tlbflush_unmap_batch *batch, struct mm_struct *mm)
 
 void arch_tlbbatch_flush(struct arch_tlbflush_unmap_batch *batch)
 {
-	fl_counts.tlb_flushes++;
+	unsigned long others = 0;
+
+	for (unsigned long left = batch->asids; left; left &= left - 1)
+		if (mm_of[__builtin_ctzl(left)])
+			others |= others_of(mm_of[__builtin_ctzl(left)]);
+	count(others, true);
 	for (unsigned long left = batch->asids; left && !fl_canary_is(SKIP_BATCH); left &= left - 1)
 		flush(__builtin_ctzl(left), ~0U);
 	batch->asids = 0;

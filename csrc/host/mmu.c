@@ -6,6 +6,7 @@
  */
 #include "host/host.h"
 #include "check/races.h"
+#include "check/taken.h"
 #include <linux/pgtable.h>
 #include <linux/mmap_lock.h>
 #include <linux/uaccess.h>
@@ -192,6 +193,8 @@ static int page_fault(unsigned long addr, bool write)
 	int sig = 0;
 
 	fl_counts.faults++;
+	if (unlikely(fl_taken_on))
+		fl_costs_fault(addr, write);
 #ifdef FL_VMA_LOCKS
 	if (!fault_under_vma_lock(addr, &flags, &fault))
 #endif

@@ -299,7 +299,10 @@ static struct page *request(gfp_t gfp, unsigned int order)
 {
 	int fault = gfp & (__GFP_MOVABLE | __GFP_HIGHMEM) ? FL_FAULT_PAGE : FL_FAULT_TABLE;
 
-	return !(gfp & __GFP_NOFAIL) && fl_fails(fault) ? NULL : fl_page_alloc(gfp, order);
+	if (!(gfp & __GFP_NOFAIL) && fl_fails(fault))
+		return NULL;
+	*(fault == FL_FAULT_PAGE ? &fl_counts.pages : &fl_counts.tables) += 1UL << order;
+	return fl_page_alloc(gfp, order);
 }
 
 /* The allocator's interface to the kernel, by version. */

@@ -289,6 +289,8 @@ static void run_operation(int index, const struct fl_operation *op, unsigned int
 		fl_fail_end();
 	if (ran)
 		after_operation(flags);
+	if (unlikely(flags & FL_COSTS) && ran)
+		fl_costs_put(index);
 	put_record(index, &outcome, completed);
 	put_state(shows_sharing(op->code), flags);
 	fl_posix_note_counts(index);
@@ -606,7 +608,8 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 	last_first = flags & FL_LAST_FIRST;
 	fl_sched_begin_program(flags & FL_OVERLAPS);
 	fl_races_begin_program(flags & FL_FIND_RACES);
-	fl_taken_begin(flags & FL_INTERNALS);
+	fl_taken_begin(flags & (FL_INTERNALS | FL_COSTS));
+	fl_costs_begin(flags & FL_COSTS);
 	for (int i = 0, blocks = 0; i < n; ) {
 		struct fl_operation op;
 
@@ -617,9 +620,13 @@ static void run_program(const unsigned char *program, unsigned long length, unsi
 			run_operation(i++, &op, flags);
 	}
 	fl_counts.ops += n;
-	last_first = fl_taken_on = false;
+	last_first = false;
+	fl_taken_on = flags & FL_COSTS;
 	fl.task[FL_ID_BOOT].events = 0;
 	teardown();
+	if (unlikely(flags & FL_COSTS))
+		fl_costs_put(n);
+	fl_taken_on = false;
 }
 
 static void restore(void)

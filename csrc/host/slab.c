@@ -115,6 +115,7 @@ static void *object_alloc(struct kmem_cache *cache, gfp_t gfp)
 		fl_check_sleep("allocating memory");
 	if (!(gfp & __GFP_NOFAIL) && fl_fails(FL_FAULT_SLAB))
 		return NULL;
+	fl_counts.objects++;
 	while (chunk && !chunk->free)
 		chunk = chunk->next;
 	if (unlikely(!chunk)) {
@@ -167,6 +168,7 @@ static void *big_alloc(size_t size, gfp_t gfp)
 		return NULL;
 	large_order[page - mem_map] = order + 1;
 	large_live++;
+	fl_counts.objects++;
 	return page_to_virt(page);
 }
 

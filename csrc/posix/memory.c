@@ -162,6 +162,26 @@ void fl_posix_note_counts(int index)
 		fl_posix_copy(counts_out + index * bytes, __start___llvm_prf_cnts, bytes);
 }
 
+static FL_KEEP const int *count_weights;
+static FL_KEEP unsigned long weighed;
+
+void fl_costs_weigh(const int *weights, unsigned long counters)
+{
+	count_weights = weights;
+	weighed = weights ? counters : 0;
+}
+
+/* The compiler's counters, each as often as it was said to count. */
+unsigned long fl_posix_weighed_counts(void)
+{
+	const unsigned long *counts = (const unsigned long *)__start___llvm_prf_cnts;
+	unsigned long sum = 0;
+
+	for (unsigned long i = 0; i < weighed; i++)
+		sum += counts[i] * count_weights[i];
+	return sum;
+}
+
 int fl_posix_snapshot(unsigned long arena, unsigned long used)
 {
 	fl_posix_library_base();

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import re
+import struct
 from itertools import islice
 from pathlib import Path
 
@@ -25,13 +26,13 @@ from test_machine import (
     unknown,
 )
 
-from faultline.backend.machine import Machine
+from faultline.backend.machine import OTHER_LOCKS, Machine
 from faultline.oracle.rules import DEVIATIONS, KnownDeviation
-from faultline.program.codec import decode, encode, has_blocks
+from faultline.program.codec import Operation, decode, encode, has_blocks
 from faultline.program.generate import random_program
 from faultline.program.ops import lacking
 from faultline.program.text import format_program, parse_program, read_repro
-from faultline.program.trace import SHARED, Internal
+from faultline.program.trace import SHARED, Internal, Met
 from faultline.program.traceview import field_of, without_internals
 from faultline.verdict.known import Known, is_known, read_known
 
@@ -70,6 +71,60 @@ def test_a_trace_with_internals_is_the_same_but_for_these(any_machine: Machine) 
     assert field_of(block.words[0][0], Internal.MAPCOUNT) == 1
     assert block.faults == 1
     assert [any_machine.lock_name(number & ~SHARED) for number in block.locks][-1] == "page table lock"
+
+
+def costs_of(machine: Machine, ops: list[Operation]) -> list[dict[str, int]]:
+    """What each operation of a program cost, and its end."""
+    machine.run(encode(ops), costs=True)
+    layout = machine.cost_layout()
+    record = struct.Struct("<" + "".join(form for _, form in layout))
+    names = [name for name, _ in layout]
+    return [dict(zip(names, row, strict=True)) for row in record.iter_unpack(machine.costs(len(ops)))]
+
+
+def test_what_operations_cost(any_machine: Machine) -> None:
+    program = "p0.0 mmap a0 rw\np0.0 write a0 =1\np0.0 write a0 =2\np0.0 mprotect a0 r\np1.0 read a0\n"
+    mmap, fault, access, protect, skipped, end = costs_of(any_machine, parse_program(program))
+    assert mmap["mmap_lock"] == 1
+    assert mmap["objects"] >= 1
+    assert (mmap["faults"], mmap["pages"], mmap["met"]) == (0, 0, Met.NOTHING)
+    assert (fault["faults"], fault["pages"], fault["met"]) == (1, 1, Met.MISSING)
+    assert fault["tables"] >= 1
+    assert fault["page table lock"] >= 1
+    assert sum(access.values()) == access["ran"] == 1
+    assert (protect["mmap_lock"], protect["tlb_flushes"], protect["tlb_remote"]) == (1, 1, 0)
+    assert not any(skipped.values())
+    assert end["ran"] == 1
+    assert end["tlb_flushes"] >= 1
+    assert (end["pages"], end["faults"]) == (0, 0)
+
+
+def test_cpus_that_a_process_ran_on_are_told_to_flush(any_machine: Machine) -> None:
+    both = "p0.0 mmap a0 rw\np0.0 write a0 =1\np0.1 write a0 =2\np0.0 mprotect a0 r\n"
+    protect = costs_of(any_machine, parse_program(both))[3]
+    assert (protect["tlb_flushes"], protect["tlb_remote"], protect["tlb_full"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("program", "met"),
+    [
+        ("p0.0 mmap a0 rw\np0.0 read a0\np0.0 write a0 =1\n", Met.WRITE_PROTECTED),
+        ("p0.0 mmap a0 rw\np0.0 write a0 =1\nm swap-out p0 a0\np0.0 write a0 =2\n", Met.SWAP_ENTRY),
+    ],
+)
+def test_what_a_fault_meets(any_machine: Machine, program: str, met: Met) -> None:
+    ops = parse_program(program)
+    assert costs_of(any_machine, ops)[len(ops) - 1]["met"] == met
+
+
+def test_costs_do_not_depend_on_what_ran_before(any_machine: Machine) -> None:
+    def known(ops: list[Operation]) -> list[dict[str, int]]:
+        return [{name: n for name, n in row.items() if name != OTHER_LOCKS} for row in costs_of(any_machine, ops)]
+
+    chosen = list(islice(programs(9), 300))
+    forward = [known(ops) for ops in chosen]
+    assert forward == [known(ops) for ops in reversed(chosen)][::-1]
+    assert sum(row["objects"] for rows in forward for row in rows) > 1000
 
 
 def test_any_bytes_are_a_program(any_machine: Machine) -> None:

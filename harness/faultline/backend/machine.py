@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,8 @@ _TRACE_BYTES_MAX: Final = OPS_MAX * (
     + INTERNALS_TAIL.size + NOTES_MAX
 )  # fmt: skip
 _KINDS: Final = tuple(FindingKind)
+#: What stands for all locks that have no name.
+OTHER_LOCKS: Final = "other locks"
 _HEADER: Final = Path(__file__).resolve().parents[3] / "csrc" / "machine.h"
 
 
@@ -106,12 +109,23 @@ class Machine:
         self._taken: Any = self._ffi.new("struct fl_taken *")
         self._run: Any = self._lib.fl_run
         self._have_finding: Any = self._lib.fl_finding
+        self._costs: Any = self._ffi.buffer(self._lib.fl_costs(), (OPS_MAX + 1) * self._ffi.sizeof("struct fl_cost"))
+        self._weights: Any = self._ffi.NULL
 
-    def run(self, wire: bytes, *, snapshots: bool = True, internals: bool = False, paranoid: bool = False) -> bytes:
-        """Run a program in wire form; its trace (:mod:`faultline.program.trace`).  See :attr:`finding` after it."""
+    def run(
+        self,
+        wire: bytes,
+        *,
+        snapshots: bool = True,
+        internals: bool = False,
+        paranoid: bool = False,
+        costs: bool = False,
+    ) -> bytes:
+        """Run a program in wire form; its trace (:mod:`faultline.program.trace`).  See :attr:`finding` after it, and
+        :meth:`costs` if these are wanted."""
         flags = snapshots and self._flags[0]
-        if internals or paranoid:
-            flags |= (internals and self._flags[1]) | (paranoid and self._flags[2])
+        if internals or paranoid or costs:
+            flags |= (internals and self._flags[1]) | (paranoid and self._flags[2]) | (costs and self._lib.FL_COSTS)
         return self._traced(wire, flags)
 
     def run_last_first(self, wire: bytes) -> bytes:
@@ -170,6 +184,36 @@ class Machine:
         sets = [data[i * size // 8 : (i + 1) * size // 8] for i in range(ops)]
         found = self.finding
         return [before, *(sets if found is None else sets[: max(found.op, 0)])]
+
+    def costs(self, ops: int) -> bytes:
+        """What each of the ``ops`` operations of the last program cost, and behind them its end, if that run was told
+        to keep it: each a ``struct fl_cost``, see :meth:`cost_layout`."""
+        return self._costs[: (ops + 1) * len(self._costs) // (OPS_MAX + 1)]  # type: ignore[no-any-return]
+
+    def cost_layout(self) -> tuple[tuple[str, str], ...]:
+        """The names in ``struct fl_cost``, in order, each with its format for :mod:`struct`; that of a lock is its own,
+        with `` (shared)`` where it was taken for reading."""
+        layout: list[tuple[str, str]] = []
+        for name, field in self._ffi.typeof("struct fl_cost").fields:
+            if field.type.kind == "array":
+                more = " (shared)" * (name == "shared")
+                layout += [(self._lock_or_none(number) + more, "I") for number in range(field.type.length)]
+            else:
+                layout.append((name, "H" if self._ffi.sizeof(field.type) == 2 else "I"))
+        return tuple(layout)
+
+    def _lock_or_none(self, number: int) -> str:
+        """Name of a lock; that of number 0 is of all that have no name, and of one that is no number it is empty."""
+        name = self._lib.fl_lock_name_of(number)
+        if number == 0:
+            return OTHER_LOCKS
+        return "" if name == self._ffi.NULL else self._ffi.string(name).decode()
+
+    def weigh(self, weights: Sequence[int]) -> None:
+        """From now on each of the library's counters (see :meth:`counters`), in order, adds so much to the regions of
+        source text that an operation is said to run."""
+        self._weights = self._ffi.new("int[]", list(weights))
+        self._lib.fl_costs_weigh(self._weights, len(weights))
 
     @property
     def taken(self) -> Taken:

@@ -27,6 +27,7 @@ from faultline.campaign.worker import Crash, Cure, Explained, Failed, Plan, Reco
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import decode
 from faultline.verdict.judge import Blame
+from faultline.verdict.meter import Table
 from faultline.verdict.reach import Reach
 from faultline.verdict.series import SeriesVerdict
 
@@ -86,6 +87,8 @@ class Result:
     """By the number of a point of the plan, the index of the first program that reached it."""
     reach: Reach | None = None
     """Which changed lines ran; None: it was not watched."""
+    costs: Table | None = None
+    """What operations cost with the patches and without; None: it was not counted."""
 
     def count(self, blame: Blame) -> int:
         """Programs that showed a finding of this blame."""
@@ -214,6 +217,9 @@ class _Campaign:
             earliest(self.result.first, message)
         elif isinstance(message, Explained):
             member.crash = None
+        elif isinstance(message, Table):
+            self.result.costs = self.result.costs or Table()
+            self.result.costs.add(message)
         elif isinstance(message, Tally):
             self.result.signatures.update(message.signatures)
             self.result.deviations.update(message.deviations)

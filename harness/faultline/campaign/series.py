@@ -275,9 +275,9 @@ class SeriesCheck:
         return last.path if last else None
 
     def _short_plan(self, number: int) -> Plan:
-        plan, maker = replace(self.plan, points=None), self._maker(number)
+        plan, maker = replace(self.plan, points=None, costs=0), self._maker(number)
         if plan.programs is not None:
             programs = max(SAMPLE_PROGRAMS, int(plan.programs * SAMPLE_SHARE))
-            return replace(plan, make_judge=maker, points=None, programs=min(programs, plan.programs))
+            return replace(plan, make_judge=maker, programs=min(programs, plan.programs))
         seconds = max(SAMPLE_SECONDS, (plan.seconds or 0.0) * SAMPLE_SHARE)
-        return replace(plan, make_judge=maker, points=None, seconds=seconds)
+        return replace(plan, make_judge=maker, seconds=seconds)

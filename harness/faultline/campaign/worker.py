@@ -20,14 +20,19 @@ from faultline.campaign.watch import Reached, Watch
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.codec import Operation, decode
 from faultline.program.minimize import minimize
+from faultline.verdict.cost import Change
 from faultline.verdict.finding import END, Finding
 from faultline.verdict.judge import Blame, Evidence, Judge, Side
+from faultline.verdict.meter import Meter
 from faultline.verdict.places import Points
 
 #: Runs that the minimiser may spend on one finding where every run is a forked process.
 BUDGET_ISOLATED: Final = 300
 #: Runs for the program of a finding that the patches cure, and how many of these a worker tells of.
 BUDGET_CURE: Final = 1000
+#: The same for a program in which an operation costs something else, and for how many operations a worker does so.
+BUDGET_COST: Final = 300
+COSTS_MAX: Final = 8
 CURES_MAX: Final = 20
 NOT_AGAIN: Final = "This program alone does not show it again: the machine carried something over from an earlier one."
 NOT_SMALLER: Final = "Not minimised: every run of it gets stuck."
@@ -58,6 +63,8 @@ class Plan:
     again: tuple[list[Operation], ...] = ()
     """Programs of the corpus to come back to, under other schedules."""
     points: Points | None = None
+    costs: int = 0
+    """Of a check: what the programs below this number cost is compared."""
     """What of a patch there is to reach; None: nobody asks."""
     near: tuple[list[Operation], ...] = ()
     """Programs of the corpus that run what a patch changes."""
@@ -168,18 +175,25 @@ class Worker:
         self._cured: set[str] = set()
         self._tally = Tally(lacks=judge.lacks)
         self._watch = Watch.of(task.plan.points, judge) if task.plan.points else None
+        self._meter = judge.meter() if plan.costs else None
+        if self._meter and plan.points:
+            self._meter.weigh(plan.points.base.weights, plan.points.subject.weights)
 
     def run(self) -> None:
         """Works until the plan's end or until the parent asks for it."""
         if self._task.crash is not None:
             self._explain(self._task.crash)
-        done, parent = self._flight.done, os.getppid()
+        done, parent, plan = self._flight.done, os.getppid(), self._task.plan
         for index in self._indices():
             if self._flight.stopping or os.getppid() != parent:
                 break
             self._flight.at(index, done)
+            if self._meter and index >= plan.costs:
+                self._tell_costs(self._meter)
             self._one(index)
             done += 1
+        if self._meter:
+            self._tell_costs(self._meter)
         self._flight.at(self._flight.index, done)
         self._flight.rest()
         self._send(self._tally)
@@ -194,7 +208,9 @@ class Worker:
         ops = self._source.program(index)
         if self._watch:
             self._watch.begin()
-        verdict = self._judge.judge(ops, seed=index, times=self._source.times(ops))
+        if self._meter:
+            self._meter.begin(index)
+        verdict = self._judge.judge(ops, seed=index, times=self._source.times(ops), meter=self._meter)
         reached = self._watch.reached() if self._watch else ()
         if reached:
             self._send(Reached(index, reached))
@@ -211,6 +227,26 @@ class Worker:
         if verdict.blame is Blame.FIXED and finding.signature not in self._cured and len(self._cured) < CURES_MAX:
             self._cured.add(finding.signature)
             self._send(Cure(finding, self._smallest_cure(ops, finding), index, self._judge.knows(finding, ops)))
+
+    def _tell_costs(self, meter: Meter) -> None:
+        """Sends what was counted, for the operations that changed most with a small program each."""
+        self._meter = None
+        table = meter.table()
+        told: set[str] = set()
+        for change in table.cost().told:
+            if change.operation not in told and len(told) < COSTS_MAX:
+                told.add(change.operation)
+                row = table.rows[change.operation, change.counter]
+                row.example = self._smallest_costing(meter, change, row.example or [])
+        self._send(table)
+
+    def _smallest_costing(self, meter: Meter, change: Change, ops: Sequence[Operation]) -> Sequence[Operation]:
+        def showing(fewer: Sequence[Operation]) -> bool:
+            return not self._flight.hurrying and self._judge.costs_otherwise(
+                meter, fewer, change.operation, change.counter, more=change.after > change.before
+            )
+
+        return minimize(ops, showing, budget=BUDGET_COST) if showing(ops) else ops
 
     def _smallest_cure(self, ops: list[Operation], finding: Finding) -> list[Operation]:
         def showing(fewer: Sequence[Operation]) -> bool:

@@ -29,6 +29,8 @@ from faultline.verdict.overlap import Schedules
 
 #: A check ends this many seconds after its last new finding: the author's next step is to look at it.
 SETTLE_SECONDS: Final = 5.0
+#: Programs of a check, from the first one on, the costs of which are compared.
+COST_PROGRAMS: Final = 4000
 #: The share of programs that may end in a tool error on base and patched tree alike before a clean verdict is none.
 UNJUDGED_MAX: Final = 0.1
 
@@ -95,6 +97,7 @@ def _run_campaign(
         corpus=whole_corpus(),
         points=places.points if places else None,
         near=subject.near if isinstance(subject, Subject) else (),
+        costs=COST_PROGRAMS if check else 0,
     )
     form = FORMS["json"] if as_json else FORMS["ktap"] if as_ktap else None
     campaign_of(plan, desk, subject, "check" if check else "run", out, form, junit)

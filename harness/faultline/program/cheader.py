@@ -117,6 +117,7 @@ def c_header() -> str:
         *_int_enum("fl_status", "status", trace.Status),
         *_int_enum("fl_skip", "skip", trace.Skip),
         *_int_enum("fl_wait", "wait", trace.Wait),
+        *_int_enum("fl_met", "met", trace.Met),
         "/* A slot's word in a snapshot. */",
         *_enum("fl_bit", _flags("bit", trace.Bit), number="#x"),
         "/* A slot's word in an internals block. */",

@@ -101,6 +101,24 @@ class FaultFlag(IntFlag):
     MINOR = 1 << 2
 
 
+class Met(IntEnum):
+    """What a page fault met, in ``struct fl_cost``."""
+
+    NOTHING = 0
+    """There was no fault."""
+    MISSING = 1
+    """No entry."""
+    SWAP_ENTRY = 2
+    """An entry that is not present: for swap, migration or a marker."""
+    NUMA_HINT = 3
+    UFFD_WP = 4
+    """A write, of a page that a userfaultfd write-protects."""
+    WRITE_PROTECTED = 5
+    """A write, of any other page with an entry that does not allow it."""
+    PRESENT = 6
+    """An entry that allows it."""
+
+
 class Bit(IntFlag):
     """Bits of a slot's word; the low byte is the content (what a load would return, 0 for a page not there yet)."""
 

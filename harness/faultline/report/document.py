@@ -16,6 +16,7 @@ from faultline.kinds import ExitStatus, FaultlineError
 from faultline.program.codec import Operation
 from faultline.program.text import parse_program
 from faultline.tree.cache import store
+from faultline.verdict.cost import Cost
 from faultline.verdict.finding import Finding
 from faultline.verdict.reach import Reach
 from faultline.verdict.series import Fix, SeriesVerdict
@@ -186,6 +187,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     """Of a check of several patches: the verdict patch by patch."""
     reach: ReachSums | None = None
     """Of a check: which changed lines ran."""
+    cost: Cost | None = None
+    """Of a check: what operations take more or less of than on the base tree."""
     timeline: tuple[Point, ...] = ()
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from faultline.report.cost import by_operation, code_says, cost_says, mean, percent
 from faultline.report.diffview import diff_files
 from faultline.report.document import Document, Found
 from faultline.report.picture import ROWS_MAX, swim_lanes
@@ -19,6 +20,7 @@ from faultline.report.repro import replay_command
 from faultline.report.series import mended_line, patch_says, series_doubts
 from faultline.report.text import kernel_chain, marked, place
 from faultline.report.words import again, environment, headline, others, saying, subject
+from faultline.verdict.cost import Cost
 from faultline.verdict.series import PatchVerdict
 
 #: Pictures and tables of further findings are left out beyond so many bytes of them; the page says so there.
@@ -61,6 +63,7 @@ def html(document: Document) -> str:
         series=_series(document),
         doubts=[*map(mended_line, document.series.mended), *series_doubts(document.series)] if document.series else [],
         files=diff_files(document.diff, document.reach, DIFF_LINES_MAX),
+        cost=_cost(document.cost) if document.cost else None,
         plots=plots(document.timeline),
         environment=environment(document),
         again=again(document),
@@ -92,6 +95,20 @@ def _series(document: Document) -> list[tuple[PatchVerdict, list[str]]]:
     """The patches of a series, each with what is said of it."""
     series = document.series
     return [(patch, patch_says(patch, series.broken)) for patch in series.patches] if series else []
+
+
+def _cost(cost: Cost) -> dict[str, object]:
+    """What is said of the cost, and the changes of each operation as rows of a table."""
+    code = code_says(cost, named=None)
+    return {
+        "says": cost_says(cost),
+        "count": len(by_operation(cost)),
+        "code": code,
+        "operations": [
+            (name, [(one, mean(one.before, one), mean(one.after, one), percent(one)) for one in changes])
+            for name, changes in by_operation(cost)
+        ],
+    }
 
 
 def _replay(found: Found, kernel: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from faultline.report.cases import Case, Test, cases
+from faultline.report.cost import cost_says
 from faultline.report.document import Document
 from faultline.report.words import headline, subject
 
@@ -18,6 +19,8 @@ def ktap(document: Document) -> str:
     lines = [_VERSION, f"1..{len(tests)}"]
     about = f"{headline(document)}: {subject(document)}, {document.programs} programs in {document.seconds:.1f} s"
     lines += [f"# {about}", f"# {document.command}"]
+    if document.cost is not None:
+        lines.append(f"# cost: {cost_says(document.cost)}")
     for number, case in enumerate(tests, 1):
         lines += _case(number, case)
     return "".join(f"{line}\n" for line in lines)

@@ -8,6 +8,7 @@ from textwrap import shorten, wrap
 from typing import Final
 
 from faultline.program.text import program_lines
+from faultline.report.cost import by_operation, change_text, code_says, cost_says
 from faultline.report.document import Document, Found
 from faultline.report.series import mended_line, patch_says, series_doubts
 from faultline.report.text import kernel_chain, place
@@ -19,6 +20,7 @@ WIDTH: Final = 72
 FULL_MAX: Final = 10
 _FRAMES_MAX: Final = 10
 _MISSED_MAX: Final = 20
+_COSTS_MAX: Final = 6
 _LABEL: Final = 10
 #: Beside an operation; a mark in front of it would look like a quotation.
 _HERE: Final = "# <- here"
@@ -32,7 +34,7 @@ def mail(document: Document, programs: Mapping[str, str]) -> str:
     lines = [headline(document), *_wrapped(subject(document)), ""]
     lines += _wrapped(saying(document))
     lines += ["", "Run again with", "", *command_lines(document.command), ""]
-    lines += [*_series(document), *_reach(document), *_others(document)]
+    lines += [*_series(document), *_reach(document), *_cost(document), *_others(document)]
     full = document.findings[:FULL_MAX]
     for number, found in enumerate(full, 1):
         lines += [f"--- Finding {number} of {len(document.findings)} ---", "", *_finding(found), ""]
@@ -142,6 +144,26 @@ def _missed(line: ChangedLine, reach: Reach) -> Iterator[str]:
     operations = reach.operations(line)
     if operations:
         yield from _wrapped(f"likely to reach it: {', '.join(operations)}", "    ")
+
+
+def _cost(document: Document) -> Iterator[str]:
+    cost = document.cost
+    if cost is None:
+        return
+    code = code_says(cost, named=_COSTS_MAX)
+    yield from _wrapped(f"Cost: {cost_says(cost)}{'; ' + code if code else ''}.")
+    yield ""
+    groups = by_operation(cost)
+    for name, changes in groups[:_COSTS_MAX]:
+        yield f"  {name}"
+        for change in changes:
+            yield from _wrapped(change_text(change), "    ", "      ")
+        yield "    such as"
+        for line in changes[0].program.splitlines():
+            yield from operation_lines(line, "      ")
+        yield ""
+    if len(groups) > _COSTS_MAX:
+        yield from [f"  ... and {len(groups) - _COSTS_MAX} more operations", ""]
 
 
 def _others(document: Document) -> Iterator[str]:

@@ -19,6 +19,7 @@ from faultline.campaign.run import Result
 from faultline.campaign.worker import Record
 from faultline.kinds import FaultlineError
 from faultline.program.text import format_program
+from faultline.report.cost import cost_lines
 from faultline.report.document import Document, Environment, Found, Mode, Point, Verdict, with_sums
 from faultline.report.reach import reach_lines, with_reach
 from faultline.report.repro import Setting
@@ -112,6 +113,7 @@ def document(
         fixes=fixes(result),
         series=result.series,
         reach=with_sums(result.reach) if result.reach else None,
+        cost=result.costs.cost() if result.costs else None,
         timeline=tuple(timeline),
     )
 
@@ -136,6 +138,8 @@ def summary(result: Result, setting: Setting, *, verbose: bool) -> list[str]:
     lines = [f"{'interrupted: ' if result.interrupted else ''}{what}: {_subject(setting)}, {how}"]
     if result.reach:
         lines += reach_lines(result.reach, verbose=verbose)
+    if result.costs:
+        lines += cost_lines(result.costs.cost(), verbose=verbose)
     for blame, text in _OTHERS.items():
         lines += [f"{text} {name} ({times:,} programs)" for name, times in _counts(result, blame).items()]
     lines += fix_lines(result, _counts(result, Blame.FIXED))

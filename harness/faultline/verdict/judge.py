@@ -26,6 +26,7 @@ from faultline.verdict.contracts import CONTRACTS
 from faultline.verdict.finding import BLOCK, END, Finding, Place, TakenLock, Task
 from faultline.verdict.harmless import Harmless, harmless_by
 from faultline.verdict.known import is_known
+from faultline.verdict.meter import Meter, Metered
 from faultline.verdict.overlap import CPUS, Overlap, Schedules
 from faultline.verdict.races import KnownRace, Watched, field_of
 from faultline.verdict.reference import Reference
@@ -148,6 +149,8 @@ class Side:
     """The same machine, where it looks for data races."""
     lock_name: Callable[[int], str] = str
     """The name of a lock in an internals block."""
+    metered: Metered | None = None
+    """The same machine, where it can say what operations cost."""
 
 
 class Judge:
@@ -179,21 +182,47 @@ class Judge:
         self._oracle = Oracle(tree_version=subject.machine.version, has=subject.machine.has)
 
     def judge(
-        self, ops: Sequence[Operation], wire: bytes | None = None, *, seed: int = 0, times: int = 1
+        self,
+        ops: Sequence[Operation],
+        wire: bytes | None = None,
+        *,
+        seed: int = 0,
+        times: int = 1,
+        meter: Meter | None = None,
     ) -> Verdict:
         """Runs the program; an exception of our own code becomes a ``tool-error``.
 
         :param wire: bytes that decode to ``ops``, if the caller has them.
         :param seed: of the schedules, where operations overlap.
         :param times: as many schedules as usual.
+        :param meter: of :meth:`meter`: what the program costs is taken, too.
         """
         try:
             wire = encode(ops) if wire is None else wire
             if has_blocks(ops):
                 return self._overlapping(ops, seed, times)
-            return self._test(ops, wire) if self.base is None else self._check(self.base, ops, wire)
+            return self._test(ops, wire) if self.base is None else self._check(self.base, ops, wire, meter)
         except Exception as error:
             return Verdict(_tool_error(error))
+
+    def meter(self) -> Meter | None:
+        """What compares the costs of programs on both trees; None: there is one, or its machine cannot say them."""
+        base = self.base.metered if self.base else None
+        subject = self.subject.metered
+        return Meter(base, subject) if base is not None and subject is not None else None
+
+    def costs_otherwise(
+        self, meter: Meter, ops: Sequence[Operation], operation: str, counter: str, *, more: bool
+    ) -> bool:
+        """Whether a program comes to the same on both trees, and has such an operation that takes more or less with the
+        patches (:meth:`Meter.differs`)."""
+        assert self.base is not None
+        wire, traces = encode(ops), []
+        for side in (self.base, self.subject):
+            traces.append(self._run(side, wire, costs=True))
+            if side.machine.finding is not None:
+                return False
+        return traces[0] == traces[1] and meter.differs(ops, operation, counter, more=more)
 
     @property
     def has(self) -> frozenset[str]:
@@ -242,21 +271,28 @@ class Judge:
         except Exception:  # the finding says so already, as a tool-error
             return None
 
-    def _run(self, side: Side, wire: bytes) -> bytes:
+    def _run(self, side: Side, wire: bytes, *, internals: bool = False, costs: bool = False) -> bytes:
         self._before_run(wire)
-        return side.machine.run(wire)
+        if costs and side.metered is not None:
+            return side.metered.run(wire, internals=internals, costs=True)
+        return side.machine.run(wire, internals=True) if internals else side.machine.run(wire)
 
     def _test(self, ops: Sequence[Operation], wire: bytes) -> Verdict:
         trial = self._examined(self.subject, ops, self._run(self.subject, wire))
         return self._verdict(ops, trial.finding, Blame.NEW, trial)
 
-    def _check(self, base: Side, ops: Sequence[Operation], wire: bytes) -> Verdict:
+    def _check(self, base: Side, ops: Sequence[Operation], wire: bytes, meter: Meter | None) -> Verdict:
         """What both trees do alike is not the patch's doing, so the oracle is asked only where they differ."""
-        if self._strict and (verdict := self._check_inside(base, ops, wire)) is not None:
+        if self._strict and (verdict := self._check_inside(base, ops, wire, meter)) is not None:
             return verdict
-        before, after = self._run(base, wire), self._run(self.subject, wire)
+        costs = meter is not None
+        before, after = self._run(base, wire, costs=costs), self._run(self.subject, wire, costs=costs)
         if before == after and base.machine.finding is None and self.subject.machine.finding is None:
+            if meter is not None:
+                meter.take(ops)
             return _CLEAN
+        if meter is not None:
+            meter.leave_out()
         old, new = self._examined(base, ops, before), self._examined(self.subject, ops, after)
         if new.finding is None and old.finding is not None:
             return self._verdict(ops, old.finding, Blame.FIXED, new)
@@ -265,19 +301,23 @@ class Judge:
         same = old.finding is not None and old.finding.signature == new.finding.signature
         return self._verdict(ops, new.finding, Blame.BASE if same else Blame.NEW, new)
 
-    def _check_inside(self, base: Side, ops: Sequence[Operation], wire: bytes) -> Verdict | None:
+    def _check_inside(
+        self, base: Side, ops: Sequence[Operation], wire: bytes, meter: Meter | None
+    ) -> Verdict | None:
         """What the trees do alike for user space, they may do otherwise inside; None: it is not alike."""
         traces = []
         for side in (base, self.subject):
-            self._before_run(wire)
-            traces.append(side.machine.run(wire, internals=True))
+            traces.append(self._run(side, wire, internals=True, costs=meter is not None))
             if side.machine.finding is not None:
                 return None
-        if traces[0] == traces[1]:
-            return _CLEAN
-        (before, old), (after, new) = (without_internals(trace, ops) for trace in traces)
+        same = traces[0] == traces[1]
+        (before, old), (after, new) = ((b"", []), (b"", [])) if same else (without_internals(t, ops) for t in traces)
         if before != after:
             return None
+        if meter is not None:
+            meter.take(ops)
+        if same:
+            return _CLEAN
         found = list(internal_differences(ops, old, new, self.subject.lock_name))
         first = min(found, key=lambda finding: harmless_by(finding.signature, self._harmless) is not None)
         return self._verdict(ops, first, Blame.NEW, Trial(after, first))
@@ -504,7 +544,8 @@ def _tool_error(error: Exception) -> Finding:
 
 def _side(library: Path, cpus: dict[str, int], races: Sequence[KnownRace] | None) -> Side:
     built, locate = machine.Machine(library, **cpus), locator_of(library)
-    return Side(built, locate, None if races is None else Watched(built, locate, races), built.lock_name)
+    watched = None if races is None else Watched(built, locate, races)
+    return Side(built, locate, watched, built.lock_name, built)
 
 
 def open_judge(

@@ -22,6 +22,7 @@ from faultline.program.traceview import Step, describe_step, parse_trace
 from faultline.verdict.compare import compare, difference
 from faultline.verdict.finding import Finding
 from faultline.verdict.judge import Blame, Judge, Side, Trial, Verdict, open_judge
+from faultline.verdict.meter import Meter
 
 #: The names of the three.
 MACHINE, ORACLE, LIVE = "the machine", "the oracle", "the live kernel"
@@ -155,7 +156,13 @@ class ThreeWay(Judge):
         return self._tree.has & self.live.has
 
     def judge(
-        self, ops: Sequence[Operation], wire: bytes | None = None, *, seed: int = 0, times: int = 1
+        self,
+        ops: Sequence[Operation],
+        wire: bytes | None = None,
+        *,
+        seed: int = 0,
+        times: int = 1,
+        meter: Meter | None = None,
     ) -> Verdict:
         """Runs the program on both; whose a finding is tells its ``alone``."""
         found = self.compare(ops)

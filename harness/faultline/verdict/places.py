@@ -32,6 +32,8 @@ class Side:
     """Offset of the first counter in the library."""
     size: int
     """Bytes of all counters."""
+    weights: tuple[int, ...] = ()
+    """For each counter, how many regions of the changed files' text it tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Places:
         self.coverage = old
         self._finder = finders[False]
         self._lines = self._telling([self._line(finders[one.removed], one) for one in changed_lines(overlay)])
-        self.points = Points(tuple(self._points), Side(new.start, new.size), Side(old.start, old.size))
+        self.points = Points(tuple(self._points), _side(new), _side(old))
 
     def _line(self, finder: _Finder, change: Change) -> _Line:
         found = finder.line(change) if change.code else None
@@ -148,6 +150,16 @@ class Places:
                 )
             )
         return Reach(lines=lines, functions=tuple(functions))
+
+
+def _side(coverage: Coverage) -> Side:
+    weights = [0] * (coverage.size // _COUNTER_BYTES)
+    for function in coverage.functions:
+        for region in function.regions:
+            if region.kind is Kind.CODE:
+                for offset, times in region.count.items():
+                    weights[(offset - coverage.start) // _COUNTER_BYTES] += times
+    return Side(coverage.start, coverage.size, tuple(weights))
 
 
 def _changed(line: _Line, first: Mapping[int, int]) -> ChangedLine:
