@@ -95,6 +95,13 @@ def build(
     return BuiltLibrary(path, key, variant, profile, tree, tuple(patches), cached, seconds, traps)
 
 
+def kernel_files(overlay: Overlay, profile: str) -> tuple[str, ...]:
+    """Paths of the files of a tree that a library is built of, without headers."""
+    csrc = csrc_dir()
+    units = find_units(csrc, overlay.tree, overlay, read_profile(csrc, profile), Lacks())
+    return tuple(sorted(unit.replaces or unit.name for unit in units if unit.role in (Role.KERNEL, Role.GLUE)))
+
+
 @dataclass(slots=True)
 class _Job:
     tree: TreeInfo

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -28,6 +28,9 @@ from faultline.program.ops import OPS, lacking
 from faultline.tree.cache import cache_dir, store, touch, writing
 from faultline.verdict.places import Hint, Places
 
+Callers = Callable[[str], Iterable[str]]
+"""The functions that call another one, by its name."""
+
 #: Generated programs that are run beside the corpus.
 GENERATED: Final = 1500
 #: Operations that are named for a function.
@@ -35,7 +38,7 @@ NAMED_MAX: Final = 8
 #: Runs that are taken to have missed, so that a single run does not look certain.
 _DOUBT: Final = 2
 #: How far callers are followed.
-_CALLERS_MAX: Final = 4
+CALLERS_MAX: Final = 4
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -126,12 +129,17 @@ class _Measurement:
 
 
 def hints(places: Places, measured: Table) -> Mapping[str, Hint]:
-    """Which operations are likely to reach each function with changed lines: those that ran it, or the nearest caller
-    that any ran."""
+    """Which operations are likely to reach each function with changed lines."""
+    return hints_for([name for name, _ in places.functions], places.callers, measured)
+
+
+def hints_for(names: Iterable[str], callers: Callers, measured: Table) -> Mapping[str, Hint]:
+    """Which operations are likely to reach each of these functions: those that ran it, or the nearest caller that any
+    ran."""
     found: dict[str, Hint] = {}
-    for name, _ in places.functions:
+    for name in names:
         known = measured.likely(name)
-        found[name] = Hint(known) if known else _by_callers(name, places, measured)
+        found[name] = Hint(known) if known else _by_callers(name, callers, measured)
     return found
 
 
@@ -139,15 +147,15 @@ def near(places: Places, measured: Table, corpus: Sequence[list[Operation]]) -> 
     """The programs of the corpus that run a function with changed lines, or where none does its nearest callers."""
     numbers: set[int] = set()
     for name, _ in places.functions:
-        known = measured.programs.get(name) or measured.programs.get(_by_callers(name, places, measured).near, ())
-        numbers |= set(known)
+        caller = _by_callers(name, places.callers, measured).near
+        numbers |= set(measured.programs.get(name) or measured.programs.get(caller, ()))
     return tuple(corpus[number] for number in sorted(numbers))
 
 
-def _by_callers(name: str, places: Places, measured: Table) -> Hint:
+def _by_callers(name: str, callers: Callers, measured: Table) -> Hint:
     seen, ring = {name}, [name]
-    for _ in range(_CALLERS_MAX):
-        ring = sorted({caller for one in ring for caller in places.callers(one)} - seen)
+    for _ in range(CALLERS_MAX):
+        ring = sorted({caller for one in ring for caller in callers(one)} - seen)
         seen |= set(ring)
         for caller in ring:
             if known := measured.likely(caller):

@@ -23,7 +23,19 @@ from typing import Final, Protocol
 
 from faultline.campaign.flight import Flight
 from faultline.campaign.watch import Reached, earliest
-from faultline.campaign.worker import Crash, Cure, Explained, Failed, Plan, Record, Tally, Task, crash_finding, main
+from faultline.campaign.worker import (
+    Counted,
+    Crash,
+    Cure,
+    Explained,
+    Failed,
+    Plan,
+    Record,
+    Tally,
+    Task,
+    crash_finding,
+    main,
+)
 from faultline.kinds import FaultlineError, FindingKind
 from faultline.program.codec import decode
 from faultline.verdict.judge import Blame
@@ -85,6 +97,8 @@ class Result:
     """Patch by patch; None: there is one patch at most."""
     first: dict[int, int] = field(default_factory=dict)
     """By the number of a point of the plan, the index of the first program that reached it."""
+    counts: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    """The counters that the plan asks for, by worker and by how often it was started again: add them up."""
     reach: Reach | None = None
     """Which changed lines ran; None: it was not watched."""
     costs: Table | None = None
@@ -215,6 +229,8 @@ class _Campaign:
             self._cure(message)
         elif isinstance(message, Reached):
             earliest(self.result.first, message)
+        elif isinstance(message, Counted):
+            self.result.counts[member.number, member.deaths] = message.counts
         elif isinstance(message, Explained):
             member.crash = None
         elif isinstance(message, Table):

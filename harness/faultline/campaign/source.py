@@ -55,6 +55,11 @@ class Source:
         self._again = [ops for ops in kept if has_blocks(ops) and ops in again]
         self._corpus = _spread([ops for ops in kept if not has_blocks(ops)], [ops for ops in kept if has_blocks(ops)])
 
+    @property
+    def corpus(self) -> int:
+        """How many programs of the corpus come first, as they stand."""
+        return len(self._corpus)
+
     def program(self, index: int) -> list[Operation]:
         """Program number ``index``, counted from 0."""
         if index < len(self._corpus):

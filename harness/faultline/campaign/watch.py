@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import Final
 
 from faultline.backend.machine import Machine
 from faultline.verdict import judge, places
+
+#: Seconds after which all counters are taken again: what a worker that dies has run since is lost.
+TAKEN_EVERY: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,25 @@ class Watch:
         for function in self._functions:
             function.waiting = [entry for entry in function.waiting if entry[0] not in new]
         self._functions = [function for function in self._functions if function.waiting]
+
+
+class Counters:
+    """All counters of a library, as they go up from now on."""
+
+    def __init__(self, side: judge.Side, where: places.Side) -> None:
+        self._view = _counters(side, where)
+        self._view[:] = memoryview(bytes(where.size)).cast("Q")
+        self._taken_at = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether they were not taken for a while."""
+        return time.monotonic() - self._taken_at >= TAKEN_EVERY
+
+    def take(self) -> bytes:
+        """What they are."""
+        self._taken_at = time.monotonic()
+        return bytes(self._view)
 
 
 def _counters(side: judge.Side, where: places.Side) -> memoryview:

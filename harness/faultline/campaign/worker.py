@@ -16,15 +16,15 @@ from typing import Final
 from faultline.campaign.flight import Flight
 from faultline.campaign.isolate import PATIENCE, death_of
 from faultline.campaign.source import Source
-from faultline.campaign.watch import Reached, Watch
+from faultline.campaign.watch import Counters, Reached, Watch
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
 from faultline.program.codec import Operation, decode
 from faultline.program.minimize import minimize
+from faultline.verdict import places
 from faultline.verdict.cost import Change
 from faultline.verdict.finding import END, Finding
 from faultline.verdict.judge import Blame, Evidence, Judge, Side
 from faultline.verdict.meter import Meter
-from faultline.verdict.places import Points
 
 #: Runs that the minimiser may spend on one finding where every run is a forked process.
 BUDGET_ISOLATED: Final = 300
@@ -62,12 +62,16 @@ class Plan:
     """In one program of so many operations overlap; 0: in none."""
     again: tuple[list[Operation], ...] = ()
     """Programs of the corpus to come back to, under other schedules."""
-    points: Points | None = None
     costs: int = 0
     """Of a check: what the programs below this number cost is compared."""
+    points: places.Points | None = None
     """What of a patch there is to reach; None: nobody asks."""
     near: tuple[list[Operation], ...] = ()
     """Programs of the corpus that run what a patch changes."""
+    corpus_only: bool = False
+    """The corpus is run as it stands, and nothing else."""
+    counted: places.Side | None = None
+    """Counters of the tested library that are to be told; None: nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,13 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """The counters that the plan asks for, since the worker began: 8 bytes each, in the order of this machine."""
+
+    counts: bytes
+
+
+@dataclass(frozen=True)
 class Failed:
     """The worker cannot go on: a user's error in one line, or else a traceback of ours."""
 
@@ -178,6 +189,9 @@ class Worker:
         self._meter = judge.meter() if plan.costs else None
         if self._meter and plan.points:
             self._meter.weigh(plan.points.base.weights, plan.points.subject.weights)
+        self._counters = Counters(judge.subject, task.plan.counted) if task.plan.counted else None
+        if self._watch:
+            self._watch.begin()
 
     def run(self) -> None:
         """Works until the plan's end or until the parent asks for it."""
@@ -192,21 +206,26 @@ class Worker:
                 self._tell_costs(self._meter)
             self._one(index)
             done += 1
+            if self._counters and self._counters.due:
+                self._send(Counted(self._counters.take()))
         if self._meter:
             self._tell_costs(self._meter)
         self._flight.at(self._flight.index, done)
         self._flight.rest()
+        if self._counters:
+            self._send(Counted(self._counters.take()))
         self._send(self._tally)
 
     def _indices(self) -> Iterator[int]:
         plan = self._task.plan
-        if plan.programs is None:
+        last = self._source.corpus if plan.corpus_only else plan.programs
+        if last is None:
             return itertools.count(self._task.start, plan.jobs)
-        return iter(range(self._task.start, plan.programs, plan.jobs))
+        return iter(range(self._task.start, last, plan.jobs))
 
     def _one(self, index: int) -> None:
         ops = self._source.program(index)
-        if self._watch:
+        if self._watch and not self._counters:  # which go up from the first program on: nothing else runs between them
             self._watch.begin()
         if self._meter:
             self._meter.begin(index)

@@ -21,6 +21,7 @@ _PLACES: Final = {
     "bench": "bench:bench",
     "build": "build:build_command",
     "check": "campaign:check_command",
+    "cover": "cover:cover_command",
     "doctor": "doctor:doctor",
     "export": "repros:export_command",
     "live": "live:live_command",

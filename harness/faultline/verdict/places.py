@@ -1,7 +1,5 @@
 """What of a patch there is to reach: its changed lines and their branches, each with the counters that tell.
-
-Lines and branches are those of the source: a line ran if the part of the text that it begins in ran.  A condition
-inside likely() and unlikely() is taken as a whole; those inside other macros are the macro's own and are left out.
+Lines and branches are those of :mod:`faultline.verdict.parts`.
 """
 
 from __future__ import annotations
@@ -16,11 +14,9 @@ from typing import Final
 from faultline.build.covmap import Coverage, Form, Function, Kind, Region, read_coverage
 from faultline.tree import Overlay
 from faultline.tree.lines import Change, changed_lines
+from faultline.verdict.parts import conditions, telling, text_between
 from faultline.verdict.reach import NO_CODE, NOT_REACHED, REACHED, Branch, ChangedLine, Reach, TouchedFunction
 
-#: Macros that hand on their condition.
-_HINTS: Final = frozenset(("likely", "unlikely"))
-_TEXT_MAX: Final = 72
 _COUNTER_BYTES: Final = 8
 
 
@@ -207,7 +203,7 @@ class _Finder:
         sums: set[_Sum] = set()
         names: list[str] = []
         for function, regions in (self._macros if change.macro else self._plain)[change.file]:
-            found = _at(regions, place, text, change.macro)
+            found = telling(regions, place, text, change.macro)
             if found is None:
                 continue
             names.append(function.name)
@@ -230,68 +226,15 @@ class _Finder:
     def branches(self, change: Change) -> list[tuple[str, tuple[frozenset[_Sum], frozenset[_Sum]]]]:
         """The conditions on a line: text, and the counters of either way."""
         found: dict[tuple[int, str], tuple[set[_Sum], set[_Sum]]] = {}
-        for function, regions in self._plain[change.file]:
-            hinted = _hinted(function, change.file, self._texts[change.file])
-            own = [(r, r.start, r.end) for r in regions if r.kind is Kind.BRANCH]
-            for region, start, end in [*own, *hinted]:
-                if start[0] != change.line or not (region.count or region.other):
-                    continue  # elsewhere, or the compiler knows the answer
-                ways = found.setdefault((start[1], self._text(change.file, start, end)), (set(), set()))
+        for function, _ in self._plain[change.file]:
+            for region, start, end in conditions(function, change.file, self._texts[change.file]):
+                if start[0] != change.line:
+                    continue
+                ways = found.setdefault((start[1], text_between(self._texts[change.file], start, end)), (set(), set()))
                 ways[0].add(_sum(function, region.count))
                 ways[1].add(_sum(function, region.other))
         return [(text, (frozenset(a), frozenset(b))) for (_, text), (a, b) in sorted(found.items())]
 
-    def _text(self, path: str, start: tuple[int, int], end: tuple[int, int]) -> str:
-        lines = self._texts[path][start[0] - 1 : end[0]]
-        lines[-1] = lines[-1][: end[1] - 1]
-        lines[0] = lines[0][start[1] - 1 :]
-        text = " ".join(" ".join(lines).split())
-        return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 3] + "..."
-
 
 def _sum(function: Function, form: Form) -> _Sum:
     return function.counters[0], tuple(sorted(form.items()))
-
-
-def _at(regions: Sequence[Region], place: tuple[int, int], text: str, macro: bool) -> list[Region] | None:
-    """The parts of a function's text that tell whether a line ran; None: the line is none of its code."""
-    covering = [r for r in regions if r.kind in (Kind.CODE, Kind.GAP, Kind.SKIPPED)]
-    if macro:
-        return [r for r in covering if r.start[0] <= place[0] <= r.end[0]] or None
-    inside = [r for r in covering if r.start <= place < r.end]
-    if not inside:
-        return None
-    innermost = max(inside, key=lambda r: (r.start, (-r.end[0], -r.end[1])))
-    if innermost.kind is Kind.SKIPPED:
-        return None
-    begun = [r for r in covering if r.kind is Kind.CODE and r.start[0] == place[0] and r.start > place]
-    # what follows a closing brace has little to do with what stands before it
-    return begun if begun and text.lstrip().startswith("}") else [innermost]
-
-
-def _hinted(
-    function: Function, path: str, lines: Sequence[str]
-) -> list[tuple[Region, tuple[int, int], tuple[int, int]]]:
-    """The conditions inside likely() and unlikely(), each with where it stands in the file."""
-    first: dict[tuple[int, int], tuple[Region, tuple[int, int], tuple[int, int]]] = {}
-    for region in function.regions:
-        if region.kind is not Kind.BRANCH or len(region.in_macro) != 1 or region.in_macro[0].file != path:
-            continue
-        use = region.in_macro[0]
-        if lines[use.start[0] - 1][use.start[1] - 1 : use.end[1] - 1] in _HINTS:
-            known = first.get(use.start)
-            if known is None or region.start < known[0].start:  # its parts come after the whole
-                first[use.start] = region, (use.end[0], use.end[1] + 1), _closing(lines, use.end)
-    return list(first.values())
-
-
-def _closing(lines: Sequence[str], place: tuple[int, int]) -> tuple[int, int]:
-    """Where the parenthesis stands that closes the one at a place, or the end of its line."""
-    depth, column = 0, place[1] - 1
-    for number in range(place[0] - 1, len(lines)):
-        for at in range(column, len(lines[number])):
-            depth += {"(": 1, ")": -1}.get(lines[number][at], 0)
-            if depth == 0:
-                return number + 1, at + 1
-        column = 0
-    return place[0], len(lines[place[0] - 1]) + 1
