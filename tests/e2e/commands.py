@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,3 +25,16 @@ class Done:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+
+def started(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Starts the command in a folder, such that Ctrl-C reaches it."""
+    return subprocess.Popen(
+        [COMMAND, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        # who started the tests in the background had them ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )

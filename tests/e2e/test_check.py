@@ -7,7 +7,7 @@ import subprocess
 import tomllib
 
 import pytest
-from commands import COMMAND, ROOT
+from commands import COMMAND, ROOT, started
 
 from faultline.kinds import ExitStatus
 from faultline.program.text import read_repro
@@ -96,15 +96,7 @@ def test_the_unpatched_tree_keeps_to_the_oracle(faultline):
 
 
 def test_ctrl_c_keeps_all_findings(faultline, tmp_path):
-    process = subprocess.Popen(
-        [COMMAND, "run", "--patch", str(THREAD / "t1.cocci"), "--time", "600", "--seed", "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        # who started the tests in the background had them ignore it
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process = started(tmp_path, "run", "--patch", THREAD / "t1.cocci", "--time", 600, "--seed", 1)
     try:
         for line in process.stdout:
             if line.strip().startswith("replay"):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from typing import Any
 
 import pytest
-from commands import COMMAND
+from commands import started
 from test_reach import MIXED
 
 from faultline.kinds import ExitStatus
@@ -96,14 +95,7 @@ def test_the_lines_of_a_patch(faultline, tmp_path):
 
 
 def test_a_campaign_reaches_more_and_ctrl_c_keeps_it(tmp_path):
-    process = subprocess.Popen(
-        [COMMAND, "cover", "--file", FILE, "--time", "600", "--seed", "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process = started(tmp_path, "cover", "--file", FILE, "--time", 600, "--seed", 1)
     try:
         for line in process.stderr:
             if " programs, " in line:
