@@ -31,6 +31,7 @@ from faultline.program.ops import (
     BY_NAME,
     FEATURES,
     FILE_END,
+    MAP_TYPE,
     OPS,
     PAGES,
     PIN_FLAGS,
@@ -83,6 +84,10 @@ FILLS: Final = _codes(
 )
 #: What brings pages and wakes who waits for them.
 BRINGS: Final = _codes("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
+#: What ends a registration wakes who waits.  Source: ioctl_userfaultfd(2), UFFDIO_UNREGISTER; userfaultfd(2).
+UNREGISTERS: Final = _codes("uffd-unregister", "uffd-close")
+#: What wakes who waits for a page.  Source: ioctl_userfaultfd(2).
+WAKES: Final = BRINGS | UNREGISTERS | _codes("uffd-resolve", "uffd-wake")
 #: What tells which pages have which bits.
 SCANS: Final = _codes("pagemap-scan")
 #: Of this EINVAL says that, too.
@@ -91,8 +96,6 @@ CONTINUES: Final = _codes("uffd-continue")
 #: ioctl_userfaultfd(2), UFFDIO_MOVE, ERRORS.
 MOVES: Final = _codes("uffd-move")
 CANNOT_MOVE: Final = (errno.EAGAIN, errno.ENOENT, errno.EBUSY, errno.EEXIST, errno.EFAULT)
-#: What ends a registration wakes who waits.  Source: ioctl_userfaultfd(2), UFFDIO_UNREGISTER; userfaultfd(2).
-UNREGISTERS: Final = _codes("uffd-unregister", "uffd-close")
 #: While a mapping moves, its pages may be reached at both places, as those of UFFDIO_MOVE.  Source: mremap(2) and
 #: ioctl_userfaultfd(2) tell of no moment at which they move.
 TWO_PLACES: Final = _codes("mremap")
@@ -101,6 +104,8 @@ TWO_PLACES: Final = _codes("mremap")
 ACCESSES: Final = _codes(
     "read", "write", "guest-read", "guest-write", "process-read", "process-write", "mem-read", "mem-write", "pin", "ref"
 )
+#: What sleeps for a page.
+SLEEPERS: Final = ACCESSES | _codes("populate")
 #: Of these one that sleeps goes on with the rest of its range.
 _SLEEP_AMID: Final = _codes("pin", "ref", "populate", "madvise")
 #: Which messages there are to read depends on who waits.
@@ -141,6 +146,7 @@ _QUIET: Final = {
     BY_NAME[name].code: _flag(name, "dontwake")
     for name in ("uffd-resolve", "uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-poison", "uffd-move")
 }
+_HOLES: Final = _flag("uffd-move", "holes")
 #: Who has found that its page is not there is woken by nobody, if another task copies the page at that moment: it sees
 #: none once more, and sleeps.  A known deviation.
 _LATE_AT_COPY: Final = _mask("uffd-copy", "uffd-zeropage", "uffd-continue", "uffd-move")
@@ -182,8 +188,28 @@ par {
 }
 """,
     ),
+    KnownDeviation(
+        "scan-passes-migrating",
+        "PM_SCAN_WP_MATCHING write-protects the pages that it tells of.",
+        "Documentation/admin-guide/mm/pagemap.rst, PAGEMAP_SCAN",
+        "A page that is writable and migrates at that moment is told of, and comes back writable and unprotected: what "
+        "is written to it then is not noticed.",
+        "6.12, 7.2 (machine; source: make_uffd_wp_pte() leaves the migration entry writable, remove_migration_pte() "
+        "drops the protection of such), 6.18 (live: scan-passes-migrating.c, within seconds)",
+        """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+p0.0 uffd-open u0 wp-async
+m uffd-register u0 a0 wp
+par {
+  m migrate p0 a0
+  p0.0 pagemap-scan a0 written wp
+}
+p0.0 pagemap-scan a0 written
+""",
+    ),
 )
-LATE_FOR_GOOD, LATE_AT_COPY = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
+LATE_FOR_GOOD, LATE_AT_COPY, PASSES_MIGRATING = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
 _WAKE, _UNREGISTER, _REGISTER = (BY_NAME[name].code for name in ("uffd-wake", "uffd-unregister", "uffd-register"))
 _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
 _FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dontneed", "remove"))
@@ -191,13 +217,18 @@ _MAY_RECLAIM: Final = (ADVICE.words.index("pageout"), ADVICE.words.index("cold")
 _TRUNCATE, _ALLOCATE = BY_NAME["file-truncate"].code, BY_NAME["file-allocate"].code
 _FILE_ENDS: Final = FILE_END.lo + FILE_END.count - 1
 _PUNCH: Final = ALLOCATE.words.index("punch-hole")
-_OPEN, _RESOLVE = BY_NAME["uffd-open"].code, BY_NAME["uffd-resolve"].code
+_OPEN, _RESOLVE, _PROTECT, _POISON = (
+    BY_NAME[name].code for name in ("uffd-open", "uffd-resolve", "uffd-wp", "uffd-poison")
+)
 _GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
 _EVENT_REMOVE: Final = 1 << FEATURES.words.index("event-remove")
 _EVENTS: Final = sum(1 << at for at, word in enumerate(FEATURES.words) if word.startswith("event-"))
 _MERGE: Final = BY_NAME["ksm-merge"].code
 _MAP_FILE: Final = BY_NAME["mmap-file"].code
+_PRIVATE: Final = MAP_TYPE.words.index("private")
 _MIGRATE: Final = BY_NAME["migrate"].code
+#: What puts migration entries in the place of pages meanwhile.  Source: Documentation/mm/page_migration.rst.
+_BY_MIGRATION: Final = _codes("migrate", "split")
 _SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
@@ -257,6 +288,23 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
             if (last_first, steps) not in seen:
                 seen.add((last_first, steps))
                 yield _order(steps, idle | others, last_first)
+    migrating = sorted(_migrating(ops))
+    some = (passed for size in range(len(migrating)) for passed in combinations(migrating, size + 1))
+    for passed, level, others in product(some, _LEVELS, sets):
+        for steps in _merged(ops, level, idle | others, passed):
+            yield replace(_order(steps, idle | others, False), deviation=PASSES_MIGRATING)
+
+
+def _migrating(ops: Sequence[Operation]) -> set[int]:
+    """Slots that may migrate while a scan of the same block protects them."""
+    found: set[int] = set()
+    for start, end in blocks(ops):
+        scans = [op for op in ops[start:end] if op[0] == _SCAN and op[5] & _SCAN_WP]
+        moves = [op for op in ops[start:end] if op[0] in _BY_MIGRATION]
+        for scan, move in product(scans, moves):
+            if process_of(scan[1]) == move[2]:
+                found |= slots_of(scan) & slots_of(move) if move[0] == _MIGRATE else slots_of(scan)
+    return found
 
 
 def _elsewhere(ops: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
@@ -285,7 +333,7 @@ def coarse(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     """The program with its blocks, operations in steps: for orders in which a task that was woken goes on later, when
     others have done more.  To be run without preemptions, whoever goes on at the end of a step."""
     inside = [op for start, end in blocks(ops) for op in ops[start:end]]
-    tasks = sorted({number_of(op) for op in inside if op[0] in ACCESSES})
+    tasks = sorted({number_of(op) for op in inside if op[0] in SLEEPERS})
     lates: list[tuple[int, int, str]] = [(0, 0, "")]
     sorts = [(_LATE, ""), (_LATE | _LATE_FOR_GOOD, LATE_FOR_GOOD)]
     if any(op[0] in _WRITES for op in ops) and any(_LATE_AT_COPY >> op[0] & 1 for op in inside):
@@ -326,9 +374,14 @@ def may_come_to(op: Operation, status: Status, value: int) -> bool:
         return True
     if op[0] == EVENT:  # a task that was woken has taken its message away, and not yet sent the next
         return status == Status.ERROR and value == errno.EAGAIN
-    if op[0] in MOVES:  # what KSM has begun to merge is not exclusive
-        return status == Status.ERROR and value in CANNOT_MOVE
+    if op[0] in MOVES:  # what KSM has begun to merge is not exclusive; holes are moved by doing nothing
+        return (status == Status.ERROR and value in CANNOT_MOVE) or (status == Status.DONE and passes_holes(op))
     return _is_best_effort(op) and status in (Status.DONE, Status.ERROR)
+
+
+def passes_holes(op: Operation) -> bool:
+    """Whether the operation may be done without a page to move.  Source: ioctl_userfaultfd(2), ALLOW_SRC_HOLES."""
+    return op[0] in MOVES and bool(op[_HOLES[0]] & _HOLES[1])
 
 
 def _is_best_effort(op: Operation) -> bool:
@@ -354,12 +407,17 @@ def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
     return not is_monitor(op[1]) and op[0] != _EXIT and process_of(op[1]) in ends
 
 
-def _merged(ops: Sequence[Operation], level: int, idle: frozenset[int]) -> Iterator[tuple[_Step, ...]]:
-    """The program with its blocks merged in all ways, those with few changes from task to task first."""
+def _merged(
+    ops: Sequence[Operation], level: int, idle: frozenset[int], passed: Sequence[int] = ()
+) -> Iterator[tuple[_Step, ...]]:
+    """The program with its blocks merged in all ways, those with few changes from task to task first.
+
+    :param passed: slots that scans do not protect.
+    """
     places = blocks(ops)
     around = [0, *(end for _, end in places)], [*(start for start, _ in places), len(ops)]
     between = [tuple((op, at + i) for i, op in enumerate(ops[at:start])) for at, start in zip(*around, strict=True)]
-    queues = [_queues(ops, range(start, end), level, idle) for start, end in places]
+    queues = [_queues(ops, range(start, end), level, idle, passed) for start, end in places]
 
     def rest(block: int) -> Iterator[tuple[_Step, ...]]:
         if block == len(places):
@@ -372,12 +430,14 @@ def _merged(ops: Sequence[Operation], level: int, idle: frozenset[int]) -> Itera
     return rest(0)
 
 
-def _queues(ops: Sequence[Operation], block: range, level: int, idle: frozenset[int]) -> list[list[_Step]]:
+def _queues(
+    ops: Sequence[Operation], block: range, level: int, idle: frozenset[int], passed: Sequence[int] = ()
+) -> list[list[_Step]]:
     """The steps of each task."""
     queues: dict[int, list[_Step]] = {}
     for index in block:
         if index not in idle:
-            queues.setdefault(number_of(ops[index]), []).extend(_steps(ops, index, level))
+            queues.setdefault(number_of(ops[index]), []).extend(_steps(ops, index, level, passed))
     if level & _BY_ITSELF:
         for index in block:
             if index not in idle and ops[index][0] in _QUIET:
@@ -385,8 +445,10 @@ def _queues(ops: Sequence[Operation], block: range, level: int, idle: frozenset[
     return list(queues.values())
 
 
-def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
+def _steps(ops: Sequence[Operation], index: int, level: int, passed: Sequence[int] = ()) -> list[_Step]:
     op = alone(ops[index])
+    if op[0] == _SCAN and slots_of(op).intersection(passed):
+        return [(_only_looking(page) if page[2] in passed else page, index) for page in _pages(op)]
     if level & (_LOUD | _BY_ITSELF) and op[0] in _QUIET:
         at, bit = _QUIET[op[0]]
         op = (*op[:at], op[at] & ~bit | (bit if level & _BY_ITSELF else 0), *op[at + 1 :])
@@ -414,22 +476,27 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
     A store brings a page for reading first, which may be protected, or there already; then it makes it writable.  Who
     reads or writes another process's memory pins the page, then copies.  What closes a userfaultfd ends its
     registrations; who is at work with it finds that.  What takes a page of a file away from an access that is at work
-    may take its protection away, too; what cuts the file takes its pages away for who has seen the old end.  Reclaim
-    that found a page in the swap cache alone may take it when an access has mapped it again.  What populates may stop
-    when it looks at its first page again, before it goes on.  A page that migrates looks like one in swap.  Guard pages
-    are put when all pages of the range were dropped.
+    may take its protection away, too; what cuts the file takes its pages away for who has seen the old end, and before
+    them their private copies.  Reclaim that found a page in the swap cache alone may take it when an access has mapped
+    it again.  What populates may stop when it looks at its first page again, before it goes on.  A page that migrates
+    looks like one in swap.  What scans tells of a page, then protects what is there, as UFFDIO_WRITEPROTECT does, which
+    a poisoned one is not.  Guard pages are put when all pages of the range were dropped.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
     Documentation/mm/page_migration.rst, How migrate_pages() works (migration entries).
     """
-    if _frees(op) and (ends := _unprotected(ops, index, anew)):
-        taken = [(_ALLOCATE, *op[1:], _FILE_ENDS, _PUNCH)] if op[0] == _TRUNCATE and op[3] < _FILE_ENDS else []
-        return [*((step, ~index) for step in taken), (op, index), *((step, ~index) for step in ends)]
+    if _frees(op):
+        ends, dropped = _unprotected(ops, index, anew), _copies(ops, index)
+        taken = [(_ALLOCATE, *op[1:], _FILE_ENDS, _PUNCH)] if ends and op[0] == _TRUNCATE and op[3] < _FILE_ENDS else []
+        before = ((step, ~index) for step in (*dropped, *taken))
+        return [*before, (op, index), *((step, ~index) for step in ends)] if ends or dropped else []
     if op[0] == _DROP:
         return [(op, index), *((step, ~index) for step in _taken(ops, index))]
     if op[0] == _MIGRATE and any(other[0] == _SCAN for other in _beside(ops, index)):
         return [((_SWAP_OUT, *op[1:]), ~index), (op, index)]
+    if op[0] == _SCAN and op[5] & _SCAN_WP and any(other[0] == _POISON for other in _beside(ops, index)):
+        return [step for page in _pages(op, _met(ops, index)) for step in _told_first(ops, page, index)]
     if op[0] == _CLOSE:
         return [((_UNREGISTER, TASK_MONITOR, op[2], 0, SLOTS), ~index), (op, index)]
     if op[0] == _GUARD:
@@ -506,6 +573,33 @@ def _unprotected(ops: Sequence[Operation], index: int, anew: bool) -> list[Opera
     ]
 
 
+def _copies(ops: Sequence[Operation], index: int) -> list[Operation]:
+    """What drops the private copies of the pages that the operation cuts from a file, as far as others of the block
+    access them.  Source: truncate(2); mmap(2), MAP_PRIVATE, promises nothing of a page that is cut meanwhile."""
+    op = ops[index]
+    if op[0] != _TRUNCATE:
+        return []
+    maps = [other for other in ops[:index] if other[0] == _MAP_FILE and other[5] == op[2] and other[7] == _PRIVATE]
+    cut = {other[2] + i for other in maps for i in range(other[3]) if other[6] + i >= op[3]}
+    pages = {
+        (process_at(other), slot)
+        for other in _beside(ops, index)
+        if other[0] in ACCESSES
+        for slot in slots_of(other) & cut
+    }
+    return [(_MADVISE, task_byte(process, TASKS - 1), slot, 1, _DONTNEED) for process, slot in sorted(pages)]
+
+
+def _told_first(ops: Sequence[Operation], scan: Operation, index: int) -> list[_Step]:
+    handles = sorted({op[2] for op in ops if op[0] == _OPEN})
+    protects = [((_PROTECT, TASK_MONITOR, uffd, *scan[2:4]), ~index) for uffd in handles]
+    return [(_only_looking(scan), index), *protects]
+
+
+def _only_looking(scan: Operation) -> Operation:
+    return (*scan[:5], scan[5] & ~_SCAN_WP)
+
+
 def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:
     """Reclaim of the pages that others of the block access."""
     pages = {
@@ -524,14 +618,14 @@ def _twice(ops: Sequence[Operation], op: Operation) -> Sequence[Operation]:
             return op, (_GUARD_REMOVE, *op[1:]), op
         return (_MADVISE, *op[1:4], _DONTNEED), op
     if op[0] == _SCAN and op[5] & _SCAN_WP:
-        return (*op[:5], op[5] & ~_SCAN_WP), op
+        return _only_looking(op), op
     return (op,)
 
 
 def telling(op: Operation, steps: Sequence[Operation]) -> list[int]:
     """Which of an operation's steps tell its outcome."""
-    only_look = [i for i, step in enumerate(steps) if op[0] == _SCAN and not step[5] & _SCAN_WP]
-    return only_look or list(range(len(steps)))
+    looked = {step[2:4] for step in steps if op[0] == _SCAN and not step[5] & _SCAN_WP}
+    return [i for i, step in enumerate(steps) if step[2:4] not in looked or not step[5] & _SCAN_WP]
 
 
 def _met(ops: Sequence[Operation], index: int) -> frozenset[int] | None:
@@ -582,10 +676,31 @@ def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:
     ]
 
 
+def joined(steps: Sequence[Operation], op: Operation) -> Operation | None:
+    """The operation that the last steps of one come to, as far as one stands for them."""
+    if steps[-1] == alone(op):
+        return steps[-1]
+    if op[0] not in PAGE_BY_PAGE:
+        return None
+    at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
+    if any((step[0], *step[2 : at - 1], *step[at + 1 :]) != (op[0], *op[2 : at - 1], *op[at + 1 :]) for step in steps):
+        return None
+    slots = sorted(slot for step in steps for slot in slots_of(step))
+    return (*steps[0][: at - 1], slots[0], slots[-1] - slots[0] + 1, *op[at + 1 :])
+
+
 def begun(op: Operation) -> Operation | None:
     """What an access has done that got no further than its first step; None: its steps are several."""
-    steps = _faulted_in(op)
-    return overlapping(steps[0]) if len(steps) == 1 else None
+    steps = _faulted_in(op) if op[0] in ACCESSES else []
+    if len(steps) != 1:
+        return None
+    return overlapping(steps[0]) if overlaps(op) else steps[0]
+
+
+def looking(op: Operation) -> Operation:
+    """What waits for the same pages as an access, and does nothing to those that are there."""
+    slots = slots_of(op)
+    return (*_faulted_in(op)[0][:2], min(slots), len(slots), _READ)
 
 
 def _faulted_in(op: Operation) -> list[Operation]:

@@ -34,14 +34,19 @@ from faultline.oracle.orders import (
     RECLAIMS,
     SCANS,
     SHARES,
+    SLEEPERS,
     SUMMED,
     TWO_PLACES,
+    WAKES,
     Order,
     begun,
     coarse,
     given_up,
+    joined,
+    looking,
     may_come_to,
     orders,
+    passes_holes,
     process_at,
     slots_of,
     telling,
@@ -49,7 +54,7 @@ from faultline.oracle.orders import (
 from faultline.program.codec import Operation, blocks
 from faultline.program.schedule import Decision, Schedule
 from faultline.program.text import format_operation
-from faultline.program.trace import Bit, Event, Status, Wait
+from faultline.program.trace import Bit, Event, Skip, Status, Wait
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 from faultline.verdict.compare import steps_finding
 from faultline.verdict.finding import Because, Finding
@@ -69,9 +74,11 @@ COARSE_RUNS: Final = 1_000
 COARSE_LATE_RUNS: Final = 50
 COARSE_FOR_EACH: Final = 10
 COARSE_RUNS_MAX: Final = 5_000
-#: Runs in steps that end where nothing is locked: near the schedule, and of any other.
+#: Runs in steps that end where nothing is locked: near the schedule, and of any other; and when nothing else explains
+#: the trace, of either.
 STEPS_NEAR: Final = 60
 STEPS_ANY: Final = 60
+STEPS_LAST: Final = 2_000
 
 #: Why a run was not judged: it is none of the orders that were tried, but there are more; in each order the machine or
 #: the oracle finds something by itself; it is none of the others, but the machine finds something in one.
@@ -151,6 +158,8 @@ class Linear:
                 return Answer()
         if self._sleeps_at_change(known, view):
             return Answer(deviation=LATE_AT_COPY)
+        if not self._two_places and self._each_fits(known, view) and self._in_steps(trace, view, decisions, STEPS_LAST):
+            return Answer()
         nearest_first = sorted(known, key=lambda run: _agreement(run.view, view), reverse=True)
         nearest = next((run for run in nearest_first if run.counts), None)
         if nearest is None:
@@ -164,29 +173,39 @@ class Linear:
     def _sleeps_at_change(self, known: Sequence[Run], view: View) -> bool:
         """Whether the trace is an order's until the blocks end, but for accesses that sleep, or fail instead, although
         their pages were there before the block and are there after it, unless the mapping goes, and nobody brings pages
-        meanwhile, but for who changes them, too.  What follows depends on who would wake them and what they tell, and
-        is not judged."""
+        meanwhile, but for who changes them, too.  Who slept before the block may be woken and sleep again.  What
+        follows depends on who would wake them and what they tell, and is not judged."""
         asleep, end = list(self._asleep(view)), self._end
         if asleep and any(self._same(run.view[:end], run.order, view[:end]) and run.counts for run in known):
             return True
         for some in (chosen for size in range(len(asleep)) for chosen in combinations(asleep, size + 1)):
-            some += tuple(self._telling_of(some, view))
-            others = tuple(
-                replace(step, status=Status.DONE, value=0, aux=0) if step.index in some else step
-                for step in view[:end]
-            )
-            for run in chain(self._runs_without(self._skipped(view).union(some)), self._runs_begun(view, some)):
-                if self._same(run.view[:end], run.order, others) and run.counts:
+            silent = frozenset((*some, *self._telling_of(some, view)))
+            others = _without(view[:end], silent)
+            early = frozenset(index for index in silent if not self._in_block(index))
+            for run in self._runs_asleep(view, some, silent):
+                if self._same(_without(run.view[:end], early), run.order, others) and run.counts:
                     return True
         return False
 
+    def _runs_asleep(self, view: View, some: Sequence[int], silent: frozenset[int]) -> Iterator[Run]:
+        """Orders in which some accesses do nothing, and others in which they get no further than their first step.
+
+        :param silent: these, and what reads their messages, which is left out.
+        """
+        idle = self._skipped(view) | silent
+        early = {index: looking(self._ops[index]) for index in some if not self._in_block(index)}
+        yield from self._runs_with(early, idle) if early else self._runs_without(idle)
+        first = early | {index: step for index in some if (step := begun(self._ops[index]))}
+        if first != early:
+            yield from self._runs_with(first, idle)
+
     def _telling_of(self, asleep: Sequence[int], view: View) -> Iterator[int]:
-        """What reads messages of these accesses in their block."""
+        """What reads messages of these accesses until the blocks end."""
         slots = {slot for index in asleep for slot in slots_of(self._ops[index])}
-        for index in self._reads:
-            status, value = view[index].status, view[index].value
-            if status == Status.DONE and value & 0xFF == Event.PAGEFAULT and value >> 16 in slots:
-                yield index
+        for step in view[: self._end]:
+            told = self._ops[step.index][0] == EVENT and step.status == Status.DONE
+            if told and step.value & 0xFF == Event.PAGEFAULT and step.value >> 16 in slots:
+                yield step.index
 
     def _asleep(self, view: View) -> Iterator[int]:
         for last, block in self._last.items():
@@ -194,16 +213,28 @@ class Linear:
             if before is None or after is None:
                 continue
             done = [self._ops[index] for index in block if view[index].status != Status.ERROR]
-            brought = {slot for op in done if op[0] in BRINGS for slot in slots_of(op)}
-            changed = {slot for op in done if op[0] in FORBIDS for slot in slots_of(op)}
-            for index in block:
+            brought, woken = (
+                {slot for op in done if op[0] in codes for slot in slots_of(op)} for codes in (BRINGS, WAKES)
+            )
+            changing = (self._ops[index] for index in block if self._ops[index][0] in FORBIDS)  # in part, if it fails
+            changed = {slot for op in changing for slot in slots_of(op)}
+            early = [index for index in self._asleep_before(view, block) if slots_of(self._ops[index]) & woken]
+            for index in (*early, *block):
                 op, step = self._ops[index], view[index]
                 slots = slots_of(op)
-                if op[0] not in ACCESSES or (step.status, step.value) not in _MISSES or slots & brought - changed:
+                if op[0] not in SLEEPERS or (step.status, step.value) not in _MISSES or slots & brought - changed:
                     continue
                 was, is_now = (snapshot.words.get(process_at(op)) for snapshot in (before, after))
                 if was and is_now and all(_stays(was[slot], is_now[slot], slot in brought) for slot in slots):
                     yield index
+
+    @staticmethod
+    def _asleep_before(view: View, block: range) -> Iterator[int]:
+        """What sleeps for a page when a block begins, and when it ends."""
+        ended = {completion.index for step in view[: block.stop] for completion in step.completions}
+        for step in view[: block.start]:
+            if (step.status, step.value) == (Status.BLOCKED, Wait.FAULT) and step.index not in ended:
+                yield step.index
 
     def _finding(self, nearest: Run, view: View) -> Finding | None:
         """What parts the trace, which no order gives, from the nearest one."""
@@ -321,8 +352,12 @@ class Linear:
     def _same_content(self, one: int, other: int, slot: int) -> bool:
         return not (one ^ other) & _CONTENTS or self._same_word(one, other, slot)
 
-    def _in_steps(self, trace: bytes, view: View, decisions: Sequence[Decision]) -> bool:
-        for schedule in _schedules_in_steps(decisions):
+    def _in_steps(self, trace: bytes, view: View, decisions: Sequence[Decision], more: int = 0) -> bool:
+        """Whether the program itself comes to it in such steps.
+
+        :param more: instead of the first runs of each sort so many that follow them.
+        """
+        for schedule in _schedules_in_steps(decisions, more):
             other = self._reference.overlapping(self._ops, schedule)
             if other is not None and (other == trace or self._same(self.view(other), _ITSELF, view)):
                 return True
@@ -332,14 +367,15 @@ class Linear:
 
     def _runs(self, view: View) -> Sequence[_Allowed]:
         """What is allowed where the operations that this run skipped do nothing: by sequential programs, and by those
-        with blocks; and where those do nothing that failed.  What they found is allowed elsewhere, but memory may have
-        been gone for them earlier than for others, whose TLBs led there still.  At last come the many sequential
-        programs that few runs need."""
+        with blocks; and where those do nothing that failed, or that moved what may be holes.  What they found is
+        allowed elsewhere, but memory may have been gone for them earlier than for others, whose TLBs led there still.
+        At last come the many sequential programs that few runs need."""
         skipped = self._skipped(view)
         failed = frozenset(
             step.index
             for step in view
-            if self._in_block(step.index) and step.status in (Status.ERROR, Status.SIGNAL)
+            if self._in_block(step.index)
+            and (step.status in (Status.ERROR, Status.SIGNAL) or passes_holes(self._ops[step.index]))
         )
         if skipped not in self._allowed:
             sequential = self._sequential(skipped)
@@ -357,13 +393,10 @@ class Linear:
             self._without[idle] = _Allowed(self._sequential(idle))
         return self._without[idle]
 
-    def _runs_begun(self, view: View, some: Sequence[int]) -> Iterator[Run]:
-        """Orders in which some accesses get no further than their first step; what reads their messages is left out."""
-        accesses = [index for index in some if self._ops[index][0] in ACCESSES]
-        first = {index: step for index in accesses if (step := begun(self._ops[index]))}
-        ops = [first.get(index, op) for index, op in enumerate(self._ops)]
-        idle = self._skipped(view).union(some).difference(first)
-        return filter(None, self._sequential(idle, ops)) if first else iter(())
+    def _runs_with(self, steps: dict[int, Operation], idle: frozenset[int]) -> Iterator[Run]:
+        """Orders in which some accesses do no more than these steps of theirs."""
+        ops = [steps.get(index, op) for index, op in enumerate(self._ops)]
+        return filter(None, self._sequential(idle.difference(steps), ops))
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
@@ -426,6 +459,7 @@ class Linear:
         :param ops: with other operations in the place of some.
         """
         found = orders(ops or self._ops, skipped)
+        tried: set[tuple[Operation, ...]] = set()
         asleep: set[tuple[Operation, ...]] = set()  # orders in which several tasks sleep, that may be woken together
         for order in islice(found, ORDERS_MAX):
             if order.last_first and order.ops not in asleep:
@@ -438,6 +472,13 @@ class Linear:
             if sum(step.status == Status.BLOCKED for step in steps) > 1:
                 asleep.add(order.ops)
             yield Run(order, trace, self._view_of_order(order, steps), self._reference)
+            whole = _whole_where_asleep(order, steps, self._ops)
+            if whole is None or whole.ops in tried:
+                continue
+            tried.add(whole.ops)
+            trace = self._reference.sequential(whole)
+            if trace is not None:
+                yield Run(whole, trace, self._view_of_order(whole, _steps(whole, trace)), self._reference)
         if next(found, None) is not None:
             yield None
 
@@ -554,6 +595,25 @@ def _steps(order: Order, trace: bytes) -> list[Step]:
     return parse_trace(trace, order.ops, snapshots=True)
 
 
+def _whole_where_asleep(order: Order, steps: Sequence[Step], ops: Sequence[Operation]) -> Order | None:
+    """The order with operations that sleep for good in one of their steps whole from there on: they go on with the rest
+    when they are woken after the block.  None: there are none."""
+    changed: dict[int, Operation] = {}
+    gone: set[int] = set()
+    for place, step in enumerate(steps):
+        index = order.of[place]
+        rest = [later for later in range(place + 1, len(steps)) if order.of[later] == index]
+        if step.status != Status.BLOCKED or not rest:
+            continue
+        busy = all((steps[later].status, steps[later].value) == (Status.SKIPPED, Skip.BUSY) for later in rest)
+        whole = joined([order.ops[later] for later in (place, *rest)], ops[index]) if busy else None
+        if whole is not None:
+            changed[place] = whole
+            gone.update(rest)
+    kept = [(changed.get(place, op), order.of[place]) for place, op in enumerate(order.ops) if place not in gone]
+    return replace(order, ops=tuple(op for op, _ in kept), of=tuple(index for _, index in kept)) if changed else None
+
+
 def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:
     return tuple(sorted(completions, key=lambda completion: completion.index))
 
@@ -563,6 +623,15 @@ def _stays(was: int, is_now: int, brought: bool) -> bool:
     there = Bit.PRESENT | Bit.SWAP
     had = was & there or brought
     return bool(was & Bit.REG_MISSING and had and (is_now & there or not is_now & Bit.REG_MISSING))
+
+
+def _without(view: View, some: frozenset[int]) -> View:
+    """The steps as if some operations had come to nothing."""
+    done = (replace(step, status=Status.DONE, value=0, aux=0) if step.index in some else step for step in view)
+    return tuple(
+        replace(step, completions=tuple(ended for ended in step.completions if ended.index not in some))
+        for step in done
+    )
 
 
 def _unwritten(one: int, other: int) -> bool:
@@ -612,14 +681,15 @@ def _combined(op: Operation, steps: Sequence[tuple[Operation, Step | Completion]
     return first.status, first.value, first.aux
 
 
-def _schedules_in_steps(decisions: Sequence[Decision]) -> Iterator[Schedule]:
+def _schedules_in_steps(decisions: Sequence[Decision], more: int) -> Iterator[Schedule]:
     """The schedule with its preemptions put off to where the step ends, and near it; and any others."""
-    rng = random.Random(len(decisions))
+    rng = random.Random(len(decisions) + more)
     for locked in (0, 1, 2):
-        for run in range(STEPS_NEAR if decisions else 0):
-            moved = (d._replace(passed=max(1, d.passed + rng.randint(-(run // 6), run // 6))) for d in decisions)
+        for run in range(more or STEPS_NEAR) if decisions else ():
+            reach = run % STEPS_NEAR // 6
+            moved = (d._replace(passed=max(1, d.passed + rng.randint(-reach, reach))) for d in decisions)
             yield Schedule("steps", parameter=locked, decisions=tuple(moved))
-        for seed in range(STEPS_ANY):
+        for seed in range(STEPS_ANY, STEPS_ANY + more) if more else range(STEPS_ANY):
             yield Schedule("steps", seed, locked)
 
 
