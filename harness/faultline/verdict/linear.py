@@ -54,7 +54,7 @@ from faultline.oracle.orders import (
 from faultline.program.codec import Operation, blocks
 from faultline.program.schedule import Decision, Schedule
 from faultline.program.text import format_operation
-from faultline.program.trace import Bit, Event, Skip, Status, Wait
+from faultline.program.trace import Bit, Event, FaultFlag, Skip, Status, Wait
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
 from faultline.verdict.compare import steps_finding
 from faultline.verdict.finding import Because, Finding
@@ -173,16 +173,20 @@ class Linear:
     def _sleeps_at_change(self, known: Sequence[Run], view: View) -> bool:
         """Whether the trace is an order's until the blocks end, but for accesses that sleep, or fail instead, although
         their pages were there before the block and are there after it, unless the mapping goes, and nobody brings pages
-        meanwhile, but for who changes them, too.  Who slept before the block may be woken and sleep again.  What
-        follows depends on who would wake them and what they tell, and is not judged."""
-        asleep, end = list(self._asleep(view)), self._end
+        meanwhile, but for who changes them, too; or that slept so and were woken, as their messages tell.  Who slept
+        before the block may be woken and sleep again.  What follows depends on who would wake them and what they tell,
+        and is not judged."""
+        at_change, end = list(self._at_change(view)), self._end
+        asleep = [index for index in at_change if (view[index].status, view[index].value) in _MISSES]
         if asleep and any(self._same(run.view[:end], run.order, view[:end]) and run.counts for run in known):
             return True
-        for some in (chosen for size in range(len(asleep)) for chosen in combinations(asleep, size + 1)):
-            silent = frozenset((*some, *self._telling_of(some, view)))
+        slept = [index for index in at_change if view[index].status == Status.DONE]
+        woken = frozenset(self._telling_of(slept, view, missing=True))
+        for some in (chosen for size in range(len(asleep) + 1) for chosen in combinations(asleep, size)):
+            silent = woken.union(some, self._telling_of(some, view))
             others = _without(view[:end], silent)
             early = frozenset(index for index in silent if not self._in_block(index))
-            for run in self._runs_asleep(view, some, silent):
+            for run in self._runs_asleep(view, some, silent) if silent else ():
                 if self._same(_without(run.view[:end], early), run.order, others) and run.counts:
                     return True
         return False
@@ -193,21 +197,29 @@ class Linear:
         :param silent: these, and what reads their messages, which is left out.
         """
         idle = self._skipped(view) | silent
+        waits = any(True for block in self._last.values() for _ in self._asleep_before(view, block.start, block.start))
         early = {index: looking(self._ops[index]) for index in some if not self._in_block(index)}
-        yield from self._runs_with(early, idle) if early else self._runs_without(idle)
         first = early | {index: step for index in some if (step := begun(self._ops[index]))}
+        yield from self._runs_with(early, idle) if early else self._runs_without(idle)
         if first != early:
             yield from self._runs_with(first, idle)
+        for steps in (early, first) if waits else ():  # who is woken goes on in steps
+            yield from self._runs_with(steps, idle, coarsely=True)
 
-    def _telling_of(self, asleep: Sequence[int], view: View) -> Iterator[int]:
-        """What reads messages of these accesses until the blocks end."""
-        slots = {slot for index in asleep for slot in slots_of(self._ops[index])}
+    def _telling_of(self, some: Sequence[int], view: View, *, missing: bool = False) -> Iterator[int]:
+        """What reads messages of these accesses until the blocks end.
+
+        :param missing: those that tell of missing pages alone.
+        """
+        slots = {slot for index in some for slot in slots_of(self._ops[index])}
         for step in view[: self._end]:
             told = self._ops[step.index][0] == EVENT and step.status == Status.DONE
-            if told and step.value & 0xFF == Event.PAGEFAULT and step.value >> 16 in slots:
+            other = missing and step.value >> 8 & (FaultFlag.WP | FaultFlag.MINOR)
+            if told and not other and step.value & 0xFF == Event.PAGEFAULT and step.value >> 16 in slots:
                 yield step.index
 
-    def _asleep(self, view: View) -> Iterator[int]:
+    def _at_change(self, view: View) -> Iterator[int]:
+        """Accesses that may meet an entry that changes."""
         for last, block in self._last.items():
             before, after = view[block.start - 1].snapshot if block.start else None, view[last].snapshot
             if before is None or after is None:
@@ -218,21 +230,21 @@ class Linear:
             )
             changing = (self._ops[index] for index in block if self._ops[index][0] in FORBIDS)  # in part, if it fails
             changed = {slot for op in changing for slot in slots_of(op)}
-            early = [index for index in self._asleep_before(view, block) if slots_of(self._ops[index]) & woken]
-            for index in (*early, *block):
-                op, step = self._ops[index], view[index]
+            slept = self._asleep_before(view, block.start, block.stop)
+            for index in (*(index for index in slept if slots_of(self._ops[index]) & woken), *block):
+                op = self._ops[index]
                 slots = slots_of(op)
-                if op[0] not in SLEEPERS or (step.status, step.value) not in _MISSES or slots & brought - changed:
+                if op[0] not in SLEEPERS or slots & brought - changed:
                     continue
                 was, is_now = (snapshot.words.get(process_at(op)) for snapshot in (before, after))
                 if was and is_now and all(_stays(was[slot], is_now[slot], slot in brought) for slot in slots):
                     yield index
 
     @staticmethod
-    def _asleep_before(view: View, block: range) -> Iterator[int]:
-        """What sleeps for a page when a block begins, and when it ends."""
-        ended = {completion.index for step in view[: block.stop] for completion in step.completions}
-        for step in view[: block.start]:
+    def _asleep_before(view: View, start: int, end: int) -> Iterator[int]:
+        """What sleeps for a page where a block starts, and until an end."""
+        ended = {completion.index for step in view[:end] for completion in step.completions}
+        for step in view[:start]:
             if (step.status, step.value) == (Status.BLOCKED, Wait.FAULT) and step.index not in ended:
                 yield step.index
 
@@ -393,10 +405,15 @@ class Linear:
             self._without[idle] = _Allowed(self._sequential(idle))
         return self._without[idle]
 
-    def _runs_with(self, steps: dict[int, Operation], idle: frozenset[int]) -> Iterator[Run]:
-        """Orders in which some accesses do no more than these steps of theirs."""
+    def _runs_with(
+        self, steps: dict[int, Operation], idle: frozenset[int], *, coarsely: bool = False
+    ) -> Iterator[Run]:
+        """Orders in which some accesses do no more than these steps of theirs.
+
+        :param coarsely: those with blocks.
+        """
         ops = [steps.get(index, op) for index, op in enumerate(self._ops)]
-        return filter(None, self._sequential(idle.difference(steps), ops))
+        return filter(None, (self._coarse if coarsely else self._sequential)(idle.difference(steps), ops))
 
     def _in_block(self, index: int) -> bool:
         return any(index in block for block in self._last.values())
@@ -482,8 +499,11 @@ class Linear:
         if next(found, None) is not None:
             yield None
 
-    def _coarse(self, skipped: frozenset[int]) -> Iterator[Run | None]:
-        found = coarse(self._ops, skipped)
+    def _coarse(
+        self, skipped: frozenset[int], ops: Sequence[Operation] | None = None
+    ) -> Iterator[Run | None]:
+        """As :meth:`_sequential`, of orders with blocks."""
+        found = coarse(ops or self._ops, skipped)
         for order in islice(found, COARSE_MAX):
             seen: set[bytes] = set()
             least, newest = COARSE_LATE_RUNS if order.late else COARSE_RUNS, 0
