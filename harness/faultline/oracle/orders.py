@@ -111,6 +111,7 @@ _SLEEP_AMID: Final = _codes("pin", "ref", "populate", "madvise")
 #: Which messages there are to read depends on who waits.
 EVENT: Final = BY_NAME["uffd-read"].code
 _WRITES: Final = _codes("write", "guest-write", "process-write", "mem-write")
+_CHANGES: Final = FORBIDS | RECLAIMS | BEST_EFFORT | UNREGISTERS | _WRITES | _codes("uffd-resolve")
 _REMOTE: Final = _codes("process-read", "process-write", "mem-read", "mem-write")
 _HOLDING: Final = _codes("pin", "ref")
 _PIN_WRITE: Final = 1 << PIN_FLAGS.words.index("write")
@@ -382,6 +383,15 @@ def may_come_to(op: Operation, status: Status, value: int) -> bool:
 def passes_holes(op: Operation) -> bool:
     """Whether the operation may be done without a page to move.  Source: ioctl_userfaultfd(2), ALLOW_SRC_HOLES."""
     return op[0] in MOVES and bool(op[_HOLES[0]] & _HOLES[1])
+
+
+def changed_by(op: Operation) -> set[int]:
+    """The slots whose entries the operation may clear for a moment: a store copies, reclaim and migration unmap, what
+    changes protection reads the entry and clears it in one."""
+    writes = (op[0] == _PIN and op[5] & _PIN_WRITE) or (op[0] == _POPULATE and op[4] == _WRITE)
+    if not writes and op[0] not in _CHANGES:
+        return set()
+    return slots_of(op) or set(range(SLOTS))
 
 
 def _is_best_effort(op: Operation) -> bool:

@@ -27,7 +27,6 @@ from faultline.oracle.orders import (
     CONTINUES,
     EVENT,
     FILLS,
-    FORBIDS,
     LATE_AT_COPY,
     MERGES,
     MOVES,
@@ -40,6 +39,7 @@ from faultline.oracle.orders import (
     WAKES,
     Order,
     begun,
+    changed_by,
     coarse,
     given_up,
     joined,
@@ -228,12 +228,13 @@ class Linear:
             brought, woken = (
                 {slot for op in done if op[0] in codes for slot in slots_of(op)} for codes in (BRINGS, WAKES)
             )
-            changing = (self._ops[index] for index in block if self._ops[index][0] in FORBIDS)  # in part, if it fails
-            changed = {slot for op in changing for slot in slots_of(op)}
+            waited = list(self._asleep_before(view, block.start, block.start))
+            changing = {index: changed_by(self._ops[index]) for index in (*waited, *block)}  # in part, if it fails
             slept = self._asleep_before(view, block.start, block.stop)
             for index in (*(index for index in slept if slots_of(self._ops[index]) & woken), *block):
                 op = self._ops[index]
                 slots = slots_of(op)
+                changed = set().union(*(at for other, at in changing.items() if other != index))
                 if op[0] not in SLEEPERS or slots & brought - changed:
                     continue
                 was, is_now = (snapshot.words.get(process_at(op)) for snapshot in (before, after))
