@@ -21,6 +21,7 @@ from faultline.report.document import Document, Environment, Point
 from faultline.report.repro import Patch, Setting
 from faultline.report.result import About, document
 from faultline.verdict.compare import compare
+from faultline.verdict.cost import REGIONS, Change, Cost, Total
 from faultline.verdict.finding import Because, Finding, Place, SlotState, TakenLock, Task
 from faultline.verdict.judge import Blame, Evidence
 from faultline.verdict.reach import NO_CODE, NOT_REACHED, REACHED, Branch, ChangedLine, Reach, TouchedFunction
@@ -130,6 +131,29 @@ def reach(missed: bool = True) -> Reach:
         name="do_wp_page", file="mm/memory.c", reached=1 if missed else 2, total=2, operations=("write", "fork")
     )
     return Reach(lines=lines, functions=(function,))
+
+
+def cost() -> Cost:
+    """Operations that cost more, one that costs less, and code that runs."""
+
+    def change(operation: str, counter: str, before: int, after: int, program: str = PROTECTED) -> Change:
+        return Change(
+            operation=operation, counter=counter, runs=1200, changed=1000, before=before, after=after,
+            median_before=before // 1000, median_after=after // 1000, program=program, index=7,
+        )  # fmt: skip
+
+    wide = "p0.0 process-write p0 a0+32 a0+32 =255\n" * 3
+    changes = (
+        change("mprotect", "TLB flushes", 1000, 2000, "p0.0 mmap a0 rw\np0.0 mprotect a0 r\n"),
+        change("mprotect", "other CPUs told to flush", 0, 1000),
+        change("write fault (write-protected)", "page tables and kernel pages allocated", 3000, 3004),
+        *(change(f"operation-{i}", "mmap_lock (shared)", 2000, 1000, wide) for i in range(6)),
+        change("mprotect", REGIONS, 100_000, 100_080, ""),
+    )
+    totals = (
+        Total(counter="TLB flushes", before=1000, after=2000), Total(counter=REGIONS, before=100_000, after=100_080),
+    )  # fmt: skip
+    return Cost(programs=3990, left_out=10, changes=changes, totals=totals)
 
 
 def series() -> SeriesVerdict:

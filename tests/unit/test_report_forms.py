@@ -26,7 +26,8 @@ from faultline.report.junit import junit
 from faultline.report.ktap import ktap
 from faultline.report.mail import WIDTH, command_lines, mail, operation_lines, trailer
 
-ALL = documents.made(documents.all_kinds(), diff=documents.DIFF, reach=documents.reach())
+ALL = documents.made(documents.all_kinds(), diff=documents.DIFF, reach=documents.reach(), cost=documents.cost())
+COST = documents.made(cost=documents.cost())
 SERIES = documents.made([documents.lost_bit()], series=documents.series())
 UNFINISHED = documents.made(ended=False, verdict="unfinished")
 
@@ -140,7 +141,8 @@ def test_junit_holds_no_character_that_xml_lacks() -> None:
 # --- mail ---
 
 DOCUMENTS = [
-    ALL, UNFINISHED, SERIES, documents.made(), documents.made(interrupted=True), documents.made(verdict="not-tested"),
+    ALL, UNFINISHED, SERIES, COST, documents.made(), documents.made(interrupted=True),
+    documents.made(verdict="not-tested"),
     documents.made([documents.lost_bit()], command="faultline check --patch '" + "x y" * 90 + "' --seed 1"),
 ]  # fmt: skip
 
@@ -165,6 +167,28 @@ def test_a_mail_says_all() -> None:
     last = text[text.rindex("\n\n") :].split()
     assert last[:3] == ["Faultline:", "1", "finding"]
     assert "linux-source-6.12" in last
+
+
+def test_a_mail_says_what_the_patches_cost() -> None:
+    text = mail(COST, {})
+    assert (
+        "Cost: 8 operations cost something else in 3,990 programs (10 left out, as they came to something else); "
+        "regions of code that run in the changed files: +0.08 %; mprotect +0.08 %."
+    ) in " ".join(text.split())
+    for part in (
+        "  mprotect\n    TLB flushes 0.83 -> 1.67 (+100 %), in 1,000 of 1,200 (there 1 -> 2)\n"
+        "    other CPUs told to flush 0.00 -> 0.83 (was none), in 1,000 of 1,200\n      (there 0 -> 1)\n"
+        "    such as\n      p0.0 mmap a0 rw\n      p0.0 mprotect a0 r\n",
+        "  write fault (write-protected)\n    page tables and kernel pages allocated 2.50 -> 2.50 (+0.1 %),",
+        "  ... and 2 more operations",
+    ):
+        assert part in text, part
+    assert "Cost" not in mail(documents.made(), {})
+
+
+def test_ktap_says_what_the_patches_cost_in_a_comment() -> None:
+    assert "# cost: 8 operations cost something else in 3,990 programs" in ktap(COST)
+    assert results_of(ktap(COST).splitlines()) == results_of(ktap(documents.made()).splitlines())
 
 
 def test_a_mail_of_a_series_says_which_patch_it_is() -> None:

@@ -274,6 +274,25 @@ def test_the_patch_is_coloured_by_reach_and_its_text_is_text(show) -> None:
     assert len(kinds) == 3
 
 
+def test_what_the_patches_cost_is_a_table_for_each_operation(show) -> None:
+    page = show(documents.made(cost=documents.cost()), width=PHONE)
+    section = page.find_element(By.CSS_SELECTOR, "section[aria-labelledby=cost]")
+    assert "8 operations cost something else in 3,990 programs" in section.text
+    assert "regions of code that run in the changed files: +0.08 %" in section.text
+    first, *others = section.find_elements(By.TAG_NAME, "details")
+    cells = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in
+             first.find_elements(By.CSS_SELECTOR, "tbody tr")]  # fmt: skip
+    assert cells == [
+        ["TLB flushes", "0.83", "1.67", "+100 %", "1,000 of 1,200"],
+        ["other CPUs told to flush", "0.00", "0.83", "was none", "1,000 of 1,200"],
+    ]
+    assert first.find_element(By.TAG_NAME, "pre").text == "p0.0 mmap a0 rw\np0.0 mprotect a0 r"
+    assert [bool(one.get_attribute("open")) for one in others] == [True] * 3 + [False] * 4
+    assert page.execute_script("return document.documentElement.scrollWidth") == PHONE
+    assert "Cost" in page.find_element(By.TAG_NAME, "nav").text
+    assert not show(documents.made()).find_elements(By.CSS_SELECTOR, "section[aria-labelledby=cost]")
+
+
 def test_a_series_is_told_patch_by_patch(show) -> None:
     page = show(documents.made([documents.lost_bit()], series=documents.series()), width=PHONE)
     rows = page.find_elements(By.CSS_SELECTOR, "section[aria-labelledby=series] tbody tr")

@@ -251,21 +251,26 @@ class Worker:
         """Sends what was counted, for the operations that changed most with a small program each."""
         self._meter = None
         table = meter.table()
-        told: set[str] = set()
+        small: dict[str, Sequence[Operation]] = {}
         for change in table.cost().told:
-            if change.operation not in told and len(told) < COSTS_MAX:
-                told.add(change.operation)
-                row = table.rows[change.operation, change.counter]
-                row.example = self._smallest_costing(meter, change, row.example or [])
+            row = table.rows[change.operation, change.counter]
+            if change.operation not in small and len(small) < COSTS_MAX:
+                small[change.operation] = self._smallest_costing(meter, change, row.example or [])
+            program = small.get(change.operation)
+            if program is not None and self._costs(meter, change, program):
+                row.example = program
         self._send(table)
 
-    def _smallest_costing(self, meter: Meter, change: Change, ops: Sequence[Operation]) -> Sequence[Operation]:
-        def showing(fewer: Sequence[Operation]) -> bool:
-            return not self._flight.hurrying and self._judge.costs_otherwise(
-                meter, fewer, change.operation, change.counter, more=change.after > change.before
-            )
+    def _costs(self, meter: Meter, change: Change, ops: Sequence[Operation]) -> bool:
+        """Whether the operation's cost changes in this program, too, and the same way."""
+        return not self._flight.hurrying and self._judge.costs_otherwise(
+            meter, ops, change.operation, change.counter, more=change.after > change.before
+        )
 
-        return minimize(ops, showing, budget=BUDGET_COST) if showing(ops) else ops
+    def _smallest_costing(self, meter: Meter, change: Change, ops: Sequence[Operation]) -> Sequence[Operation]:
+        if not self._costs(meter, change, ops):
+            return ops
+        return minimize(ops, lambda fewer: self._costs(meter, change, fewer), budget=BUDGET_COST)
 
     def _smallest_cure(self, ops: list[Operation], finding: Finding) -> list[Operation]:
         def showing(fewer: Sequence[Operation]) -> bool:

@@ -45,7 +45,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Of the runs with another count."""
     median_after: int
     program: str = ""
-    """A short one in which it differs; of the first change of an operation it was made smaller."""
+    """A short one in which it differs; for the first change of an operation it was made smaller, and where others show
+    in that, too, it is theirs."""
     index: int = 0
     """Number of the program that this was made of."""
 
