@@ -157,6 +157,8 @@ void fl_counts_to(unsigned char *out, unsigned long room);
 const struct fl_cost *fl_costs(void);
 /* Each of the compiler's counters adds so much to fl_cost.regions; they are kept by the caller.  NULL: that is not counted. */
 void fl_costs_weigh(const int *weights, unsigned long counters);
+/* What programs left in caches of the kernel's is gone, as after a finding: the machine is as it was when it started. */
+void fl_reset(void);
 /* The name of a lock in an internals block, or of fl_cost, NULL past the last. */
 const char *fl_lock_name_of(unsigned int number);
 /* The data race that the last run found is none, where the same locks are held, in this run and all that follow. */

@@ -640,6 +640,12 @@ static void restore(void)
 	fl_tasks_reset(true);
 }
 
+void fl_reset(void)
+{
+	if (state == MACHINE_RUNS)
+		restore();
+}
+
 static void run_once(const unsigned char *program, unsigned long length, unsigned int flags)
 {
 	fl_finding_clear(__builtin_frame_address(0));

@@ -127,6 +127,16 @@ def test_costs_do_not_depend_on_what_ran_before(any_machine: Machine) -> None:
     assert sum(row["objects"] for rows in forward for row in rows) > 1000
 
 
+def test_a_reset_machine_has_forgotten_all(any_machine: Machine) -> None:
+    chosen = list(islice(programs(11), 40))
+    any_machine.reset()
+    first = [costs_of(any_machine, ops) for ops in chosen]
+    for ops in islice(programs(12), 100):
+        any_machine.run(encode(ops))
+    any_machine.reset()
+    assert [costs_of(any_machine, ops) for ops in chosen] == first, "locks without a name too"
+
+
 def test_any_bytes_are_a_program(any_machine: Machine) -> None:
     rng = random.Random(8)
     for _ in range(1000):

@@ -30,6 +30,7 @@ class Fake:
     def __init__(self) -> None:
         self.rows: Sequence[tuple[int, ...]] = ()
         self.weights: Sequence[int] = ()
+        self.resets = 0
 
     def run(self, wire: bytes, *, internals: bool = False, costs: bool = False) -> bytes:
         raise AssertionError("the meter runs nothing")
@@ -43,6 +44,9 @@ class Fake:
 
     def weigh(self, weights: Sequence[int]) -> None:
         self.weights = weights
+
+    def reset(self) -> None:
+        self.resets += 1
 
 
 def row(
@@ -141,9 +145,18 @@ def test_locks_without_a_name_that_seldom_differ_are_left_over_from_other_progra
     assert runs(OTHER_LEAST, OTHER_LEAST * OTHER_ONE_IN).changes == ()
 
 
-def test_what_came_to_something_else_is_left_out() -> None:
-    meter = Meter(Fake(), Fake())
+def test_what_came_to_something_else_is_left_out_and_forgotten_by_both_machines() -> None:
+    base, subject = Fake(), Fake()
+    meter = Meter(base, subject)
+    meter.begin(0)
     meter.leave_out()
+    assert (base.resets, subject.resets) == (0, 0)
+    meter.begin(1)
+    meter.begin(2)
+    assert (base.resets, subject.resets) == (1, 1)
+    meter.part()
+    meter.begin(3)
+    assert (base.resets, subject.resets) == (2, 2)
     cost = meter.table().cost()
     assert (cost.programs, cost.left_out) == (0, 1)
     assert cost_lines(cost, verbose=False) == [

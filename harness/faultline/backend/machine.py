@@ -190,6 +190,10 @@ class Machine:
         to keep it: each a ``struct fl_cost``, see :meth:`cost_layout`."""
         return self._costs[: (ops + 1) * len(self._costs) // (OPS_MAX + 1)]  # type: ignore[no-any-return]
 
+    def reset(self) -> None:
+        """Forgets what programs left in caches of the kernel's: the machine is as it was when it started."""
+        self._lib.fl_reset()
+
     def cost_layout(self) -> tuple[tuple[str, str], ...]:
         """The names in ``struct fl_cost``, in order, each with its format for :mod:`struct`; that of a lock is its own,
         with `` (shared)`` where it was taken for reading."""

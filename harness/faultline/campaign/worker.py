@@ -18,7 +18,7 @@ from faultline.campaign.isolate import PATIENCE, death_of
 from faultline.campaign.source import Source
 from faultline.campaign.watch import Counters, Reached, Watch
 from faultline.kinds import ExitStatus, FaultlineError, FindingKind
-from faultline.program.codec import Operation, decode
+from faultline.program.codec import Operation, decode, has_blocks
 from faultline.program.minimize import minimize
 from faultline.verdict import places
 from faultline.verdict.cost import Change
@@ -230,6 +230,8 @@ class Worker:
         if self._meter:
             self._meter.begin(index)
         verdict = self._judge.judge(ops, seed=index, times=self._source.times(ops), meter=self._meter)
+        if self._meter and (has_blocks(ops) or verdict.finding is not None):
+            self._meter.part()  # the minimiser's runs, too
         reached = self._watch.reached() if self._watch else ()
         if reached:
             self._send(Reached(index, reached))

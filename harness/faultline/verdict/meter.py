@@ -17,8 +17,8 @@ from faultline.program.trace import Met
 from faultline.verdict.cost import LABELS, REGIONS, Change, Cost, Total
 from faultline.verdict.finding import END
 
-#: Locks without a name are in part taken by what earlier programs left in caches, seldom enough: what differs in fewer
-#: operations than one in so many, or in less than so many of them, is taken for that.
+#: Locks without a name are in part taken for what earlier programs left in caches, which a patch may change: what
+#: differs in fewer operations than one in so many, or in less than so many of them, is taken for that.
 OTHER_ONE_IN: Final = 20
 OTHER_LEAST: Final = 3
 
@@ -44,6 +44,7 @@ class Metered(Protocol):
     def costs(self, ops: int) -> bytes: ...
     def cost_layout(self) -> tuple[tuple[str, str], ...]: ...
     def weigh(self, weights: Sequence[int]) -> None: ...
+    def reset(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -141,6 +142,7 @@ class Meter:
         self._same: Counter[tuple[int, bytes]] = Counter()
         self._changed: dict[tuple[int, bytes, bytes], tuple[int, Sequence[Operation], int]] = {}
         self._programs = self._left_out = self._index = 0
+        self._parted = False
 
     def weigh(self, base: Sequence[int], subject: Sequence[int]) -> None:
         """Code that runs is counted too: for each of the compiler's counters, how many regions it tells of."""
@@ -148,12 +150,22 @@ class Meter:
         self.subject.weigh(subject)
 
     def begin(self, index: int) -> None:
-        """What is taken next is of this program."""
+        """What is taken next is of this program; both machines have run the same before it."""
         self._index = index
+        if self._parted:
+            self.base.reset()
+            self.subject.reset()
+            self._parted = False
+
+    def part(self) -> None:
+        """The machines have run different programs, or the same with another end: so there may be different things in
+        caches of the kernel's."""
+        self._parted = True
 
     def leave_out(self) -> None:
         """The program did not come to the same on both machines."""
         self._left_out += 1
+        self._parted = True
 
     def take(self, ops: Sequence[Operation]) -> None:
         """The program has run on both machines, which kept its costs, and came to the same."""
