@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -167,8 +167,12 @@ class Machine:
         :param start: offset of the first one in the library, as :mod:`faultline.build.covmap` tells it; ``size``: in
             bytes.
         """
-        base = int(self._ffi.cast("uintptr_t", self._lib.fl_run)) - symbol_offset(self.library, "fl_run")
-        return memoryview(self._ffi.buffer(self._ffi.cast("char *", base + start), size)).cast("Q")
+        return memoryview(self._ffi.buffer(self._ffi.cast("char *", self._base + start), size)).cast("Q")
+
+    @cached_property
+    def _base(self) -> int:
+        """The address that the library is loaded at."""
+        return int(self._ffi.cast("uintptr_t", self._lib.fl_run)) - symbol_offset(self.library, "fl_run")
 
     def run_counting(self, wire: bytes, ops: int, start: int, size: int) -> list[memoryview]:
         """The library's counters (see :meth:`counters`) before the program ``wire`` and after each of its operations,

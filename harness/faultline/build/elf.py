@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,12 @@ from elftools.elf.elffile import ELFFile
 
 _SYMBOL: Final = struct.Struct("<IBBHQQ")
 _RELA: Final = struct.Struct("<QQq")
+_SECTION: Final = struct.Struct("<IIQQQQIIQQ")
+#: Where an ELF header of 64 bits has the place of the table of sections, and their number.
+_E_SHOFF: Final = 0x28
+_E_SHNUM: Final = 0x3C
+_SHT_SYMTAB: Final = 2
+_SHT_RELA: Final = 4
 _STB_LOCAL: Final = 0
 _STB_WEAK: Final = 2
 _SHN_UNDEF: Final = 0
@@ -42,12 +47,18 @@ class Symbols:
 
 def read_symbols(path: Path) -> Symbols:
     """Reads an x86-64 object file.  Weak references are left out: nothing has to define them."""
-    with path.open("rb") as file:
-        elf: Any = ELFFile(file)
-        symtab = elf.get_section_by_name(".symtab")
-        names = elf.get_section(symtab["sh_link"]).data()
-        symbols = list(_SYMBOL.iter_unpack(symtab.data()))
-        calls = {index for index, kind in _relocations(elf) if kind == _R_X86_64_PLT32}
+    data = memoryview(path.read_bytes())
+    sections = _sections(data)
+    (symtab,) = (section for section in sections if section.kind == _SHT_SYMTAB)
+    names = bytes(sections[symtab.link].content)
+    symbols = list(_SYMBOL.iter_unpack(symtab.content))
+    calls = {
+        info >> 32
+        for section in sections
+        if section.kind == _SHT_RELA
+        for _, info, _ in _RELA.iter_unpack(section.content)
+        if info & 0xFFFFFFFF == _R_X86_64_PLT32
+    }
     defined: set[str] = set()
     called: set[str] = set()
     used: set[str] = set()
@@ -62,12 +73,24 @@ def read_symbols(path: Path) -> Symbols:
     return Symbols(tuple(sorted(defined)), tuple(sorted(called)), tuple(sorted(used)))
 
 
-def _relocations(elf: Any) -> Iterator[tuple[int, int]]:
-    """Symbol index and type of each relocation."""
-    for section in elf.iter_sections():
-        if section["sh_type"] == "SHT_RELA":
-            for _, info, _ in _RELA.iter_unpack(section.data()):
-                yield info >> 32, info & 0xFFFFFFFF
+@dataclass(frozen=True, slots=True)
+class _Section:
+    kind: int
+    link: int
+    content: memoryview
+
+
+def _sections(data: memoryview) -> list[_Section]:
+    """All sections.  An object with counters has ten thousand, for which pyelftools takes a second."""
+    (start,) = struct.unpack_from("<Q", data, _E_SHOFF)
+    (count,) = struct.unpack_from("<H", data, _E_SHNUM)
+    if count == 0:  # too many for the header: the first section tells
+        count = _SECTION.unpack_from(data, start)[5]
+    table = data[start : start + count * _SECTION.size]
+    return [
+        _Section(kind, link, data[offset : offset + size])
+        for _, kind, _, _, offset, size, link, _, _, _ in _SECTION.iter_unpack(table)
+    ]
 
 
 def function_names(path: Path) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from faultline.build.toolchain import find_toolchain
 from faultline.build.units import Role, Roots, Unit, Variant, find_units, flags
 from faultline.kinds import FaultlineError
 from faultline.tree import Overlay, TreeInfo
-from faultline.tree.cache import cache_dir, prune, scratch, store, store_folder, touch, writing
+from faultline.tree.cache import cache_dir, prune_now_and_then, scratch, store, store_folder, touch, writing
 
 #: The cache's objects and libraries may take this much; what was not used for longest goes first.
 CACHE_BYTES_MAX: Final = 4 << 30
@@ -90,7 +90,7 @@ def build(
         job = _Job(tree, overlay, csrc or csrc_dir(), variant, profile, jobs, extra, root, work, progress, files)
         path, key, traps, cached = job.run()
     if not cached:
-        prune(root, CACHE_BYTES_MAX)
+        prune_now_and_then(root, CACHE_BYTES_MAX)
     seconds = time.monotonic() - started
     return BuiltLibrary(path, key, variant, profile, tree, tuple(patches), cached, seconds, traps)
 

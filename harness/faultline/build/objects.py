@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from faultline.build.elf import Symbols, read_symbols
 from faultline.build.lacks import CompileError
 from faultline.build.toolchain import Toolchain
@@ -46,11 +48,9 @@ class Compiled:
 
 def digest(*parts: str | bytes) -> str:
     """A key that stands for these parts in this order."""
-    value = hashlib.blake2b(digest_size=20)
-    for part in parts:
-        content = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
-        value.update(len(content).to_bytes(8, "little") + content)
-    return value.hexdigest()
+    contents = [part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part for part in parts]
+    whole = b"".join([piece for content in contents for piece in (len(content).to_bytes(8, "little"), content)])
+    return hashlib.blake2b(whole, digest_size=20).hexdigest()
 
 
 @dataclass(slots=True)
@@ -154,13 +154,16 @@ class Compiler:
     def _matching(self, base: str) -> Iterable[str]:
         """Keys of the objects that the manifest has for the files as they are now."""
         for depends in self._manifest(base):
-            if all(self._hash(name) == value for name, value in depends.items()):
+            for name in depends:
+                if name not in self._hashes:
+                    self._hash(name)
+            if depends.items() <= self._hashes.items():
                 yield _object_key(base, depends)
 
     def _manifest(self, base: str) -> list[dict[str, str]]:
         path = self.root / "manifests" / f"{base}.json"
         try:
-            entries: list[dict[str, str]] = json.loads(path.read_bytes())
+            entries = _entries(path.read_bytes())
         except (OSError, ValueError):
             return []
         touch(path)
@@ -230,6 +233,15 @@ class Compiler:
 
 def _shortened(message: str) -> str:
     return message if len(message) <= _MESSAGE_MAX else message[: _MESSAGE_MAX - 3] + "..."
+
+
+def _entries(manifest: bytes) -> list[dict[str, str]]:
+    """Raises :class:`ValueError` for damaged text."""
+    try:
+        return msgspec.json.decode(manifest, type=list[dict[str, str]])
+    except msgspec.DecodeError:  # perhaps the name of a file that is no UTF-8
+        entries: list[dict[str, str]] = json.loads(manifest)
+        return entries
 
 
 def _object_key(base: str, depends: dict[str, str]) -> str:

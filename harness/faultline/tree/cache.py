@@ -21,6 +21,8 @@ from typing import Final
 from faultline.kinds import FaultlineError
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+#: Pruning looks at everything in the cache, which takes longer than a link: not more often than so, in seconds.
+PRUNE_EVERY: Final = 600
 #: Entries used within this many seconds are never pruned: a campaign may be running on them.
 _KEEP_SECONDS: Final = 6 * 3600
 
@@ -126,6 +128,16 @@ def touch(path: Path) -> None:
     """Notes that an entry was used now; a cache that cannot be written is fine."""
     with suppress(OSError):
         os.utime(path)
+
+
+def prune_now_and_then(root: Path, limit_bytes: int) -> None:
+    """As :func:`prune`, unless that was done not long ago."""
+    stamp = root / "pruned"
+    if 0 <= time.time() - _mtime(stamp) < PRUNE_EVERY:
+        return
+    with suppress(OSError):
+        stamp.touch()
+    prune(root, limit_bytes)
 
 
 def prune(root: Path, limit_bytes: int) -> int:
