@@ -201,7 +201,7 @@ def test_sequential_programs_of_a_check_are_those_of_a_run() -> None:
     assert all(one == other for one, other in sequential)
 
 
-def test_more_is_made_of_programs_that_run_what_a_patch_changes() -> None:
+def test_programs_that_run_what_a_patch_changes_come_first_and_more_is_made_of_them() -> None:
     near = parse_program("p0.0 mmap a0 rw\np0.0 write a0 =77\np0.0 write a0 =78\n")
     corpus = [parse_program("p0.0 read a0\n"), near]
     usual, steered = Source(1, corpus), Source(1, corpus, near=[near])
@@ -210,7 +210,8 @@ def test_more_is_made_of_programs_that_run_what_a_patch_changes() -> None:
         values = {name for name in near if name[-1] in (77, 78)}
         return sum(any(op in values for op in source.program(index)) for index in range(2, 302))
 
-    assert steered.program(0) == corpus[0]
+    assert [usual.program(0), usual.program(1)] == corpus
+    assert [steered.program(0), steered.program(1)] == corpus[::-1]
     assert made_of_it(steered) > 1.4 * made_of_it(usual)
     assert [steered.program(i) for i in range(2, 40)] == [
         Source(1, corpus, near=[near]).program(i) for i in range(2, 40)

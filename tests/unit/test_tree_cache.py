@@ -73,6 +73,20 @@ def test_what_was_not_used_for_longest_is_pruned_first(tmp_path: Path) -> None:
     assert cache.prune(tmp_path, 0) == 2000
 
 
+def test_pruning_waits_for_its_turn(tmp_path: Path) -> None:
+    first = entry(tmp_path / "objects/first.o", 1000, 90)
+    cache.prune_now_and_then(tmp_path, 0)
+    assert not first.exists()
+    second = entry(tmp_path / "objects/second.o", 1000, 90)
+    cache.prune_now_and_then(tmp_path, 0)
+    assert second.exists()
+    for hours in (1, -1):  # long ago, and by a clock that was wrong
+        entry(tmp_path / "objects/second.o", 1000, 90)
+        entry(tmp_path / "pruned", 0, hours)
+        cache.prune_now_and_then(tmp_path, 0)
+        assert not second.exists()
+
+
 def test_what_is_in_use_and_the_trees_stay(tmp_path: Path) -> None:
     fresh = entry(tmp_path / "objects/fresh.o", 1000, 1)
     tree = entry(tmp_path / "trees/linux-6.12/Makefile", 1000, 900)

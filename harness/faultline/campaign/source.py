@@ -1,4 +1,5 @@
-"""Which programs a campaign runs: number ``i`` is a function of the seed, ``i`` and the corpus, and of nothing else."""
+"""Which programs a campaign runs: number ``i`` is a function of the seed, ``i``, the corpus and which programs of it
+run what a patch changes, and of nothing else."""
 
 from __future__ import annotations
 
@@ -29,13 +30,14 @@ SUFFIXES: Final = (".prog", ".repro")
 
 
 class Source:
-    """The numbered programs of a campaign: first the corpus as it stands, then fresh and mutated ones.
+    """The numbered programs of a campaign: first the corpus as it stands, of that what runs what a patch changes, then
+    fresh and mutated ones.
 
     :param has: what the kernel has, of :data:`~faultline.program.ops.NEEDS`: no operation needs anything else, and a
         program of the corpus that does is left out.
     :param overlapping: in one program of so many operations overlap, where that can be; 0: in none.
     :param again: programs of the corpus to come back to, as they stand, if their operations overlap.
-    :param near: programs of the corpus that run what a patch changes: more is made of them.
+    :param near: programs of the corpus that run what a patch changes: they come first, and more is made of them.
     """
 
     def __init__(
@@ -53,7 +55,10 @@ class Source:
         kept = [ops for ops in corpus if not lacking(ops, has) and (overlapping or not has_blocks(ops))]
         self._near = [ops for ops in near if not lacking(ops, has)]
         self._again = [ops for ops in kept if has_blocks(ops) and ops in again]
-        self._corpus = _spread([ops for ops in kept if not has_blocks(ops)], [ops for ops in kept if has_blocks(ops)])
+        first = {tuple(ops) for ops in self._near}
+        rest = [ops for ops in kept if tuple(ops) not in first]
+        self._corpus = [ops for ops in kept if tuple(ops) in first]
+        self._corpus += _spread([ops for ops in rest if not has_blocks(ops)], [ops for ops in rest if has_blocks(ops)])
 
     @property
     def corpus(self) -> int:

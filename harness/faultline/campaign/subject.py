@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 from faultline.backend.live_offer import requirement_missing
@@ -164,6 +166,25 @@ def nothing_to_test(tree: TreeInfo, patches: Sequence[Path]) -> FaultlineError:
     )
 
 
+def _both(patched: Callable[[], BuiltLibrary], base: Callable[..., BuiltLibrary]) -> tuple[BuiltLibrary, BuiltLibrary]:
+    """Builds the base while the compiler works on the patched files; where these fail, it is given up.
+
+    :param base: takes ``say``.
+    """
+    over = Event()
+
+    def told(_: str) -> None:
+        if over.is_set():
+            raise FaultlineError("not needed any more")
+
+    with ThreadPoolExecutor(1) as beside:
+        pending = beside.submit(base, say=told)
+        try:
+            return patched(), pending.result()
+        finally:
+            over.set()
+
+
 def prepare(
     kernel: str, patches: Sequence[Path], profile: str, *, check: bool, jobs: int, say: Say, variant: Variant = "plain",
     reach: bool = False, strict: bool = False,
@@ -179,11 +200,10 @@ def prepare(
     tree = find_tree(kernel, say)
     overlay = lay(tree, patches) if check and reach else None
     counted = tuple(overlay.touched) if overlay else ()
-    library = build_library(tree, patches, profile, jobs=jobs, say=say, variant=variant, counted=counted)
     of_base: Variant = "race" if variant == "race" else "plain"
-    base = None
-    if check:
-        base = build_library(tree, (), profile, jobs=jobs, say=say, variant=of_base, counted=counted)
+    built = partial(build_library, tree, profile=profile, jobs=jobs, counted=counted)
+    patched = partial(built, patches, say=say, variant=variant)
+    library, base = _both(patched, partial(built, (), variant=of_base)) if check else (patched(), None)
     if base and base.path == library.path:
         raise nothing_to_test(tree, patches)
     folder, version = corpora_dir() / "known", f"{tree.major}.{tree.minor}"
