@@ -273,6 +273,7 @@ class Order:
 
 _Step = tuple[Operation, int]
 """An operation, and the index of the one that it is part of."""
+_Passed = Sequence[tuple[int, int]]
 
 
 def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
@@ -296,15 +297,17 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
             yield replace(_order(steps, idle | others, False), deviation=PASSES_MIGRATING)
 
 
-def _migrating(ops: Sequence[Operation]) -> set[int]:
-    """Slots that may migrate while a scan of the same block protects them."""
-    found: set[int] = set()
+def _migrating(ops: Sequence[Operation]) -> set[tuple[int, int]]:
+    """Scans that protect, with slots of theirs that may migrate meanwhile."""
+    found: set[tuple[int, int]] = set()
     for start, end in blocks(ops):
-        scans = [op for op in ops[start:end] if op[0] == _SCAN and op[5] & _SCAN_WP]
+        scans = [index for index in range(start, end) if ops[index][0] == _SCAN and ops[index][5] & _SCAN_WP]
         moves = [op for op in ops[start:end] if op[0] in _BY_MIGRATION]
-        for scan, move in product(scans, moves):
+        for index, move in product(scans, moves):
+            scan = ops[index]
             if process_of(scan[1]) == move[2]:
-                found |= slots_of(scan) & slots_of(move) if move[0] == _MIGRATE else slots_of(scan)
+                slots = slots_of(scan) & slots_of(move) if move[0] == _MIGRATE else slots_of(scan)
+                found.update((index, slot) for slot in slots)
     return found
 
 
@@ -418,11 +421,11 @@ def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
 
 
 def _merged(
-    ops: Sequence[Operation], level: int, idle: frozenset[int], passed: Sequence[int] = ()
+    ops: Sequence[Operation], level: int, idle: frozenset[int], passed: _Passed = ()
 ) -> Iterator[tuple[_Step, ...]]:
     """The program with its blocks merged in all ways, those with few changes from task to task first.
 
-    :param passed: slots that scans do not protect.
+    :param passed: scans, with slots that they do not protect.
     """
     places = blocks(ops)
     around = [0, *(end for _, end in places)], [*(start for start, _ in places), len(ops)]
@@ -441,7 +444,7 @@ def _merged(
 
 
 def _queues(
-    ops: Sequence[Operation], block: range, level: int, idle: frozenset[int], passed: Sequence[int] = ()
+    ops: Sequence[Operation], block: range, level: int, idle: frozenset[int], passed: _Passed = ()
 ) -> list[list[_Step]]:
     """The steps of each task."""
     queues: dict[int, list[_Step]] = {}
@@ -455,10 +458,10 @@ def _queues(
     return list(queues.values())
 
 
-def _steps(ops: Sequence[Operation], index: int, level: int, passed: Sequence[int] = ()) -> list[_Step]:
+def _steps(ops: Sequence[Operation], index: int, level: int, passed: _Passed = ()) -> list[_Step]:
     op = alone(ops[index])
-    if op[0] == _SCAN and slots_of(op).intersection(passed):
-        return [(_only_looking(page) if page[2] in passed else page, index) for page in _pages(op)]
+    if any(scan == index for scan, _ in passed):
+        return [(_only_looking(page) if (index, page[2]) in passed else page, index) for page in _pages(op)]
     if level & (_LOUD | _BY_ITSELF) and op[0] in _QUIET:
         at, bit = _QUIET[op[0]]
         op = (*op[:at], op[at] & ~bit | (bit if level & _BY_ITSELF else 0), *op[at + 1 :])

@@ -156,6 +156,8 @@ class Linear:
                     return Answer()
             if self._each_fits(known, view) and same_in_steps():
                 return Answer()
+        if self._fails_when_woken(view):
+            return Answer()
         if self._sleeps_at_change(known, view):
             return Answer(deviation=LATE_AT_COPY)
         if not self._two_places and self._each_fits(known, view) and self._in_steps(trace, view, decisions, STEPS_LAST):
@@ -169,6 +171,26 @@ class Linear:
         if self._ends_early:
             return Answer(undecided=ENDS_EARLY)
         return Answer(self._finding(nearest, view))
+
+    def _fails_when_woken(self, view: View) -> bool:
+        """Whether the trace is an order's in which accesses do nothing that slept before a block and failed in it: what
+        is unmapped may be gone for them, and still be in the TLB for what their tasks do next."""
+        early = {
+            ended.index: looking(self._ops[ended.index])
+            for last, block in self._last.items()
+            for ended in view[last].completions
+            if ended.index < block.start
+            and self._ops[ended.index][0] in SLEEPERS
+            and ended.status in (Status.ERROR, Status.SIGNAL)
+        }
+        if not early:
+            return False
+        some, skipped = frozenset(early), self._skipped(view)
+        others = _without(view, some)
+        return any(
+            self._same(_without(run.view, some), run.order, others) and run.counts
+            for run in self._runs_with(early, skipped)
+        )
 
     def _sleeps_at_change(self, known: Sequence[Run], view: View) -> bool:
         """Whether the trace is an order's until the blocks end, but for accesses that sleep, or fail instead, although
