@@ -12,7 +12,14 @@ from itertools import product
 from typing import Final
 
 from faultline.oracle import rules, versions
-from faultline.oracle.memory import BLOCKED_EVENT, ENOMEM, FEATURE_EVENT_UNMAP, PROCESS_MASK, Outcome
+from faultline.oracle.memory import (
+    BLOCKED_EVENT,
+    ENOMEM,
+    FEATURE_EVENT_REMAP,
+    FEATURE_EVENT_UNMAP,
+    PROCESS_MASK,
+    Outcome,
+)
 from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
 from faultline.oracle.state import (
@@ -21,6 +28,7 @@ from faultline.oracle.state import (
     READ,
     REG_WP,
     SWAP,
+    UFFD_WP,
     Context,
     EventWaiter,
     ForkWaiter,
@@ -302,6 +310,19 @@ class Fail(Mremap):
                 yield None, (stop, cleared)
                 for unmerged in range(stop + 1, start + pages + 1):
                     yield (_MADVISE, task, stop, unmerged - stop, _UNMERGEABLE), (stop, cleared)
+
+    def _moved_back(self, op: Operation) -> Iterator[tuple[Operation, ...]]:
+        """What ends the protection of pages as a move does that has come to them, has no memory for the next ones, and
+        moves them back."""
+        process = self._processes[op[1] & PROCESS_MASK]
+        steps: tuple[Operation, ...] = ()
+        if op[0] != _MREMAP or process is None:
+            return
+        for slot in range(op[2], op[2] + op[3]):
+            context = process.contexts[slot]
+            if process.row[slot] & UFFD_WP and context is not None and not context.features & FEATURE_EVENT_REMAP:
+                steps = (*steps, (_RESOLVE, TASK_MONITOR, self._handles.index(context), slot, 1, _DONTWAKE))
+                yield steps
 
     def _told_alone(self, op: Operation, seen: Outcome) -> Iterator[tuple[tuple[Operation, ...], int, int, int]]:
         """Ways to send events of what then is not unmapped: what was done before; the range; how many events."""

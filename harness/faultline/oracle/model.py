@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from itertools import islice, permutations
+from itertools import islice, permutations, product
 from typing import Final
 
 from faultline.oracle import rules, versions
@@ -340,6 +340,13 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             if outcome == seen:
                 self._cut_anywhere(op)
                 yield -1
+        self._restore(saved)
+        for first, back in product(self._done_before(op, seen), tuple(self._moved_back(op))):
+            self._restore(saved)
+            self._take(op, (*first, *back))
+            if self._ends_in_failure(op, seen):
+                self._cut_anywhere(op)
+                yield rules.MREMAP_BACK
         for steps in self._done_before(op, seen) if self._may_tell_of_target(op, seen) else ():
             self._restore(saved)
             self._take(op, steps)

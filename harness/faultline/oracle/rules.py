@@ -1233,6 +1233,24 @@ p0.0 mmap a0+2 r
 m uffd-read u0 u1
 """,
 )
+MREMAP_BACK: Final = _deviation(
+    "failed-mremap-drops-wp",
+    "A range stays registered, and its pages protected, until it is unregistered, resolved, unmapped or moved.",
+    "userfaultfd(2), DESCRIPTION; " + _BIT_57,
+    "mremap() that has no memory to move all pages moves those back that it has moved, without their protection: "
+    "writes to them pass unnoticed, although the range is still registered.",
+    "6.1, 6.12, 7.2 (machine; source: move_ptes() with need_clear_uffd_wp, move_vma())",
+    """\
+p0.0 mmap a9+2 rw
+p0.0 write a9 =1
+p0.0 uffd-open u0
+m uffd-register u0 a9+2 wp
+m uffd-wp u0 a9
+m fail table n1
+p0.0 mremap a9+2 a15+2
+p0.0 write a9 =2
+""",
+)
 MREMAP_LEFT: Final = _deviation(
     "mremap-leaves-source",
     "mremap moves a mapping.",
