@@ -51,7 +51,7 @@ from faultline.oracle.orders import (
     slots_of,
     telling,
 )
-from faultline.program.codec import Operation, blocks
+from faultline.program.codec import Operation, blocks, process_of
 from faultline.program.schedule import Decision, Schedule
 from faultline.program.text import format_operation
 from faultline.program.trace import Bit, Event, FaultFlag, Skip, Status, Wait
@@ -130,6 +130,9 @@ class Linear:
         """Bits that what was reclaimed or merged meanwhile leaves open."""
         self._given_up = {slot for op in ops[: self._end] for slot in given_up(op)}
         """Slots whose pages reclaim may discard instead of keeping them in swap.  Source: madvise(2), MADV_FREE."""
+        gives_up = ((process_of(op[1]), slot) for op in ops[: self._end] for slot in given_up(op))
+        self._discardable = set(gives_up if self._reclaims else ())
+        """Those that reclaim may discard also when the page that it was aimed at is another one's no more."""
         self._two_places = bool(codes & TWO_PLACES)
         self._born = {ops[index][2] for block in self._last.values() for index in block if ops[index][0] in SHARES}
         """Processes that a fork in a block makes."""
@@ -464,7 +467,10 @@ class Linear:
         if ours.words.keys() != theirs.words.keys():
             return False
         return all(
-            one == other or self._same_word(one, other, slot) or (process in self._born and _unwritten(one, other))
+            one == other
+            or self._same_word(one, other, slot)
+            or (process in self._born and _unwritten(one, other))
+            or ((process, slot) in self._discardable and _discarded(one, other))
             for process, words in ours.words.items()
             for slot, (one, other) in enumerate(zip(words, theirs.words[process], strict=True))
         ) and (self._reclaims or self._same_counters(ours, theirs))
@@ -675,6 +681,12 @@ def _without(view: View, some: frozenset[int]) -> View:
         replace(step, completions=tuple(ended for ended in step.completions if ended.index not in some))
         for step in done
     )
+
+
+def _discarded(one: int, other: int) -> bool:
+    """Whether the page of one word is gone in the other."""
+    kept = Bit.PRESENT | Bit.EXCLUSIVE | Bit.CONTENT | Bit.MIXED | Bit.UFFD_WP | Bit.SOFT_DIRTY
+    return bool(one & Bit.PRESENT) and not other & (kept | Bit.SWAP) and not (one ^ other) & ~kept
 
 
 def _unwritten(one: int, other: int) -> bool:
