@@ -273,7 +273,7 @@ class Order:
 
 _Step = tuple[Operation, int]
 """An operation, and the index of the one that it is part of."""
-_Passed = Sequence[tuple[int, int]]
+_Dropped = Sequence[tuple[int, int]]
 
 
 def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
@@ -291,24 +291,36 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
                 seen.add((last_first, steps))
                 yield _order(steps, idle | others, last_first)
     migrating = sorted(_migrating(ops))
-    some = (passed for size in range(len(migrating)) for passed in combinations(migrating, size + 1))
-    for passed, level, others in product(some, _LEVELS, sets):
-        for steps in _merged(ops, level, idle | others, passed):
+    some = (dropped for size in range(len(migrating)) for dropped in combinations(migrating, size + 1))
+    for dropped, level, others in product(some, _LEVELS, sets):
+        for steps in _merged(ops, level, idle | others, dropped):
             yield replace(_order(steps, idle | others, False), deviation=PASSES_MIGRATING)
 
 
 def _migrating(ops: Sequence[Operation]) -> set[tuple[int, int]]:
-    """Scans that protect, with slots of theirs that may migrate meanwhile."""
+    """What migrates pages, with slots of theirs that scans protect meanwhile."""
     found: set[tuple[int, int]] = set()
     for start, end in blocks(ops):
-        scans = [index for index in range(start, end) if ops[index][0] == _SCAN and ops[index][5] & _SCAN_WP]
-        moves = [op for op in ops[start:end] if op[0] in _BY_MIGRATION]
-        for index, move in product(scans, moves):
-            scan = ops[index]
+        scans = [op for op in ops[start:end] if op[0] == _SCAN and op[5] & _SCAN_WP]
+        moves = [index for index in range(start, end) if ops[index][0] in _BY_MIGRATION]
+        for scan, index in product(scans, moves):
+            move = ops[index]
             if process_of(scan[1]) == move[2]:
                 slots = slots_of(scan) & slots_of(move) if move[0] == _MIGRATE else slots_of(scan)
                 found.update((index, slot) for slot in slots)
     return found
+
+
+def _handles(ops: Sequence[Operation]) -> list[int]:
+    """The userfaultfds that the program may have."""
+    return sorted({op[2] for op in ops if op[0] == _OPEN} | {op[3] for op in ops if op[0] == EVENT})
+
+
+def _drops(ops: Sequence[Operation], index: int, dropped: _Dropped) -> list[_Step]:
+    """What ends the protection of these slots when the operation has migrated them."""
+    quiet = 1 << WAKE_MODE.words.index("dontwake")
+    slots = [slot for move, slot in dropped if move == index]
+    return [((_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet), ~index) for slot in slots for uffd in _handles(ops)]
 
 
 def _elsewhere(ops: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
@@ -421,16 +433,16 @@ def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
 
 
 def _merged(
-    ops: Sequence[Operation], level: int, idle: frozenset[int], passed: _Passed = ()
+    ops: Sequence[Operation], level: int, idle: frozenset[int], dropped: _Dropped = ()
 ) -> Iterator[tuple[_Step, ...]]:
     """The program with its blocks merged in all ways, those with few changes from task to task first.
 
-    :param passed: scans, with slots that they do not protect.
+    :param dropped: what migrates pages, with slots that lose their protection by it.
     """
     places = blocks(ops)
     around = [0, *(end for _, end in places)], [*(start for start, _ in places), len(ops)]
     between = [tuple((op, at + i) for i, op in enumerate(ops[at:start])) for at, start in zip(*around, strict=True)]
-    queues = [_queues(ops, range(start, end), level, idle, passed) for start, end in places]
+    queues = [_queues(ops, range(start, end), level, idle, dropped) for start, end in places]
 
     def rest(block: int) -> Iterator[tuple[_Step, ...]]:
         if block == len(places):
@@ -444,13 +456,14 @@ def _merged(
 
 
 def _queues(
-    ops: Sequence[Operation], block: range, level: int, idle: frozenset[int], passed: _Passed = ()
+    ops: Sequence[Operation], block: range, level: int, idle: frozenset[int], dropped: _Dropped = ()
 ) -> list[list[_Step]]:
     """The steps of each task."""
     queues: dict[int, list[_Step]] = {}
     for index in block:
         if index not in idle:
-            queues.setdefault(number_of(ops[index]), []).extend(_steps(ops, index, level, passed))
+            steps = [*_steps(ops, index, level), *_drops(ops, index, dropped)]
+            queues.setdefault(number_of(ops[index]), []).extend(steps)
     if level & _BY_ITSELF:
         for index in block:
             if index not in idle and ops[index][0] in _QUIET:
@@ -458,10 +471,8 @@ def _queues(
     return list(queues.values())
 
 
-def _steps(ops: Sequence[Operation], index: int, level: int, passed: _Passed = ()) -> list[_Step]:
+def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
     op = alone(ops[index])
-    if any(scan == index for scan, _ in passed):
-        return [(_only_looking(page) if (index, page[2]) in passed else page, index) for page in _pages(op)]
     if level & (_LOUD | _BY_ITSELF) and op[0] in _QUIET:
         at, bit = _QUIET[op[0]]
         op = (*op[:at], op[at] & ~bit | (bit if level & _BY_ITSELF else 0), *op[at + 1 :])
@@ -567,14 +578,14 @@ def _unprotected(ops: Sequence[Operation], index: int, anew: bool) -> list[Opera
 
     :param anew: by registering them anew, which wakes who waits there, but is not refused while an event waits.
     """
-    handles = {op[2] for op in ops if op[0] == _OPEN} | {op[3] for op in ops if op[0] == EVENT}
+    handles = _handles(ops)
     slots = {slot for op in _beside(ops, index) if op[0] in ACCESSES for slot in slots_of(op)} if handles else set()
     shows = {op[2] + i: (op[5], op[6] + i) for op in ops[:index] if op[0] == _MAP_FILE for i in range(op[3])}
     pages = {shows[slot] for slot in slots & shows.keys()}
     slots |= {slot for slot, page in shows.items() if page in pages}
     if not anew:
         quiet = 1 << WAKE_MODE.words.index("dontwake")
-        return [(_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet) for uffd in sorted(handles) for slot in sorted(slots)]
+        return [(_RESOLVE, TASK_MONITOR, uffd, slot, 1, quiet) for uffd in handles for slot in sorted(slots)]
     last = {slot: op for op in ops[:index] if op[0] == _REGISTER for slot in slots_of(op)}
     return [
         step
@@ -604,8 +615,7 @@ def _copies(ops: Sequence[Operation], index: int) -> list[Operation]:
 
 
 def _told_first(ops: Sequence[Operation], scan: Operation, index: int) -> list[_Step]:
-    handles = sorted({op[2] for op in ops if op[0] == _OPEN})
-    protects = [((_PROTECT, TASK_MONITOR, uffd, *scan[2:4]), ~index) for uffd in handles]
+    protects = [((_PROTECT, TASK_MONITOR, uffd, *scan[2:4]), ~index) for uffd in _handles(ops)]
     return [(_only_looking(scan), index), *protects]
 
 
