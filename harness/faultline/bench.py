@@ -6,6 +6,7 @@ measured in elapsed time.
 
 from __future__ import annotations
 
+import difflib
 import os
 import resource
 import shutil
@@ -30,6 +31,7 @@ from faultline.backend.live_offer import requirement_missing
 from faultline.backend.machine import Machine
 from faultline.build import csrc_dir
 from faultline.build.profile import profile_names
+from faultline.campaign.series import build_ladder
 from faultline.campaign.source import Source
 from faultline.campaign.subject import DEFAULT_PROFILE, Say, Subject, build_library, prepare
 from faultline.kinds import FaultlineError
@@ -38,6 +40,7 @@ from faultline.program.schedule import Schedule
 from faultline.program.text import parse_program
 from faultline.tree import TreeInfo, find_tree
 from faultline.tree.cache import cache_dir
+from faultline.tree.series import read_series
 from faultline.verdict.judge import Judge
 from faultline.verdict.overlap import CPUS
 
@@ -91,6 +94,9 @@ ROUND_SECONDS: Final = 0.4
 LIVE_PROGRAMS: Final = 400
 #: Inputs of the two runs of the fuzzer whose difference is measured.
 FUZZ_RUNS: Final = (1_000, 21_000)
+#: Patches of the series whose steps are built, and the files that they change in turn.
+SERIES_PATCHES: Final = 10
+SERIES_FILES: Final = ("mm/memory.c", "mm/mprotect.c", "mm/userfaultfd.c", "mm/madvise.c", "mm/rmap.c")
 #: Programs after which a worker's memory is measured.
 MEMORY_PROGRAMS: Final = 5_000
 
@@ -158,6 +164,9 @@ def speed(kernel: str, jobs: int, say: Say) -> Iterator[Figure]:
             patch = _one_line_patch(tree, Path(folder))
             say("a build after a patch of one file")
             yield Figure("build for a patch of one file", _build_seconds(tree, (patch,), jobs), "s", 3, False)
+            say("the steps of a series")
+            seconds = _series_seconds(tree, Path(folder), jobs)
+            yield Figure(f"steps of a series of {SERIES_PATCHES}", seconds, "s", 30, False)
 
 
 # --- the running kernel ---
@@ -409,3 +418,30 @@ def _one_line_patch(tree: TreeInfo, folder: Path) -> Path:
     patch = folder / "one-line.patch"
     patch.write_text(f"--- a/{name}\n+++ b/{name}\n@@ -1,1 +1,2 @@\n {first}\n+/* one more line */\n")
     return patch
+
+
+def _series_seconds(tree: TreeInfo, folder: Path, jobs: int) -> float:
+    """Seconds for the steps of a series, once the tree without it is there as a check needs it."""
+    series = read_series(_series(tree, folder))
+    build_library(tree, (), DEFAULT_PROFILE, jobs=jobs, say=lambda _: None, counted=sorted(SERIES_FILES))
+    ladder = build_ladder(tree, series, DEFAULT_PROFILE, jobs=jobs, say=lambda _: None)
+    failed = next((step.why for step in ladder.steps if step.failure), "")
+    if failed:
+        raise FaultlineError(failed)
+    return ladder.seconds
+
+
+def _series(tree: TreeInfo, folder: Path) -> list[Path]:
+    """Patches each of which adds a statement to a function: before a return that none before it has changed."""
+    landmark, patches = "\n\treturn 0;\n", list[Path]()
+    texts: dict[str, str] = {}
+    for number in range(SERIES_PATCHES):
+        name = SERIES_FILES[number % len(SERIES_FILES)]
+        before = texts.get(name) or (tree.path / name).read_text()
+        parts, at = before.split(landmark), number // len(SERIES_FILES) + 1
+        after = landmark.join(parts[:at]) + f"\n\tbarrier();{landmark}" + landmark.join(parts[at:])
+        texts[name] = after
+        lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{name}", f"b/{name}")
+        patches.append(folder / f"{number:04}.patch")
+        patches[-1].write_text("".join(lines))
+    return patches

@@ -151,7 +151,7 @@ def prune(root: Path, limit_bytes: int) -> int:
             shutil.rmtree(leftover, ignore_errors=True)
     entries = [
         (_mtime(entry), _size(entry), entry)
-        for part in ("objects", "libs", "headers", "overlays", "manifests", "spatch", "series", "locks")
+        for part in ("objects", "libs", "headers", "overlays", "manifests", "spatch", "series", "reach", "locks")
         for entry in _children(root / part)
     ]
     excess = sum(size for _, size, _ in entries) - limit_bytes
