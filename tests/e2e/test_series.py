@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from commands import started
 from kernel_repository import KernelRepository
 
 from faultline.kinds import ExitStatus
@@ -82,6 +84,58 @@ def test_what_a_patch_cures_is_said(repository, mended, faultline):
     assert len(fix["program"].splitlines()) <= 6
     told = faultline("check", "--tree", repository.path, "--range", f"{slip}..{mended}~3", *OPTIONS[:-1], "-q")
     assert f"fixed: {DOUBLE_RELEASE}, which only the base tree shows" in told.out
+
+
+def test_the_patch_of_a_series_that_cures_is_named(repository, mended, faultline):
+    """The base has the bug, the first of two patches mends it."""
+    series = f"{mended}~4..{mended}~2"
+    done = faultline("check", "--tree", repository.path, "--range", series, *OPTIONS)
+    assert done.status == ExitStatus.CLEAN, done.err
+    first, second = done.json["series"]["patches"]
+    assert (first["state"], second["state"]) == ("fixes", "clean")
+    assert DOUBLE_RELEASE in first["fixes"]
+    (fix,) = [one for one in done.json["fixes"] if one["signature"] == DOUBLE_RELEASE]
+    assert fix["by"] == first["name"]
+
+
+def test_a_series_that_comes_to_nothing_is_tested_patch_by_patch(repository, mended, faultline):
+    done = faultline("check", "--tree", repository.path, "--range", f"{repository.base}..{mended}~3", *OPTIONS)
+    assert done.status == ExitStatus.FINDINGS, done.err
+    assert "the series as a whole changes nothing that is built; its patches are tested one by one" in done.err
+    assert [patch["state"] for patch in done.json["series"]["patches"]] == ["findings", "fixes"]
+    assert DOUBLE_RELEASE in done.json["series"]["patches"][1]["fixes"]
+
+    split = repository.semantic(repository.base, "mm: split do_wp_page()", "thread/t3.cocci")
+    back = repository.commit(split, "mm: do not", repository.original("mm/memory.c"))
+    done = faultline("check", "--tree", repository.path, "--range", f"{repository.base}..{back}", *OPTIONS)
+    assert done.status == ExitStatus.CLEAN, done.err
+    assert [patch["state"] for patch in done.json["series"]["patches"]] == ["clean", "clean"]
+    assert done.json["programs"] == 120, "those of the step in the middle"
+
+
+def test_ctrl_c_in_a_series_keeps_what_is_there(repository, mended, faultline, tmp_path):
+    split = repository.semantic(repository.base, "mm: split do_wp_page()", "thread/t3.cocci")
+    slip = repository.semantic(split, "mm: another slip", "thread/t5.cocci")
+    series = f"{repository.base}..{slip}"
+    process = started(tmp_path, "check", "--tree", repository.path, "--range", series, "--time", 600, "--seed", 1)
+    try:
+        for line in process.stdout:
+            if line.strip().startswith("replay"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.terminate()
+    assert process.returncode == ExitStatus.INTERRUPTED, err
+    assert "Traceback" not in err
+    lines = out.splitlines()
+    assert any(line.startswith("interrupted: ") for line in lines)
+    (head,) = [number for number, line in enumerate(lines) if line.startswith("series of 2 patches")]
+    for line in (lines[head + 1], lines[head + 3]):
+        assert line.split()[1] == "not-tested", "no step was asked yet, so none is called clean"
+    assert "not all steps were asked" in out
+    assert list((tmp_path / "findings").glob("*.repro"))
+    assert "<h1>Interrupted: " in faultline("report", "findings", "--html", "-").out
 
 
 def test_a_range_that_changes_nothing_built_is_not_tested(repository, mended, faultline):

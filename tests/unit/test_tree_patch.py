@@ -57,10 +57,10 @@ class Tree:
     def patch(self, name: str, text: str) -> Path:
         return write(self.folder, {name: text}) / name
 
-    def refusal(self, *patches: Path) -> str:
+    def refusal(self, *patches: Path, status: ExitStatus = ExitStatus.ERROR) -> str:
         with pytest.raises(FaultlineError) as caught:
             Overlay(self.path, patches)
-        assert caught.value.status == ExitStatus.ERROR
+        assert caught.value.status == status
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -145,8 +145,9 @@ def test_bytes_that_are_no_utf8_stay(tree: Tree) -> None:
 
 
 def test_a_patch_that_is_not_there(tree: Tree) -> None:
-    assert tree.refusal(tree.folder / "none.diff").endswith("none.diff: No such file or directory")
-    assert tree.refusal(tree.folder).endswith(": Is a directory")
+    missing, folder = (tree.refusal(path, status=ExitStatus.USAGE) for path in (tree.folder / "none.diff", tree.folder))
+    assert missing.endswith("none.diff: No such file or directory; name a patch file")
+    assert folder.endswith(": Is a directory; name a patch file")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ class Ladder:
         """How many patches the last step has that was built; 0: none was."""
         return max((number for number, library in enumerate(self.libraries, 1) if library), default=0)
 
+    @property
+    def moves(self) -> bool:
+        """Whether some step is not the same as the base."""
+        return any(library is not None and library.path != self.base.path for library in self.libraries)
+
 
 def build_ladder(
     tree: TreeInfo, series: Series, profile: str, *, jobs: int, say: Say, variant: Variant = "plain"
@@ -148,6 +153,8 @@ class SeriesCheck:
     samples: bool = True
     """Whether the steps in the middle have a short campaign of their own."""
     title: str = ""
+    programs: int = 0
+    """That ran in the campaigns of the steps."""
     _answers: dict[str, list[bool | None]] = field(default_factory=dict)
     _cured: dict[str, list[bool | None]] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -176,6 +183,8 @@ class SeriesCheck:
         for name, record in found.items():
             if name not in records and self._answers.get(name, [None] * (last + 1))[last]:
                 result.records.append(record)
+        if self.subject.idle:
+            result.programs, result.seconds = self.programs, time.monotonic() - begin
         unanswered = interrupted or any(None in self._built(row) for row in self._answers.values())
         return judge_series(
             self.ladder.steps, self._answers, self._cured, title=self.title, about=about, interrupted=unanswered,
@@ -264,6 +273,7 @@ class SeriesCheck:
                 continue
             name = self.ladder.steps[places[0]].name
             result = run(self._short_plan(places[0]), _Quiet(self.say, f"the series up to {name}"))
+            self.programs += result.programs
             for record in result.records:
                 found.setdefault(record.finding.signature, record)
             if result.interrupted:
@@ -276,8 +286,10 @@ class SeriesCheck:
 
     def _short_plan(self, number: int) -> Plan:
         plan, maker = replace(self.plan, points=None, costs=0), self._maker(number)
+        # where the whole is not looked at, the steps have its time
+        share = 1 / len(self._distinct()) if self.subject.idle else SAMPLE_SHARE
         if plan.programs is not None:
-            programs = max(SAMPLE_PROGRAMS, int(plan.programs * SAMPLE_SHARE))
+            programs = max(SAMPLE_PROGRAMS, int(plan.programs * share))
             return replace(plan, make_judge=maker, programs=min(programs, plan.programs))
-        seconds = max(SAMPLE_SECONDS, (plan.seconds or 0.0) * SAMPLE_SHARE)
+        seconds = max(SAMPLE_SECONDS, (plan.seconds or 0.0) * share)
         return replace(plan, make_judge=maker, seconds=seconds)

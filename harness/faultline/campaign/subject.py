@@ -69,6 +69,11 @@ class Subject:
         return self.library.tree
 
     @property
+    def idle(self) -> bool:
+        """Whether it is the same as its base."""
+        return self.base is not None and self.base.path == self.library.path
+
+    @property
     def diff(self) -> str:
         """What the patches change in the tree, as a unified diff."""
         return changes(self.library.tree.path, self.library.patches)
@@ -187,14 +192,15 @@ def _both(patched: Callable[[], BuiltLibrary], base: Callable[..., BuiltLibrary]
 
 def prepare(
     kernel: str, patches: Sequence[Path], profile: str, *, check: bool, jobs: int, say: Say, variant: Variant = "plain",
-    reach: bool = False, strict: bool = False,
+    reach: bool = False, strict: bool = False, idle: bool = False,
 ) -> Subject:  # fmt: skip
     """Finds the tree and builds what is to be tested.
 
     :param check: its base too, the plain variant but for data races.
     :param reach: of a check, both libraries count which changed lines run.
+    :param idle: patches may change nothing that is built.
     :raises FaultlineError: the tree, a patch or the build; with :attr:`ExitStatus.SKIPPED` if the patches change
-        nothing that is built.
+        nothing that is built and that may not be.
     """
     harmless = read_harmless(patches) if check else ()
     tree = find_tree(kernel, say)
@@ -204,12 +210,12 @@ def prepare(
     built = partial(build_library, tree, profile=profile, jobs=jobs, counted=counted)
     patched = partial(built, patches, say=say, variant=variant)
     library, base = _both(patched, partial(built, (), variant=of_base)) if check else (patched(), None)
-    if base and base.path == library.path:
+    if base and base.path == library.path and not idle:
         raise nothing_to_test(tree, patches)
     folder, version = corpora_dir() / "known", f"{tree.major}.{tree.minor}"
     races = known_races(read_races(folder), version) if variant == "race" else None
     subject = Subject(library, base, signatures(read_known(folder), version), races, strict, harmless)
-    if not overlay or not base:
+    if not overlay or not base or subject.idle:
         return subject
     say("looking for the changed lines")
     places = Places(overlay, library.path, base.path)

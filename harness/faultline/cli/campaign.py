@@ -118,7 +118,8 @@ def campaign_of(
     reporter = Reporter(screen, about, out)
     screen.status(f"seed {plan.seed}, {plan.jobs} workers", now=True)
     with screen.progress():
-        result = run(plan, reporter)
+        idle = isinstance(subject, Subject) and subject.idle
+        result = Result(plan.seed) if idle else run(plan, reporter)
         if isinstance(subject, Subject) and subject.places:
             result.reach = subject.places.reach(result.first, subject.hints)
         if mode == "check" and len(desk.series.patches) > 1:
@@ -150,7 +151,7 @@ def _check_series(plan: Plan, desk: Desk, subject: Subject, reporter: Reporter, 
 
     try:
         check = SeriesCheck(desk.ladder, subject, plan, desk.screen.status, title=series.title)
-        check.samples = plan.settle != 0
+        check.samples = plan.settle != 0 or subject.idle
         result.series = check.run(result, keep)
     except KeyboardInterrupt:  # while its steps are built
         result.interrupted = True

@@ -65,20 +65,30 @@ class Desk:
             try:
                 subject = self._prepared(self.series.paths, check=check, reach=reach)
             except FaultlineError as error:
-                several = check and len(self.series.patches) > 1 and error.status is ExitStatus.ERROR
-                if not several or not self.ladder.highest:
+                if not check or len(self.series.patches) == 1:
                     raise
-                self.screen.warn(f"{error}; what can be built of the series is tested without it")
-                paths = self.series.paths[: self.ladder.highest]
-                subject = self._prepared(paths, check=check, reach=reach)
+                subject = self._part(error, reach=reach)
         warn_of(subject.library.tree, self.screen)
         return subject
 
-    def _prepared(self, paths: list[Path], *, check: bool, reach: bool) -> Subject:
+    def _part(self, error: FaultlineError, *, reach: bool) -> Subject:
+        """Builds what can be tested of a series that cannot be as a whole.
+
+        :raises FaultlineError: the error, if that is nothing.
+        """
+        if error.status is ExitStatus.ERROR and self.ladder.highest:
+            self.screen.warn(f"{error}; what can be built of the series is tested without it")
+            return self._prepared(self.series.paths[: self.ladder.highest], check=True, reach=reach, idle=True)
+        if error.status is ExitStatus.SKIPPED and self.ladder.moves:
+            self.screen.warn("the series as a whole changes nothing that is built; its patches are tested one by one")
+            return self._prepared(self.series.paths, check=True, reach=reach, idle=True)
+        raise error
+
+    def _prepared(self, paths: list[Path], *, check: bool, reach: bool, idle: bool = False) -> Subject:
         setting = self.setting
         return prepare(
             str(self.series.base or setting.kernel), paths, setting.profile, check=check, jobs=self.jobs,
-            say=self.screen.status, variant=setting.variant, reach=reach, strict=setting.strict,
+            say=self.screen.status, variant=setting.variant, reach=reach, strict=setting.strict, idle=idle,
         )  # fmt: skip
 
 

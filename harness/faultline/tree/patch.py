@@ -50,12 +50,9 @@ class Overlay:
         """Applies one patch: SmPL if its name ends in ``.cocci``, else a unified diff (or a mail with one).
 
         Returns the files that it changes, those among them that an unpacked tree leaves out.
-        Raises :class:`FaultlineError`: no such patch, or which hunk or rule does not apply to which file.
+        Raises as :func:`patch_bytes` does, or which hunk or rule does not apply to which file.
         """
-        try:
-            text = patch.read_bytes().decode("utf-8", "surrogateescape")
-        except OSError as error:
-            raise FaultlineError(f"cannot read the patch {patch}: {error.strerror}") from error
+        text = patch_bytes(patch).decode("utf-8", "surrogateescape")
         files: set[str] = set()
 
         def skip(path: str) -> bool:
