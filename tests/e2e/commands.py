@@ -27,9 +27,9 @@ class Done:
         return json.loads(self.out)
 
 
-def started(folder: Path, *arguments: object) -> subprocess.Popen[str]:
-    """Starts the command in a folder, such that Ctrl-C reaches it."""
-    return subprocess.Popen(
+def interrupted(folder: Path, *arguments: object, at: str, on: str = "stdout") -> Done:
+    """Starts the command in a folder and presses Ctrl-C once it writes a line with ``at`` in it."""
+    process = subprocess.Popen(
         [COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -38,3 +38,10 @@ def started(folder: Path, *arguments: object) -> subprocess.Popen[str]:
         # who started the tests in the background had them ignore it
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    try:
+        any(at in line for line in getattr(process, on))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.terminate()
+    return Done(process.returncode, out, err)

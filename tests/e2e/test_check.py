@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import tomllib
 
 import pytest
-from commands import COMMAND, ROOT, started
+from commands import COMMAND, ROOT, interrupted
 
 from faultline.kinds import ExitStatus
 from faultline.program.text import read_repro
@@ -96,16 +95,9 @@ def test_the_unpatched_tree_keeps_to_the_oracle(faultline):
 
 
 def test_ctrl_c_keeps_all_findings(faultline, tmp_path):
-    process = started(tmp_path, "run", "--patch", THREAD / "t1.cocci", "--time", 600, "--seed", 1)
-    try:
-        for line in process.stdout:
-            if line.strip().startswith("replay"):
-                break
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.terminate()
-    assert process.returncode == ExitStatus.INTERRUPTED
+    done = interrupted(tmp_path, "run", "--patch", THREAD / "t1.cocci", "--time", 600, "--seed", 1, at="replay  ")
+    assert done.status == ExitStatus.INTERRUPTED, done.err
+    out, err = done.out, done.err
     assert out.splitlines()[-1].startswith("interrupted: ")
     assert "Traceback" not in err
     files = list((tmp_path / "findings").glob("*.repro"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import pytest
-from commands import started
+from commands import interrupted
 from test_reach import MIXED
 
 from faultline.kinds import ExitStatus
@@ -95,16 +94,9 @@ def test_the_lines_of_a_patch(faultline, tmp_path):
 
 
 def test_a_campaign_reaches_more_and_ctrl_c_keeps_it(tmp_path):
-    process = started(tmp_path, "cover", "--file", FILE, "--time", 600, "--seed", 1)
-    try:
-        for line in process.stderr:
-            if " programs, " in line:
-                break
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.terminate()
-    assert process.returncode == ExitStatus.INTERRUPTED, err
+    done = interrupted(tmp_path, "cover", "--file", FILE, "--time", 600, "--seed", 1, at=" programs, ", on="stderr")
+    assert done.status == ExitStatus.INTERRUPTED, done.err
+    out, err = done.out, done.err
     *_, last = out.splitlines()
     assert last.endswith(", seed 1, interrupted")
     assert int(last.split()[0].replace(",", "")) > 0

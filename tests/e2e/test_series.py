@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from commands import started
+from commands import interrupted
 from kernel_repository import KernelRepository
 
 from faultline.kinds import ExitStatus
@@ -116,17 +115,10 @@ def test_a_series_that_comes_to_nothing_is_tested_patch_by_patch(repository, men
 def test_ctrl_c_in_a_series_keeps_what_is_there(repository, mended, faultline, tmp_path):
     split = repository.semantic(repository.base, "mm: split do_wp_page()", "thread/t3.cocci")
     slip = repository.semantic(split, "mm: another slip", "thread/t5.cocci")
-    series = f"{repository.base}..{slip}"
-    process = started(tmp_path, "check", "--tree", repository.path, "--range", series, "--time", 600, "--seed", 1)
-    try:
-        for line in process.stdout:
-            if line.strip().startswith("replay"):
-                break
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.terminate()
-    assert process.returncode == ExitStatus.INTERRUPTED, err
+    command = ("check", "--tree", repository.path, "--range", f"{repository.base}..{slip}", "--time", 600, "--seed", 1)
+    done = interrupted(tmp_path, *command, at="replay  ")
+    assert done.status == ExitStatus.INTERRUPTED, done.err
+    out, err = done.out, done.err
     assert "Traceback" not in err
     lines = out.splitlines()
     assert any(line.startswith("interrupted: ") for line in lines)
