@@ -6,13 +6,16 @@ import math
 import struct
 from collections.abc import Sequence
 
+from fake_machine import PLANTS, FakeMachine, judge_maker, locate
+
 from faultline.backend.machine import OTHER_LOCKS
-from faultline.program.codec import Operation
-from faultline.program.ops import OPS_MAX
+from faultline.program.codec import Operation, decode
+from faultline.program.ops import OPS, OPS_MAX
 from faultline.program.text import parse_program
 from faultline.program.trace import Met
 from faultline.report.cost import cost_lines
 from faultline.verdict.cost import REGIONS, Change, Cost
+from faultline.verdict.judge import Blame, Judge, Side
 from faultline.verdict.meter import OTHER_LEAST, OTHER_ONE_IN, Meter, Table
 
 LAYOUT = (
@@ -47,6 +50,28 @@ class Fake:
 
     def reset(self) -> None:
         self.resets += 1
+
+
+class Metered(Fake):
+    """One that runs programs: each mprotect takes so many flushes."""
+
+    def __init__(self, machine: FakeMachine, flushes: int) -> None:
+        super().__init__()
+        self._machine, self._flushes = machine, flushes
+
+    def run(self, wire: bytes, *, internals: bool = False, costs: bool = False) -> bytes:
+        names = [OPS[op[0]].name for op in decode(wire)]
+        self.rows = [row(self._flushes if name == "mprotect" else 0) for name in names] + [row()]
+        return self._machine.run(wire)
+
+
+def judge_of(plant: str) -> Judge:
+    """Of a patch that doubles the flushes of mprotect, and may do something else."""
+    sides = []
+    for name, flushes in ((plant, 2), ("healthy", 1)):
+        machine = FakeMachine(PLANTS[name])
+        sides.append(Side(machine, locate, metered=Metered(machine, flushes)))
+    return Judge(*sides)
 
 
 def row(
@@ -200,11 +225,41 @@ def test_many_changes_are_shortened_unless_all_are_asked_for() -> None:
     assert len([line for line in full if line.startswith("cost of ")]) == 6
 
 
-
-
 def test_what_changes_much_and_often_comes_first() -> None:
     ops = parse_program("p0.0 mmap a0 rw\np0.0 mprotect a0 r\np0.0 munmap a0\n")
     before = [row(10), row(1), row(), row()]
     often, once = [row(10), row(2), row(), row()], [row(30), row(1), row(1), row()]
     table = counted(*[(ops, before, often)] * 9, (ops, before, once))
     assert [change.operation for change in table.cost().changes] == ["munmap", "mprotect", "mmap"]
+
+
+def test_a_judge_takes_what_comes_to_the_same_on_both_trees() -> None:
+    judge = judge_of("healthy")
+    meter = judge.meter()
+    assert meter is not None
+    meter.begin(0)
+    assert judge.judge(PROGRAM, meter=meter).finding is None
+    judge.judge(PROGRAM)
+    cost = meter.table().cost()
+    assert (cost.programs, cost.left_out) == (1, 0)
+    assert (only(cost).operation, only(cost).before, only(cost).after) == ("mprotect", 1, 2)
+    assert judge.costs_otherwise(meter, PROGRAM, "mprotect", "TLB flushes", more=True)
+    assert not judge.costs_otherwise(meter, PROGRAM[:2], "mprotect", "TLB flushes", more=True)
+
+
+def test_what_a_finding_costs_is_not_the_patch_s_cost() -> None:
+    judge = judge_of("wrong_read")
+    meter = judge.meter()
+    assert meter is not None
+    meter.begin(0)
+    reading = [*PROGRAM, *parse_program("p0.0 read a0\n")]
+    verdict = judge.judge(reading, meter=meter)
+    assert (verdict.finding is not None, verdict.blame) == (True, Blame.NEW)
+    cost = meter.table().cost()
+    assert (cost.programs, cost.left_out, cost.changes) == (0, 1, ())
+    assert not judge.costs_otherwise(meter, reading, "mprotect", "TLB flushes", more=True)
+
+
+def test_a_judge_without_a_base_tree_or_counts_has_no_meter() -> None:
+    assert judge_maker("healthy")(lambda _: None).meter() is None
+    assert judge_maker("healthy", base=["healthy"])(lambda _: None).meter() is None

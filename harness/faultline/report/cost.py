@@ -28,7 +28,7 @@ def cost_says(cost: Cost) -> str:
         return "not measured, as no program came to the same with and without the patches"
     programs = f"{cost.programs:,} program{'s' * (cost.programs != 1)}"
     if cost.left_out:
-        programs += f" ({cost.left_out:,} left out, as they came to something else)"
+        programs += f" ({cost.left_out:,} with a finding or another outcome left out)"
     count = len({change.operation for change in cost.told})
     if not count:
         return f"the same in {programs}"

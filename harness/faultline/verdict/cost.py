@@ -71,7 +71,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
     programs: int
     left_out: int
-    """Programs that did not come to the same."""
+    """Programs that show a finding, or did not come to the same."""
     changes: tuple[Change, ...]
     """Those of an operation together, those that matter most first."""
     totals: tuple[Total, ...]
