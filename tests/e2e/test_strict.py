@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from commands import ROOT
+from test_reach import NEVER
 
 from faultline.kinds import ExitStatus
 
@@ -55,6 +56,18 @@ def test_what_the_patch_says_is_meant_is_counted_and_no_finding(check):
     assert done.status == ExitStatus.CLEAN, done.out
     assert done.json["findings"] == []
     assert done.json["harmless"]["base-difference:write:tlb-flushes"] > 100
+
+
+def test_the_patch_of_a_series_that_differs_inside_is_named(faultline, tmp_path):
+    (tmp_path / "never.cocci").write_text(NEVER)
+    (tmp_path / "flush.cocci").write_text(FLUSH.format(rule="says nothing"))
+    patches = ("--patch", "never.cocci", "--patch", "flush.cocci")
+    options = ("--programs", 120, "--schedules", "none", "--seed", 1, "--json")
+    done = faultline("check", *patches, "--strict", *options)
+    assert done.status == ExitStatus.FINDINGS, done.err
+    first, second = done.json["series"]["patches"]
+    assert (first["state"], second["state"]) == ("clean", "findings")
+    assert "base-difference:write:tlb-flushes" in second["findings"]
 
 
 def test_what_breaks_a_rule_cannot_be_meant(check):
