@@ -27,7 +27,7 @@ def refactor_lines(row: Row) -> list[Line]:
     reach = row.trial.reach
     names = ", ".join(dict.fromkeys(function.name for function in reach.functions)) if reach else ""
     lines.append((Style.DIM, f"{indent}{row.entry.title}" + f" ({names})" * bool(names)))
-    for line in reach.missed if reach else ():
+    for line in reach.missed if reach and not row.trial.sightings else ():
         lines.append((Style.DIM, f"{indent}never ran: {line.file}:{line.line} {line.text.strip()}"))
     return [*lines, *((Style.MARKED, f"{indent}not as recorded: {text}") for text in complaints(row))]
 
