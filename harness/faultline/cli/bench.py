@@ -79,7 +79,9 @@ def bench_bugs(
     with screen.progress():
         for name, entry in entries.items():
             kernel = desk.setting.kernel if tree else tree_of(entry)
-            trial = attempt(name, entry, folder, kernel, seconds=seconds, seed=seed, jobs=jobs, say=screen.status)
+            trial = attempt(
+                name, entry, folder, kernel, seconds=seconds, seed=seed, jobs=jobs, say=screen.status, reach=True
+            )
             trials.append(trial)
             if not as_json:
                 screen.show(trial_lines(trial))
