@@ -644,9 +644,17 @@ class Files(Userfault, Memory):
                 if end is None or (backing[1] < end and not copied):
                     poison = process.poisoned & 1 << slot
                     self._zap(process, slot)
-                    # no document says that it goes: as the backend shows, of a child when it is born
-                    if poison and (self._fork_of(process) or (self._seen_word(process, slot) or 0) & SWAP):
+                    if poison and self._stays_poisoned(process, slot):
                         process.poisoned |= poison
+
+    def _stays_poisoned(self, process: Process, slot: int) -> bool:
+        """No document says that it goes: as the backend shows, of a child when it is born."""
+        if self._fork_of(process):
+            return True
+        if not (self._seen_word(process, slot) or 0) & SWAP:
+            return False
+        # a write protection that is left may show the same
+        return not process.row[slot] & UFFD_WP or not self._choose(2)
 
     def _not_removable(self, process: Process, slot: int) -> Outcome | None:
         backing = process.backing[slot] if process.backing is not None else None

@@ -357,20 +357,22 @@ class Mremap(Memory):
 
     def _leave_source(self, move: _Move, start: int, end: int) -> None:
         process = move.process
-        move.dontunmap = move.dontunmap or self._is_left(process, start)
-        if move.dontunmap:
-            process.edges &= ~self._mask(start + 1, end)
-            self._cut(process, start, end)
-            return
-        move.late += self._unmap_events(process, start, end)
-        self._unmap(process, start, end)
+        left = end if move.dontunmap else self._left_up_to(process, start, end)
+        if left > start:
+            move.dontunmap = True
+            process.edges &= ~self._mask(start + 1, left)
+            self._cut(process, start, left)
+        move.late += self._unmap_events(process, left, end)
+        self._unmap(process, left, end)
 
-    def _is_left(self, process: Process, start: int) -> bool:
-        """Whether the backend shows the range mapped that has moved, for want of memory to split its mapping."""
+    def _left_up_to(self, process: Process, start: int, end: int) -> int:
+        """Up to where the backend shows the range mapped that has moved, for want of memory to split its mapping: the
+        first one, if it may be several."""
         if not self._may_fail or not self._seen_word(process, start):
-            return False
+            return start
         self._met[rules.MREMAP_LEFT] = None
-        return True
+        edges = (slot for slot in range(start + 1, end) if process.edges >> slot & 1)
+        return next((slot for slot in edges if not self._seen_word(process, slot)), end)
 
     # --- resizing ---
 
