@@ -145,11 +145,21 @@ static unsigned int class_of_variable(const void *lock)
 	return !fl_posix_is_data(lock) || fl_filemap_has_queue(lock) ? FL_CLASS_NONE : class_by(lock, 0, NULL);
 }
 
+/* Which class a member of a cache's objects is, as found last: every new object asks for those of its locks. */
+struct member_found {
+	const void *cache;
+	unsigned long offset;
+	unsigned int class;
+};
+static FL_KEEP struct member_found members_found[64];
+
 unsigned int fl_class_find(const void *lock)
 {
+	struct member_found *found;
 	const void *cache;
 	const char *name;
 	unsigned long offset, inode;
+	unsigned int class;
 
 	if ((unsigned long)lock - fl_memmap_start < fl_memmap_end - fl_memmap_start)
 		return FL_CLASS_TABLE;
@@ -157,9 +167,15 @@ unsigned int fl_class_find(const void *lock)
 		return class_of_variable(lock);
 	if (!cache)
 		return FL_CLASS_NONE;
+	found = &members_found[((unsigned long)cache >> 4 ^ offset >> 3) % ARRAY_SIZE(members_found)];
+	if (found->cache == cache && found->offset == offset)
+		return found->class;
 	if (inode_in(name, &inode))
-		return class_in_inode(cache, offset, name, inode);
-	return strcmp(name, "vma_lock") ? class_by(cache, offset, name) : FL_CLASS_VMA;
+		class = class_in_inode(cache, offset, name, inode);
+	else
+		class = strcmp(name, "vma_lock") ? class_by(cache, offset, name) : FL_CLASS_VMA;
+	*found = (struct member_found){ cache, offset, class };
+	return class;
 }
 
 static bool is_in(fl_order_graph graph, unsigned int from, unsigned int to)

@@ -232,9 +232,12 @@ static unsigned long deferred(void)
 {
 	unsigned long asids = 0;
 
-	for (int i = 0; i < FL_NTASKS; i++)
-		if (fl.task[i].state == FL_TASK_BLOCKED && fl.task[i].ts->tlb_ubc.flush_required)
-			asids |= fl.task[i].ts->tlb_ubc.arch.asids;
+	for (unsigned long left = fl.asleep; left; left &= left - 1) {
+		const struct fl_task *task = &fl.task[__builtin_ctzl(left)];
+
+		if (task->state == FL_TASK_BLOCKED && task->ts->tlb_ubc.flush_required)
+			asids |= task->ts->tlb_ubc.arch.asids;
+	}
 	return asids;
 }
 

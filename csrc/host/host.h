@@ -92,6 +92,7 @@ struct fl_machine {
 	struct fl_process process[FL_PROCESSES];
 	struct file *uffd[FL_UFFDS];
 	struct file *file[FL_FILES];
+	unsigned long asleep;		/* bit per task id: blocked, and perhaps some that are not any more */
 	unsigned long runnable;		/* bit per task id: blocked, and woken since */
 	unsigned long ready;		/* bit per task id: interrupted at a scheduling point */
 	unsigned long timed;		/* bit per task id: blocked, but not for ever */

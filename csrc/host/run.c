@@ -69,8 +69,8 @@ static struct fl_task *actor(const struct fl_operation *op, int *skip)
 
 static bool anybody_blocked(void)
 {
-	for (int i = 0; i < FL_ID_BOOT; i++)
-		if (fl.task[i].state == FL_TASK_BLOCKED)
+	for (unsigned long left = fl.asleep; left; left &= left - 1)
+		if (fl.task[__builtin_ctzl(left)].state == FL_TASK_BLOCKED)
 			return true;
 	return false;
 }

@@ -27,6 +27,7 @@ struct kmem_cache {
 	const char *name;
 	unsigned int size, stride, order, objects;
 	bool keep_state;		/* constructed, or readable after free: never poisoned */
+	bool any_kind;			/* of kmalloc(): its objects are of all kinds */
 	void (*ctor)(void *object);
 	struct chunk *chunks, **last;
 	long live, live_at_mark;
@@ -73,6 +74,7 @@ static struct kmem_cache *cache_create(const char *name, unsigned int size, unsi
 		cache->order++;
 	cache->objects = min_t(unsigned long, OBJECTS_MAX, (PAGE_SIZE << cache->order) / cache->stride);
 	cache->ctor = ctor;
+	cache->any_kind = !strncmp(name, "kmalloc-", 8);
 	cache->keep_state = ctor || (flags & SLAB_TYPESAFE_BY_RCU);
 	cache->last = &cache->chunks;
 	if (!strcmp(name, "vm_area_struct"))
@@ -232,9 +234,21 @@ void fl_slab_init(void)
 	}
 }
 
+/* Room for what a small program needs of a cache, so that few of them take pages for it and give them back. */
+static void reserve(struct kmem_cache *cache)
+{
+	unsigned int room = 0;
+
+	for (struct chunk *chunk = cache->chunks; chunk; chunk = chunk->next)
+		room += hweight64(chunk->free);
+	if (room < cache->objects / 2)
+		grow(cache);
+}
+
 void fl_slab_mark(void)
 {
 	for (int i = 0; i < ncaches; i++) {
+		reserve(&caches[i]);
 		caches[i].live_at_mark = caches[i].live;
 		caches[i].last_at_mark = container_of(caches[i].last, struct chunk, next);
 		if (caches[i].last == &caches[i].chunks)
@@ -313,7 +327,7 @@ bool fl_slab_place(const void *addr, const void **cache, const char **name, unsi
 	at = (const char *)addr - chunk->memory;
 	*name = chunk->cache->name;
 	*offset = at % chunk->cache->stride;
-	if (strncmp(*name, "kmalloc-", 8)) {
+	if (!chunk->cache->any_kind) {
 		*cache = chunk->cache;
 	} else if (!marked || !(chunk->free_at_mark >> at / chunk->cache->stride & 1)) {
 		*cache = addr;

@@ -197,7 +197,9 @@ void fl_task_block(void)
 	if (++task->events > FL_EVENTS_MAX)
 		fl_events_used_up();
 	task->state = FL_TASK_BLOCKED;
+	fl.asleep |= 1UL << task->id;
 	leave();
+	fl.asleep &= ~(1UL << task->id);
 	task->state = FL_TASK_RUNNING;
 }
 

@@ -66,12 +66,12 @@ const char *fl_lock_waited_for(const struct fl_task *task)
 /* Whether following who waits for whom leads from `at` back to `task`. */
 static bool leads_back(struct fl_task *task, struct fl_task *at, unsigned long *seen)
 {
-	for (int i = 0; i < FL_ID_BOOT; i++) {
-		struct fl_task *holder = &fl.task[i];
+	for (unsigned long left = fl.asleep & ~*seen; left; left &= left - 1) {
+		struct fl_task *holder = &fl.task[__builtin_ctzl(left)];
 
-		if (holder->state != FL_TASK_BLOCKED || !holder->nheld || *seen & 1UL << i || !waits_for(at, holder))
+		if (holder->state != FL_TASK_BLOCKED || !holder->nheld || *seen & 1UL << holder->id || !waits_for(at, holder))
 			continue;
-		*seen |= 1UL << i;
+		*seen |= 1UL << holder->id;
 		if (holder == task || leads_back(task, holder, seen))
 			return true;
 	}
@@ -92,8 +92,8 @@ static struct fl_held *held_by_others(struct fl_task *task)
 /* Nobody can go on: whether that is since tasks wait for each other's locks, or for one that nobody lets go. */
 void fl_sched_check_deadlock(void)
 {
-	for (int i = 0; i < FL_ID_BOOT; i++) {
-		struct fl_task *task = &fl.task[i];
+	for (unsigned long left = fl.asleep; left; left &= left - 1) {
+		struct fl_task *task = &fl.task[__builtin_ctzl(left)];
 		unsigned long seen = 0;
 		struct fl_held *held;
 

@@ -34,6 +34,7 @@ from faultline.build.profile import profile_names
 from faultline.campaign.series import build_ladder
 from faultline.campaign.source import Source
 from faultline.campaign.subject import DEFAULT_PROFILE, Say, Subject, build_library, prepare
+from faultline.campaign.worker import collect_seldom
 from faultline.kinds import FaultlineError
 from faultline.program.codec import Operation, encode
 from faultline.program.schedule import Schedule
@@ -253,7 +254,7 @@ def _build_figure(tree: TreeInfo, profile: str, base: float, jobs: int, say: Say
 
 
 def _in_child(measure: Callable[[Subject], T], subject: Subject) -> T:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=collect_seldom) as pool:
         return pool.submit(measure, subject).result()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
@@ -336,12 +337,20 @@ class Worker:
         return Blame.NEW if dies(self._judge.subject) else None
 
 
+def collect_seldom() -> None:
+    """Makes garbage collection rare, as a worker makes and drops many small objects and keeps few."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def main(task: Task, pipe: Connection) -> None:
     """The process: everything it has to say goes through ``pipe``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C does
     try:
         flight = Flight(task.flight)
         judge = task.plan.make_judge(flight.begin)
+        collect_seldom()
         try:
             Worker(task, judge, flight, pipe.send).run()
         finally:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice, permutations, product
+from operator import itemgetter
 from typing import Final
 
 from faultline.oracle import rules, versions
@@ -52,6 +53,9 @@ _UNREGISTER, _POPULATE = (BY_NAME[name].code for name in ("uffd-unregister", "po
 _FAILS_ALIKE: Final = frozenset((_UNREGISTER, BY_NAME["mremap"].code))
 _KSM: Final = frozenset(BY_NAME[name].code for name in ("ksm-merge", "ksm-scan"))
 _ROW_SIZE: Final = SLOTS * 4 + COUNTERS.size
+_CODE_OF: Final = itemgetter(0)
+#: The heads of snapshots, by the bits of the processes that live.
+_HEADS: Final = [SNAPSHOT_HEAD.pack(live) for live in range(1 << PROCESSES)]
 
 #: Orders in which tasks woken together are tried.
 _ORDERS_MAX: Final = 120
@@ -390,7 +394,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
         self._soft: SoftDirty | None = None
         self._told = None
         self._observed = observed
-        if snapshots and observed is not None and CLEAR_REFS in [op[0] for op in ops]:
+        if snapshots and observed is not None and CLEAR_REFS in map(_CODE_OF, ops):
             self._told = observed
             self._observed = self._without_soft_dirty(ops, observed)
         self._choices: list[tuple[int, int, int]] = []
@@ -452,8 +456,10 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
             return self._record_closely(record, op, outcome)
         if self._once or self._stale:
             self._adopt_bits(len(self._out) + len(record))
-        rows = [process.packed or process.pack() for process in self._living]
-        return record + SNAPSHOT_HEAD.pack(self._live) + b"".join(rows)
+        living = self._living
+        if len(living) == 1:
+            return record + _HEADS[self._live] + (living[0].packed or living[0].pack())
+        return record + _HEADS[self._live] + b"".join([process.packed or process.pack() for process in living])
 
     def _record_closely(self, record: bytes, op: Operation, outcome: Outcome) -> bytes:
         """The record with its map and its snapshot, which may decide more than in the simplest programs."""
