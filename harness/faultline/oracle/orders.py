@@ -114,6 +114,7 @@ _WRITES: Final = _codes("write", "guest-write", "process-write", "mem-write")
 _CHANGES: Final = FORBIDS | RECLAIMS | BEST_EFFORT | UNREGISTERS | _WRITES | _codes("uffd-resolve")
 _REMOTE: Final = _codes("process-read", "process-write", "mem-read", "mem-write")
 _HOLDING: Final = _codes("pin", "ref")
+_LOOKS_UP: Final = _HOLDING | _codes("guest-read", "guest-write", "process-read", "process-write")
 _PIN_WRITE: Final = 1 << PIN_FLAGS.words.index("write")
 _READ, _WRITE = (POPULATE.words.index(word) for word in ("read", "write"))
 _POPULATE: Final = BY_NAME["populate"].code
@@ -233,6 +234,7 @@ _BY_MIGRATION: Final = _codes("migrate", "split")
 _SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN, _UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
+_MUNMAP: Final = BY_NAME["munmap"].code
 _PIN_READ, _PIN_WRITES = BY_NAME["pin-read"].code, BY_NAME["pin-write"].code
 _HANDLE_AT: Final = {BY_NAME[name].code: 2 for name in ("pin", "ref", "unpin", "pin-read", "pin-write")}
 _PIN_FORCE, _PIN_LONGTERM = (1 << PIN_FLAGS.words.index(word) for word in ("force", "longterm"))
@@ -392,6 +394,8 @@ def may_come_to(op: Operation, status: Status, value: int) -> bool:
         return status == Status.ERROR and value == errno.EAGAIN
     if op[0] in MOVES:  # what KSM has begun to merge is not exclusive; holes are moved by doing nothing
         return (status == Status.ERROR and value in CANNOT_MOVE) or (status == Status.DONE and passes_holes(op))
+    if op[0] in _LOOKS_UP:
+        return status == Status.ERROR and value == errno.EFAULT
     return _is_best_effort(op) and status in (Status.DONE, Status.ERROR)
 
 
@@ -425,11 +429,18 @@ def _idle_sets(ops: Sequence[Operation], always: frozenset[int]) -> Iterator[fro
 
 
 def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
-    """Best effort; or its process exits, which may kill it."""
+    """Best effort; or it finds no mapping, whose pages its task can still access, as mappings go first: munmap(2) says
+    nothing of the time before it returns; or its process exits, which may kill it."""
     if _is_best_effort(op) or op[0] == EVENT or (op[0] in MOVES and any(other[0] in MERGES for other in block)):
+        return True
+    if op[0] in _LOOKS_UP and any(_unmaps(other, process_at(op), slots_of(op)) for other in block):
         return True
     ends = {process_of(other[1]) for other in block if other[0] == _EXIT}
     return not is_monitor(op[1]) and op[0] != _EXIT and process_of(op[1]) in ends
+
+
+def _unmaps(op: Operation, process: int, slots: set[int]) -> bool:
+    return op[0] == _MUNMAP and process_of(op[1]) == process and not slots.isdisjoint(slots_of(op))
 
 
 def _merged(
@@ -518,7 +529,8 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
     if op[0] == _DROP:
         return [(op, index), *((step, ~index) for step in _taken(ops, index))]
     if op[0] == _MIGRATE and any(other[0] == _SCAN for other in _beside(ops, index)):
-        return [((_SWAP_OUT, *op[1:]), ~index), (op, index)]
+        pages = _pages(op, _met(ops, index))
+        return [*(((_SWAP_OUT, *page[1:]), ~index) for page in pages), *((page, index) for page in pages)]
     if op[0] == _SCAN and op[5] & _SCAN_WP and any(other[0] == _POISON for other in _beside(ops, index)):
         return [step for page in _pages(op, _met(ops, index)) for step in _told_first(ops, page, index)]
     if op[0] == _CLOSE:
