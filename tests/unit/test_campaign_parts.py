@@ -169,6 +169,15 @@ def test_what_is_known_after_an_operation_is_another_finding_without_it(tmp_path
         assert not is_known(signature, known, failing[::2])
 
 
+def test_what_is_known_of_operations_that_overlap_is_another_finding_in_a_sequence(tmp_path: Path) -> None:
+    (tmp_path / "index.toml").write_text(ENTRY + 'after = "par"\n')
+    (tmp_path / "marker.repro").write_text("p0.0 mmap a0 rw\n")
+    known = signatures(read_known(tmp_path), "6.12")
+    overlapping = parse_program("p0.0 mmap a0 rw\npar {\n  p0.0 read a0\n  p0.1 read a0\n}\n")
+    assert is_known("stray-bit:read:swap", known, overlapping)
+    assert not is_known("stray-bit:read:swap", known, parse_program("p0.0 mmap a0 rw\np0.0 read a0\n"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

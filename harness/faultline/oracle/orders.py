@@ -210,8 +210,26 @@ par {
 p0.0 pagemap-scan a0 written
 """,
     ),
+    KnownDeviation(
+        "guard-leaves-tlb",
+        "An access to a guard page raises a signal once MADV_GUARD_INSTALL has returned.",
+        "include/uapi/asm-generic/mman-common.h, MADV_GUARD_INSTALL",
+        "Where another task is giving the pages up at that moment, the call finds them gone, makes them guard pages "
+        "and returns before the other one has flushed TLBs: its caller still reads and writes the page that was there.",
+        "7.2 (machine; source: madvise_guard_install() makes guard pages without a struct mmu_gather, so that no "
+        "mm_tlb_flush_nested() is asked)",
+        """\
+p0.0 mmap a0 rw
+p0.0 write a0 =1
+par {
+  p0.0 guard-install a0
+  p0.0 write a0 =2
+  p0.1 guard-install a0
+}
+""",
+    ),
 )
-LATE_FOR_GOOD, LATE_AT_COPY, PASSES_MIGRATING = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
+LATE_FOR_GOOD, LATE_AT_COPY, PASSES_MIGRATING, GUARD_LEAVES_TLB = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
 _WAKE, _UNREGISTER, _REGISTER = (BY_NAME[name].code for name in ("uffd-wake", "uffd-unregister", "uffd-register"))
 _MADVISE, _MREMAP = BY_NAME["madvise"].code, BY_NAME["mremap"].code
 _FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dontneed", "remove"))
@@ -297,6 +315,19 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     for dropped, level, others in product(some, _LEVELS, sets):
         for steps in _merged(ops, level, idle | others, dropped):
             yield replace(_order(steps, idle | others, False), deviation=PASSES_MIGRATING)
+    for guard, level, others in product(_guards_beside(ops), _LEVELS, sets):
+        for steps in _merged(ops, level, idle | others, late=guard):
+            yield replace(_order(steps, idle | others, False), deviation=GUARD_LEAVES_TLB)
+
+
+def _guards_beside(ops: Sequence[Operation]) -> Iterator[int]:
+    """What makes guard pages while another task gives up the same ones."""
+    for start, end in blocks(ops):
+        for index, other in product(range(start, end), ops[start:end]):
+            op = ops[index]
+            beside = process_of(other[1]) == process_of(op[1]) and other[1] != op[1] and slots_of(op) & slots_of(other)
+            if op[0] == _GUARD and other[0] in (_GUARD, _MADVISE) and beside:
+                yield index
 
 
 def _migrating(ops: Sequence[Operation]) -> set[tuple[int, int]]:
@@ -444,16 +475,17 @@ def _unmaps(op: Operation, process: int, slots: set[int]) -> bool:
 
 
 def _merged(
-    ops: Sequence[Operation], level: int, idle: frozenset[int], dropped: _Dropped = ()
+    ops: Sequence[Operation], level: int, idle: frozenset[int], dropped: _Dropped = (), late: int = -1
 ) -> Iterator[tuple[_Step, ...]]:
     """The program with its blocks merged in all ways, those with few changes from task to task first.
 
     :param dropped: what migrates pages, with slots that lose their protection by it.
+    :param late: an operation of which its own task sees nothing yet when it has returned; below 0: none.
     """
     places = blocks(ops)
     around = [0, *(end for _, end in places)], [*(start for start, _ in places), len(ops)]
     between = [tuple((op, at + i) for i, op in enumerate(ops[at:start])) for at, start in zip(*around, strict=True)]
-    queues = [_queues(ops, range(start, end), level, idle, dropped) for start, end in places]
+    queues = [_queues(ops, range(start, end), level, idle, dropped, late) for start, end in places]
 
     def rest(block: int) -> Iterator[tuple[_Step, ...]]:
         if block == len(places):
@@ -467,14 +499,14 @@ def _merged(
 
 
 def _queues(
-    ops: Sequence[Operation], block: range, level: int, idle: frozenset[int], dropped: _Dropped = ()
+    ops: Sequence[Operation], block: range, level: int, idle: frozenset[int], dropped: _Dropped, late: int
 ) -> list[list[_Step]]:
     """The steps of each task."""
     queues: dict[int, list[_Step]] = {}
     for index in block:
         if index not in idle:
             steps = [*_steps(ops, index, level), *_drops(ops, index, dropped)]
-            queues.setdefault(number_of(ops[index]), []).extend(steps)
+            queues.setdefault(~index if index == late else number_of(ops[index]), []).extend(steps)
     if level & _BY_ITSELF:
         for index in block:
             if index not in idle and ops[index][0] in _QUIET:

@@ -4,7 +4,8 @@
 ``why`` (what the kernel does), ``source`` (the document that it breaks) and ``repro`` (a file beside the index).
 ``also`` (optional) are signatures of the same in a library that is built otherwise, where one call is not merged with
 another.  A star in a signature stands for anything, as for the operation if many lead there.  ``after`` (optional): an
-operation without which it does not happen: in a program that does not hold it the same signature is another finding.
+operation without which it does not happen, ``par`` for a block of operations that overlap: in a program that does not
+hold it the same signature is another finding.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Final
 import msgspec
 
 from faultline.kinds import FaultlineError
-from faultline.program.codec import Operation
+from faultline.program.codec import Operation, has_blocks
 from faultline.program.ops import BY_NAME, OPS
 
 INDEX: Final = "index.toml"
 #: In a pattern, between a signature and the operation that the program must hold.
 _AFTER: Final = " after "
+#: Stands there for operations that overlap.
+_OVERLAP: Final = "par"
 
 
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,7 +61,7 @@ def read_known(folder: Path) -> dict[str, Known]:
     for name, entry in entries.items():
         if not (folder / entry.repro).is_file():
             raise FaultlineError(f"{index}: {name} names {entry.repro}, which is not there")
-        if entry.after and entry.after not in BY_NAME:
+        if entry.after not in ("", _OVERLAP) and entry.after not in BY_NAME:
             raise FaultlineError(f"{index}: {name}: no operation is called {entry.after!r}; mend its 'after'")
     return entries
 
@@ -70,6 +73,6 @@ def signatures(known: dict[str, Known], tree: str) -> frozenset[str]:
 
 def is_known(signature: str, known: Iterable[str], ops: Sequence[Operation]) -> bool:
     """Whether the finding that a program shows is one of those of :func:`signatures`."""
-    held = {OPS[op[0]].name for op in ops}
+    held = {OPS[op[0]].name for op in ops} | ({_OVERLAP} if has_blocks(ops) else set())
     parts = (pattern.partition(_AFTER) for pattern in known)
     return any(fnmatchcase(signature, name) and (not after or after in held) for name, _, after in parts)
