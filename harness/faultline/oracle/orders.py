@@ -427,6 +427,8 @@ def may_come_to(op: Operation, status: Status, value: int) -> bool:
         return (status == Status.ERROR and value in CANNOT_MOVE) or (status == Status.DONE and passes_holes(op))
     if op[0] in _LOOKS_UP:
         return status == Status.ERROR and value == errno.EFAULT
+    if op[0] == _SCAN:  # a page on its way is not there
+        return status == Status.DONE
     return _is_best_effort(op) and status in (Status.DONE, Status.ERROR)
 
 
@@ -460,9 +462,12 @@ def _idle_sets(ops: Sequence[Operation], always: frozenset[int]) -> Iterator[fro
 
 
 def _may_idle(op: Operation, block: Sequence[Operation]) -> bool:
-    """Best effort; or it finds no mapping, whose pages its task can still access, as mappings go first: munmap(2) says
-    nothing of the time before it returns; or its process exits, which may kill it."""
+    """Best effort; or it looks at pages that migrate meanwhile; or it finds no mapping, whose pages its task can still
+    access, as mappings go first: munmap(2) says nothing of the time before it returns; or its process exits, which may
+    kill it."""
     if _is_best_effort(op) or op[0] == EVENT or (op[0] in MOVES and any(other[0] in MERGES for other in block)):
+        return True
+    if op[0] == _SCAN and not op[5] & _SCAN_WP and any(other[0] in _BY_MIGRATION for other in block):
         return True
     if op[0] in _LOOKS_UP and any(_unmaps(other, process_at(op), slots_of(op)) for other in block):
         return True
