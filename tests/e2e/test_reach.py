@@ -24,6 +24,22 @@ static vm_fault_t do_wp_page(struct vm_fault *vmf)
 	...
 }
 """
+#: A line that only a write by another process runs, which the first program does not do.
+LATE = """// files: mm/memory.c
+@@
+typedef vm_fault_t, pte_t;
+identifier vmf, pte;
+@@
+static vm_fault_t do_wp_page(struct vm_fault *vmf)
+{
+	...
+	pte_t pte;
++
++	if (vmf->flags & FAULT_FLAG_REMOTE)
++		vmf->flags |= FAULT_FLAG_REMOTE;
+	...
+}
+"""
 #: Memory that is no memory, as of a device, is not among what programs map.
 NEVER = """// files: mm/mprotect.c
 @@
@@ -66,14 +82,26 @@ def test_lines_that_ran_and_one_that_cannot(faultline, tmp_path):
     assert (done.json["reach"]["reached"], done.json["reach"]["total"]) == (2, 3)
     assert faultline(*arguments, "--json", "--jobs", 1).json["reach"] == done.json["reach"]
 
-    enough = faultline("check", "--patch", "mixed.cocci", "--programs", ran["first"] + 1, "--seed", 3, "--json")
-    assert added(enough)["unsigned long first = vmf->vma->vm_start;"]["first"] == ran["first"], "up to the first"
-
     said = faultline(*arguments, "-v").out
     assert said.startswith("no finding, but 1 of 3 changed lines never ran: ")
     assert "reach: 2 of 3 changed lines ran, 1 of 2 branches taken" in said
     assert f"never ran: mm/memory.c:{missed['line']} in do_wp_page(): return VM_FAULT_SIGBUS;" in said
     assert "operations likely to reach it: " in said
+
+
+def test_the_first_program_that_reaches_a_line(faultline, tmp_path):
+    (tmp_path / "late.cocci").write_text(LATE)
+    line = "vmf->flags |= FAULT_FLAG_REMOTE;"
+
+    def checked(programs):
+        done = faultline("check", "--patch", "late.cocci", "--programs", programs, "--seed", 3, "--json")
+        assert done.status == ExitStatus.CLEAN, done.err
+        return added(done)[line]
+
+    first = checked(PROGRAMS)["first"]
+    assert 0 < first < PROGRAMS
+    assert checked(first + 1)["first"] == first
+    assert checked(first)["state"] == "not-reached", "it was the first"
 
 
 def test_a_patch_of_which_no_line_ran_is_not_tested(faultline, tmp_path):

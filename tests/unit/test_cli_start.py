@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from faultline.kinds import ExitStatus
+
 _IMPORTED = """
 import sys
 from faultline.cli import command_line
@@ -32,3 +34,11 @@ def test_a_command_starts_without_what_others_need(command: str, needs: str, doe
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert needs in out
     assert does_without not in out
+
+
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "faultline", "reploy"], capture_output=True, text=True, check=False)
+    assert done.returncode == ExitStatus.USAGE
+    assert done.stderr.startswith("faultline: ")
+    assert "reploy" in done.stderr
+    assert done.stderr.count("\n") == 1

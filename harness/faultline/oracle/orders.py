@@ -567,9 +567,7 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
         return [(op, index), *((step, ~index) for step in _taken(ops, index))]
     if op[0] == _MIGRATE and any(other[0] == _SCAN for other in _beside(ops, index)):
         pages = _pages(op, _met(ops, index))
-        gone = (((_SWAP_OUT, *page[1:]), ~index) for page in pages)
-        back = (((_POPULATE, task_byte(op[2], TASKS - 1), *page[3:], _READ), ~index) for page in pages)
-        return [*gone, *(step for page, is_back in zip(pages, back, strict=True) for step in (is_back, (page, index)))]
+        return [*(((_SWAP_OUT, *page[1:]), ~index) for page in pages), *((page, index) for page in pages)]
     if op[0] == _SCAN and op[5] & _SCAN_WP and any(other[0] == _POISON for other in _beside(ops, index)):
         return [step for page in _pages(op, _met(ops, index)) for step in _told_first(ops, page, index)]
     if op[0] == _CLOSE:
