@@ -29,6 +29,7 @@ from faultline.program.ops import (
     ADVICE,
     ALLOCATE,
     BY_NAME,
+    COPY_MODE,
     FEATURES,
     FILE_END,
     MAP_TYPE,
@@ -236,12 +237,14 @@ _FREE, _DONTNEED, _REMOVE = (ADVICE.words.index(word) for word in ("free", "dont
 _MAY_RECLAIM: Final = (ADVICE.words.index("pageout"), ADVICE.words.index("cold"))
 _TRUNCATE, _ALLOCATE = BY_NAME["file-truncate"].code, BY_NAME["file-allocate"].code
 _FILE_ENDS: Final = FILE_END.lo + FILE_END.count - 1
-_PUNCH: Final = ALLOCATE.words.index("punch-hole")
+_KEEP_SIZE, _PUNCH = (ALLOCATE.words.index(word) for word in ("keep-size", "punch-hole"))
 _OPEN, _RESOLVE, _PROTECT, _POISON = (
     BY_NAME[name].code for name in ("uffd-open", "uffd-resolve", "uffd-wp", "uffd-poison")
 )
 _GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
-_EVENT_REMOVE: Final = 1 << FEATURES.words.index("event-remove")
+_EVENT_REMOVE, _UNPOPULATED = (1 << FEATURES.words.index(word) for word in ("event-remove", "wp-unpopulated"))
+_COPY: Final = BY_NAME["uffd-copy"].code
+_COPY_PROTECTED: Final = (1 << len(COPY_MODE.words)) - 1
 _EVENTS: Final = sum(1 << at for at, word in enumerate(FEATURES.words) if word.startswith("event-"))
 _MERGE: Final = BY_NAME["ksm-merge"].code
 _MAP_FILE: Final = BY_NAME["mmap-file"].code
@@ -259,6 +262,7 @@ _PIN_FORCE, _PIN_LONGTERM = (1 << PIN_FLAGS.words.index(word) for word in ("forc
 _DEBUGGER: Final = _codes("mem-read", "mem-write")
 
 _ACCESSES_FINE, _RANGES_FINE, _LOUD, _FINEST, _BY_ITSELF, _LAST_PAGE_FIRST, _REGISTERS_ANEW = 1, 2, 4, 8, 16, 32, 64
+_FILLS_MARKERS: Final = 128
 _BOTH: Final = _ACCESSES_FINE | _RANGES_FINE
 _LEVELS: Final = (0, _ACCESSES_FINE, _RANGES_FINE, _BOTH)
 _FINE_LEVELS: Final = (
@@ -267,6 +271,8 @@ _FINE_LEVELS: Final = (
 )  # fmt: skip
 #: Where a userfaultfd that waits for an event to be read says EAGAIN to all else.
 _EVENT_LEVELS: Final = (_FINEST | _REGISTERS_ANEW, _FINEST | _REGISTERS_ANEW | _BOTH)
+#: Where a page that is not there can be protected.
+_MARKER_LEVELS: Final = (_FILLS_MARKERS, _FILLS_MARKERS | _RANGES_FINE)
 _LOUD_LEVELS: Final = (_LOUD, _LOUD | _ACCESSES_FINE)
 
 
@@ -304,8 +310,13 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     """
     seen: set[tuple[bool, tuple[_Step, ...]]] = set()
     sets, places = list(_idle_sets(ops, idle)), (ops, *_elsewhere(ops))
-    events = _EVENT_LEVELS if any(op[0] == _OPEN and op[3] & _EVENTS for op in ops) else ()
-    for last_first, level, others, at in product((False, True), (*_LEVELS, *_FINE_LEVELS, *events), sets, places):
+    seldom = [
+        level
+        for features, levels in ((_EVENTS, _EVENT_LEVELS), (_UNPOPULATED, _MARKER_LEVELS))
+        if any(op[0] == _OPEN and op[3] & features for op in ops)
+        for level in levels
+    ]
+    for last_first, level, others, at in product((False, True), (*_LEVELS, *_FINE_LEVELS, *seldom), sets, places):
         for steps in _merged(at, level, idle | others):
             if (last_first, steps) not in seen:
                 seen.add((last_first, steps))
@@ -528,6 +539,9 @@ def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
         finest = _finest(ops, op, index, bool(level & _REGISTERS_ANEW))
         if finest:
             return finest
+    if level & _FILLS_MARKERS and op[0] in _WRITES:
+        slots = sorted(slots_of(op))
+        return [*((_protected_zeroes(uffd, slot), ~index) for uffd in _handles(ops) for slot in slots), (op, index)]
     if level & _ACCESSES_FINE and op[0] in ACCESSES:
         return [*(_pinned_first(ops, op, index) or [(step, index) for step in _faulted_in(op)]), (op, index)]
     if level & _RANGES_FINE and op[0] in PAGE_BY_PAGE:
@@ -552,11 +566,14 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
     them their private copies.  Reclaim that found a page in the swap cache alone may take it when an access has mapped
     it again.  What populates may stop when it looks at its first page again, before it goes on.  A page that migrates
     looks like one in swap.  What scans tells of a page, then protects what is there, as UFFDIO_WRITEPROTECT does, which
-    a poisoned one is not.  Guard pages are put when all pages of the range were dropped.
+    a poisoned one is not.  Guard pages are put when all pages of the range were dropped.  What fills the page of a file
+    finds what an access has brought to the page cache, but not mapped yet.  What is given up is gone first, then
+    flushed from TLBs.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
-    Documentation/mm/page_migration.rst, How migrate_pages() works (migration entries).
+    Documentation/mm/page_migration.rst, How migrate_pages() works (migration entries);
+    Documentation/core-api/cachetlb.rst (a flush comes when the entries have changed).
     """
     if _frees(op):
         ends, dropped = _unprotected(ops, index, anew), _copies(ops, index)
@@ -570,8 +587,11 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
         return [*(((_SWAP_OUT, *page[1:]), ~index) for page in pages), *((page, index) for page in pages)]
     if op[0] == _SCAN and op[5] & _SCAN_WP and any(other[0] == _POISON for other in _beside(ops, index)):
         return [step for page in _pages(op, _met(ops, index)) for step in _told_first(ops, page, index)]
+    if op[0] == _MADVISE and op[4] == _DONTNEED:
+        return _flushed_last(ops, op, index)
     if op[0] == _CLOSE:
-        return [((_UNREGISTER, TASK_MONITOR, op[2], 0, SLOTS), ~index), (op, index)]
+        ranges = dict.fromkeys(other[3:5] for other in ops if other[0] == _REGISTER)
+        return [*(((_UNREGISTER, TASK_MONITOR, op[2], *at), ~index) for at in ranges), (op, index)]
     if op[0] == _GUARD:
         return [(step, index) for step in _twice(ops, op)]
     if op[0] == _POPULATE:
@@ -589,14 +609,35 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
             (copies, index),
             ((_UNPIN, TASK_MONITOR, handle, 1), ~index),
         ]
+    cached = [(step, ~index) for step in _cached(ops, op, index)]
     if op[0] in _WRITES:
-        return [(step, index) for step in ((_POPULATE, op[1], op[2], 1, _READ), *_faulted_in(op), op)]
-    return []
+        steps = ((_POPULATE, op[1], op[2], 1, _READ), *_faulted_in(op), op)
+        return [*cached, *((step, index) for step in steps)]
+    return [*cached, (op, index)] if cached else []
+
+
+def _protected_zeroes(uffd: int, slot: int) -> Operation:
+    """What leaves what a store does that finds a page protected which is not there, before it waits."""
+    return (_COPY, TASK_MONITOR, uffd, slot, 1, 0, _COPY_PROTECTED)
 
 
 def _free_handle(ops: Sequence[Operation]) -> int | None:
     """One for pins that no operation of the program names."""
     return next((k for k in range(PINS) if not any(_HANDLE_AT.get(o[0]) and o[2] == k for o in ops)), None)
+
+
+def _cached(ops: Sequence[Operation], op: Operation, index: int) -> list[Operation]:
+    """What brings the pages to the page cache that an access maps then, as far as others of the block fill them."""
+    if op[0] not in ACCESSES or not any(other[0] in BRINGS for other in _beside(ops, index)):
+        return []
+    shows = _shows(ops, index)
+    pages = sorted({shows[slot] for slot in slots_of(op) & shows.keys()})
+    return [(_ALLOCATE, op[1], file, page, page + 1, _KEEP_SIZE) for file, page in pages]
+
+
+def _shows(ops: Sequence[Operation], index: int) -> dict[int, tuple[int, int]]:
+    """For each slot that shows one, the file and the page."""
+    return {op[2] + i: (op[5], op[6] + i) for op in ops[:index] if op[0] == _MAP_FILE for i in range(op[3])}
 
 
 def _pinned_first(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
@@ -629,7 +670,7 @@ def _unprotected(ops: Sequence[Operation], index: int, anew: bool) -> list[Opera
     """
     handles = _handles(ops)
     slots = {slot for op in _beside(ops, index) if op[0] in ACCESSES for slot in slots_of(op)} if handles else set()
-    shows = {op[2] + i: (op[5], op[6] + i) for op in ops[:index] if op[0] == _MAP_FILE for i in range(op[3])}
+    shows = _shows(ops, index)
     pages = {shows[slot] for slot in slots & shows.keys()}
     slots |= {slot for slot, page in shows.items() if page in pages}
     if not anew:
@@ -661,6 +702,15 @@ def _copies(ops: Sequence[Operation], index: int) -> list[Operation]:
         for slot in slots_of(other) & cut
     }
     return [(_MADVISE, task_byte(process, TASKS - 1), slot, 1, _DONTNEED) for process, slot in sorted(pages)]
+
+
+def _flushed_last(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:
+    """The pages are gone; what stores of other tasks find in their TLBs still goes with them, and who has looked in
+    between finds zeroes.  None of them: no steps."""
+    others = (other for other in _beside(ops, index) if other[0] in _WRITES and other[1] != op[1])
+    slots = sorted({slot for other in others for slot in slots_of(other) & slots_of(op)})
+    later = (((_MADVISE, op[1], slot, 1, _DONTNEED), (_POPULATE, op[1], slot, 1, _READ)) for slot in slots)
+    return [(op, index), *((step, ~index) for steps in later for step in steps)] if slots else []
 
 
 def _told_first(ops: Sequence[Operation], scan: Operation, index: int) -> list[_Step]:

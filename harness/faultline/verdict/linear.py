@@ -188,11 +188,11 @@ class Linear:
         }
         if not early:
             return False
-        some, skipped = frozenset(early), self._skipped(view)
-        others = _without(view, some)
+        silent = frozenset(self._telling_of(tuple(early), view)).union(early)
+        others = _without(view, silent)
         return any(
-            self._same(_without(run.view, some), run.order, others) and run.counts
-            for run in self._runs_with(early, skipped)
+            self._same(_without(run.view, silent), run.order, others) and run.counts
+            for run in self._runs_with(early, self._skipped(view) | silent)
         )
 
     def _sleeps_at_change(self, known: Sequence[Run], view: View) -> bool:
@@ -668,10 +668,11 @@ def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:
 
 
 def _stays(was: int, is_now: int, brought: bool) -> bool:
-    """Whether a slot where missing pages are told of had a page, or got it, and has it as long as it is told."""
+    """Whether a slot where missing pages are, or were, told of had a page, or got it, and has it as long as it is
+    told."""
     there = Bit.PRESENT | Bit.SWAP
     had = was & there or brought
-    return bool(was & Bit.REG_MISSING and had and (is_now & there or not is_now & Bit.REG_MISSING))
+    return bool((was | is_now) & Bit.REG_MISSING and had and (is_now & there or not is_now & Bit.REG_MISSING))
 
 
 def _without(view: View, some: frozenset[int]) -> View:
