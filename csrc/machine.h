@@ -129,7 +129,7 @@ struct fl_cost {
 /* 0, or a negative errno with a line in fl_error(). */
 int fl_create(unsigned int cpus);
 const char *fl_error(void);
-/* The tree's version and patch level, as 100 * 6 + 12. */
+/* The tree's version, patch level and stable release, as 100000 * 6 + 1000 * 12 + 117. */
 unsigned int fl_version(void);
 /* What the kernel has: mask of 1 << FL_NEED_* of ops.h. */
 unsigned int fl_has(void);

@@ -6,7 +6,7 @@
 
 unsigned int fl_version(void)
 {
-	return FL_KVER;
+	return FL_KVER * 1000 + FL_SUBLEVEL;
 }
 
 unsigned int fl_has(void)

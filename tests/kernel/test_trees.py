@@ -4,7 +4,6 @@ faults.  What goes deeper is tested on the default tree alone."""
 from __future__ import annotations
 
 import random
-import re
 import struct
 from itertools import islice
 from pathlib import Path
@@ -169,8 +168,7 @@ def test_a_known_deviation_shows_on_the_trees_that_it_names(any_machine: Machine
     trace = any_machine.run(encode(ops))
     expected = oracle_of(any_machine).expect(ops, trace)
     assert expected.trace == trace
-    seen_in = re.findall(r"\b\d+\.\d+\b", deviation.trees)
-    assert (deviation.id in expected.deviations) == ("{}.{}".format(*any_machine.version) in seen_in)
+    assert (deviation.id in expected.deviations) == deviation.was_seen_on(any_machine.version)
 
 
 @pytest.mark.parametrize("entry", KNOWN.values(), ids=KNOWN)
@@ -190,6 +188,6 @@ def test_a_known_finding_shows_on_the_trees_that_it_names(any_machine: Machine, 
 
 @pytest.mark.parametrize("canary", sorted(CANARIES.keys() - {"endless-loop"}))  # that one is the watchdog's alone
 def test_a_canary_is_found(any_machine: Machine, canary: str) -> None:
-    if canary not in any_machine.canaries() or canary in UNREACHED.get(any_machine.version, ()):
+    if canary not in any_machine.canaries() or canary in UNREACHED.get(any_machine.version[:2], ()):
         pytest.skip("the tree does not walk into it")
     check_canary(any_machine, canary)

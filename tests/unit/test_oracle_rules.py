@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from oracle_dsl import parse
 
@@ -37,7 +39,22 @@ def test_a_difference_holds_from_its_version_on() -> None:
     for index, difference in enumerate(DIFFERENCES):
         major, minor = difference.since
         assert holds((major, minor))[index]
-        assert not holds((major, minor - 1))[index]
+        assert not holds((major, minor - 1, 0))[index]
+
+
+def test_a_difference_holds_from_a_stable_release_on() -> None:
+    (index,) = (index for index, difference in enumerate(DIFFERENCES) if difference.id == "mremap-clears")
+    assert [holds(version)[index] for version in ((6, 1, 190), (6, 1, 191), (6, 1), (6, 2, 200))] == [
+        False, True, True, False
+    ]  # fmt: skip
+
+
+def test_a_deviation_names_the_kernels_that_showed_it() -> None:
+    shown = replace(DEVIATIONS[0], trees="5.10, 6.1 up to 6.1.190 (source: do_it()), 6.12 from 6.12.10 on, 6.18 (live)")
+    for version in ((5, 10, 0), (6, 1, 190), (6, 12, 10), (6, 18, 5)):
+        assert shown.was_seen_on(version)
+    for version in ((5, 1, 0), (6, 1, 191), (6, 12, 9), (6, 17, 0)):
+        assert not shown.was_seen_on(version)
 
 
 def test_docs_are_current() -> None:

@@ -241,10 +241,10 @@ class Machine:
         )
 
     @property
-    def version(self) -> tuple[int, int]:
-        """The tree's version and patch level."""
-        major, minor = divmod(int(self._lib.fl_version()), 100)
-        return major, minor
+    def version(self) -> tuple[int, int, int]:
+        """The tree's version, patch level and stable release."""
+        series, release = divmod(int(self._lib.fl_version()), 1000)
+        return *divmod(series, 100), release
 
     @property
     def has(self) -> frozenset[str]:

@@ -172,6 +172,8 @@ def flags(unit: Unit, tree: TreeInfo, overlay: Overlay, variant: Variant, *, cou
     :param counted: the library is to count how often each line of the unit runs.
     """
     own = [] if unit.role is Role.KERNEL else ["-I{csrc}", "-I{extra}", "-I{tree}/mm"]
+    if unit.role is Role.HOST:
+        own.append(f"-DFL_SUBLEVEL={tree.sublevel}")
     if unit.role in (Role.HOST, Role.SCHED, Role.CHECK):
         own.append("-DFL_QUIET=1")  # our own code is not interrupted where it uses the kernel's headers
     maps = ["-ffile-prefix-map={tree}/=", "-ffile-prefix-map={csrc}=csrc", "-fdebug-compilation-dir=."]

@@ -120,7 +120,7 @@ class Oracle(Huge, Hugetlb, Files, Fill, Ksm, Fail, Guest, Pins, Swap, Dirty):
     """
 
     def __init__(
-        self, *, tree_version: tuple[int, int] = (6, 12), has: Collection[str] = NEED_NAMES
+        self, *, tree_version: versions.Version = (6, 12), has: Collection[str] = NEED_NAMES
     ) -> None:
         self.version: Final = tree_version
         self._holds = versions.holds(tree_version)

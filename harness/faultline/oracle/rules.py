@@ -6,11 +6,12 @@ everywhere else.  ``python -m faultline.oracle.rules`` writes the tables of docs
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from faultline.oracle.versions import DIFFERENCES
+from faultline.oracle.versions import DIFFERENCES, Version
 
 #: The document in a work tree.
 PATH: Final = Path(__file__).parents[3] / "docs" / "oracle.md"
@@ -34,8 +35,8 @@ class KnownDeviation:
     """A behaviour of real kernels that contradicts their documentation.
 
     The oracle expects what ``documented`` says; if it sees ``kernel`` instead, it goes on with that and
-    :attr:`Expectation.deviations` names the deviation.  ``trees``: where it was seen; ``evidence``: a program that
-    shows it, in text form.
+    :attr:`Expectation.deviations` names the deviation.  ``trees``: where it was seen, as "5.10, 6.1 up to 6.1.190, 6.12
+    from 6.12.10 on"; ``evidence``: a program that shows it, in text form.
     """
 
     id: str
@@ -45,6 +46,19 @@ class KnownDeviation:
     trees: str
     evidence: str
 
+    def was_seen_on(self, version: Version) -> bool:
+        """Whether it was seen on kernels of this version, with its stable release."""
+        for series, how, release in _SERIES.findall(self.trees):
+            if _numbers(series) == version[:2]:
+                return not how or (version <= _numbers(release) if how == "up to" else version >= _numbers(release))
+        return False
+
+
+def _numbers(version: str) -> Version:
+    return tuple(map(int, version.split(".")))
+
+
+_SERIES: Final = re.compile(r"(?<![.\d])(\d+\.\d+)(?![.\d])(?: (up to|from) (\d+\.\d+\.\d+))?")
 
 OBSERVED: Final = "observed: live kernel 6.18"
 RULES: Final[list[Rule]] = []
@@ -885,7 +899,7 @@ MREMAP_BIT: Final = _deviation(
     _BIT_57,
     "Moving a range without the remap event, which ends its registration, leaves the protection's bit on the pages.  "
     "Writes then pass, and go on passing without a message after the range is registered for WP again.",
-    "5.10 (source: move_ptes())",
+    "5.10, 6.1 up to 6.1.190 (source: move_ptes())",
     """\
 p0.0 mmap a0 rw
 p0.0 write a0 =1
@@ -1239,7 +1253,7 @@ MREMAP_BACK: Final = _deviation(
     "userfaultfd(2), DESCRIPTION; " + _BIT_57,
     "mremap() that has no memory to move all pages moves those back that it has moved, without their protection: "
     "writes to them pass unnoticed, although the range is still registered.",
-    "6.1, 6.12, 7.2 (machine; source: move_ptes() with need_clear_uffd_wp, move_vma())",
+    "6.1 from 6.1.191 on, 6.12, 7.2 (machine; source: move_ptes() with need_clear_uffd_wp, move_vma())",
     """\
 p0.0 mmap a9+2 rw
 p0.0 write a9 =1
@@ -1404,7 +1418,10 @@ def rules_table() -> str:
 
 def versions_table() -> str:
     """The differences between kernel versions as a Markdown table."""
-    rows: list[tuple[str, ...]] = [(f"`{d.id}`", "{}.{}".format(*d.since), d.text, d.source) for d in DIFFERENCES]
+    rows: list[tuple[str, ...]] = [
+        (f"`{d.id}`", ", ".join(".".join(map(str, first)) for first in (d.since, *d.stable)), d.text, d.source)
+        for d in DIFFERENCES
+    ]
     return _table(("difference", "since", "says", "source"), rows)
 
 

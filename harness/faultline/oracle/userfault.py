@@ -115,7 +115,7 @@ class Userfault(Memory):
         if process.alive:
             for slot, owner in enumerate(process.contexts):
                 if owner is context:
-                    self._unregister_slot(process, slot)
+                    self._unregister_slot(process, slot, self._holds[versions.CLOSE_CLEARS])
         self._wake(context, 0, SLOTS)
         for waiter in list(context.events):
             self._flushed(waiter)
@@ -264,7 +264,7 @@ class Userfault(Memory):
                 if process.row[slot] & REG_MISSING and owner.waiters:
                     self._also(rules.UNREGISTER_WAKES)
                     self._wake(owner, slot, slot + 1)
-                self._unregister_slot(process, slot)
+                self._unregister_slot(process, slot, self._holds[versions.UNREGISTER_CLEARS])
         self._cut(process, start, end)
         return DONE
 
@@ -275,10 +275,10 @@ class Userfault(Memory):
         asynchronous = bool(context.features & FEATURE_WP_ASYNC)
         return all(asynchronous and process.row[slot] & REGISTERED == REG_WP for slot in stored)
 
-    def _unregister_slot(self, process: Process, slot: int) -> None:
+    def _unregister_slot(self, process: Process, slot: int, clears: bool) -> None:
         row = process.row
         if row[slot] & REG_WP:
-            if self._holds[versions.UNREGISTER_CLEARS]:
+            if clears:
                 self._clear_wp(process, row, slot)
                 self._stale.pop(process.number << SLOT_SHIFT | slot, None)
             else:

@@ -8,18 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-Version = tuple[int, int]
-"""Version and patch level of a kernel, as (6, 12)."""
+Version = tuple[int, ...]
+"""Version and patch level of a kernel, and perhaps its stable release, as (6, 12, 117); without it: the latest one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Holds for kernels from ``since`` on; False for ones before it."""
+    """Holds for kernels from ``since`` on, and for those of older series from a stable release on; not for others."""
 
     id: str
     since: Version
     text: str
     source: str
+    stable: tuple[Version, ...] = ()
+    """Stable releases from which on it holds in their series."""
+
+    def holds(self, version: Version) -> bool:
+        """Whether it holds for a kernel of this version."""
+        series, release = version[:2], version[2:]
+        return series >= self.since or any(
+            series == first[:2] and (not release or release >= first[2:]) for first in self.stable
+        )
 
 
 DIFFERENCES: Final[list[Difference]] = []
@@ -28,14 +37,14 @@ _MAN: Final = "ioctl_userfaultfd(2), "
 _UAPI: Final = "include/uapi/linux/userfaultfd.h"
 
 
-def _difference(name: str, since: Version, text: str, source: str) -> int:
-    DIFFERENCES.append(Difference(name, since, text, source))
+def _difference(name: str, since: Version, text: str, source: str, stable: tuple[Version, ...] = ()) -> int:
+    DIFFERENCES.append(Difference(name, since, text, source, stable))
     return len(DIFFERENCES) - 1
 
 
 def holds(version: Version) -> tuple[bool, ...]:
     """For each difference whether it holds for a kernel of this version."""
-    return tuple(version >= difference.since for difference in DIFFERENCES)
+    return tuple(difference.holds(version) for difference in DIFFERENCES)
 
 
 EVENT_FORK: Final = _difference(
@@ -70,6 +79,11 @@ UNREGISTER_CLEARS: Final = _difference(
     "unregister-clears", (6, 0),
     "Unregistering clears the write protection of the pages.",
     "ioctl_userfaultfd(2), UFFDIO_UNREGISTER; observed: tree 5.10 (userfaultfd_unregister()), tree 6.1",
+)
+CLOSE_CLEARS: Final = _difference(
+    "close-clears", (6, 9), "So does closing the userfaultfd.",
+    "userfaultfd(2), DESCRIPTION; observed: trees 5.10, 6.1.190, 6.1.192 (userfaultfd_release())",
+    stable=((6, 1, 191),),
 )
 EMPTY_RANGE: Final = _difference(
     "uffd-empty-range", (6, 3),
@@ -171,8 +185,8 @@ DONTUNMAP_ANY: Final = _difference(
     "mremap(2), MREMAP_DONTUNMAP and EINVAL; observed: tree 5.10 (vma_to_resize()), tree 6.1",
 )
 MREMAP_CLEARS: Final = _difference(
-    "mremap-clears", (6, 1), "Moving a range without the remap event clears the write protection of its pages.",
-    "observed: tree 5.10, late tree 6.1 (move_ptes())",
+    "mremap-clears", (6, 13), "Moving a range without the remap event clears the write protection of its pages.",
+    "observed: trees 5.10, 6.1.190, 6.1.192, 6.12.107 (move_ptes())", stable=((6, 1, 191), (6, 12, 10)),
 )
 FILL_IS_DIRTY: Final = _difference(
     "fill-is-dirty", (5, 19), "UFFDIO_COPY to shared memory marks the page soft-dirty also in a read-only mapping.",

@@ -35,6 +35,8 @@ class TreeInfo:
     """As the Makefile says, e.g. ``6.12.117``."""
     major: int
     minor: int
+    sublevel: int = 0
+    """The stable release, 117 of 6.12.117."""
 
     @property
     def kver(self) -> int:
@@ -78,7 +80,7 @@ def _identify(path: Path, spec: str) -> TreeInfo:
     if major is None or minor is None or not (path / "mm/memory.c").is_file():
         raise FaultlineError(f"{spec}: not a kernel tree (no Makefile with VERSION, or no mm/memory.c)")
     version = f"{major}.{minor}.{sub or 0}{_variable(makefile, 'EXTRAVERSION')}"
-    return TreeInfo(path, spec, _state(path) or version, version, major, minor)
+    return TreeInfo(path, spec, _state(path) or version, version, major, minor, sub or 0)
 
 
 def _variable(makefile: str, name: str) -> str:

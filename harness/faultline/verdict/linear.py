@@ -52,7 +52,7 @@ from faultline.oracle.orders import (
     telling,
 )
 from faultline.program.codec import Operation, blocks, process_of
-from faultline.program.schedule import Decision, Schedule
+from faultline.program.schedule import Decision, Schedule, number_of
 from faultline.program.text import format_operation
 from faultline.program.trace import Bit, Event, FaultFlag, Skip, Status, Wait
 from faultline.program.traceview import Completion, Snapshot, Step, parse_trace
@@ -188,7 +188,15 @@ class Linear:
         }
         if not early:
             return False
-        silent = frozenset(self._telling_of(tuple(early), view)).union(early)
+        told = frozenset(self._telling_of(tuple(early), view))
+        early |= {
+            other.index: early[index]
+            for index in early
+            for other in view[index : self._end]
+            if _is_busy(other) and number_of(self._ops[other.index]) == number_of(self._ops[index])
+            if not self._in_block(other.index)
+        }
+        silent = told.union(early)
         others = _without(view, silent)
         return any(
             self._same(_without(run.view, silent), run.order, others) and run.counts
@@ -654,13 +662,18 @@ def _whole_where_asleep(order: Order, steps: Sequence[Step], ops: Sequence[Opera
         rest = [later for later in range(place + 1, len(steps)) if order.of[later] == index]
         if step.status != Status.BLOCKED or not rest:
             continue
-        busy = all((steps[later].status, steps[later].value) == (Status.SKIPPED, Skip.BUSY) for later in rest)
+        busy = all(_is_busy(steps[later]) for later in rest)
         whole = joined([order.ops[later] for later in (place, *rest)], ops[index]) if busy else None
         if whole is not None:
             changed[place] = whole
             gone.update(rest)
     kept = [(changed.get(place, op), order.of[place]) for place, op in enumerate(order.ops) if place not in gone]
     return replace(order, ops=tuple(op for op, _ in kept), of=tuple(index for _, index in kept)) if changed else None
+
+
+def _is_busy(step: Step) -> bool:
+    """Whether the task was still blocked in an earlier operation."""
+    return (step.status, step.value) == (Status.SKIPPED, Skip.BUSY)
 
 
 def _sorted(completions: Sequence[Completion]) -> tuple[Completion, ...]:

@@ -237,7 +237,7 @@ class ThreeWay(Judge):
 
     def _versions(self, ops: Sequence[Operation], machine: Trial, live: Trial) -> Iterator[str]:
         for place, rule in enumerate(DIFFERENCES):
-            own, other = (self._oracles[name].version >= rule.since for name in (MACHINE, LIVE))
+            own, other = (rule.holds(self._oracles[name].version) for name in (MACHINE, LIVE))
             if own == other:
                 continue
             changed = (self._oracles[MACHINE].but(place, other), self._oracles[LIVE].but(place, own))
