@@ -249,6 +249,7 @@ _EVENTS: Final = sum(1 << at for at, word in enumerate(FEATURES.words) if word.s
 _MERGE: Final = BY_NAME["ksm-merge"].code
 _MAP_FILE: Final = BY_NAME["mmap-file"].code
 _PRIVATE: Final = MAP_TYPE.words.index("private")
+_FORK: Final = BY_NAME["fork"].code
 _MIGRATE: Final = BY_NAME["migrate"].code
 #: What puts migration entries in the place of pages meanwhile.  Source: Documentation/mm/page_migration.rst.
 _BY_MIGRATION: Final = _codes("migrate", "split")
@@ -568,7 +569,7 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
     looks like one in swap.  What scans tells of a page, then protects what is there, as UFFDIO_WRITEPROTECT does, which
     a poisoned one is not.  Guard pages are put when all pages of the range were dropped.  What fills the page of a file
     finds what an access has brought to the page cache, but not mapped yet.  What is given up is gone first, then
-    flushed from TLBs.
+    flushed from TLBs.  Reclaim may find a page that another task's store has just left to other processes.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
@@ -587,6 +588,8 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
         return [*(((_SWAP_OUT, *page[1:]), ~index) for page in pages), *((page, index) for page in pages)]
     if op[0] == _SCAN and op[5] & _SCAN_WP and any(other[0] == _POISON for other in _beside(ops, index)):
         return [step for page in _pages(op, _met(ops, index)) for step in _told_first(ops, page, index)]
+    if op[0] == _SWAP_OUT:
+        return [(step, ~index) for step in _left_to_others(ops, op, index)]
     if op[0] == _MADVISE and op[4] == _DONTNEED:
         return _flushed_last(ops, op, index)
     if op[0] == _CLOSE:
@@ -702,6 +705,15 @@ def _copies(ops: Sequence[Operation], index: int) -> list[Operation]:
         for slot in slots_of(other) & cut
     }
     return [(_MADVISE, task_byte(process, TASKS - 1), slot, 1, _DONTNEED) for process, slot in sorted(pages)]
+
+
+def _left_to_others(ops: Sequence[Operation], op: Operation, index: int) -> list[Operation]:
+    """Reclaim of what the process had there, but shares no more, as another task stores meanwhile; none: none does."""
+    stores = (other for other in _beside(ops, index) if other[0] in _WRITES and process_at(other) == op[2])
+    if not any(slots_of(other) & slots_of(op) for other in stores):
+        return []
+    others = {0, *(other[2] for other in ops[:index] if other[0] == _FORK)} - {op[2]}
+    return [(*op[:2], process, *op[3:]) for process in sorted(others)]
 
 
 def _flushed_last(ops: Sequence[Operation], op: Operation, index: int) -> list[_Step]:

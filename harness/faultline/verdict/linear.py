@@ -420,15 +420,18 @@ class Linear:
         failed = frozenset(
             step.index
             for step in view
-            if self._in_block(step.index)
-            and (step.status in (Status.ERROR, Status.SIGNAL) or passes_holes(self._ops[step.index]))
+            if self._in_block(step.index) and step.status in (Status.ERROR, Status.SIGNAL)
+        )
+        passing = frozenset(
+            step.index for step in view if self._in_block(step.index) and passes_holes(self._ops[step.index])
         )
         if skipped not in self._allowed:
             sequential = self._sequential(skipped)
             parts = islice(sequential, ORDERS_SOON), self._coarse(skipped), sequential
             self._allowed[skipped] = _Allowed(parts[0]), _Allowed(parts[1]), _Allowed(parts[2])
         soon, coarse_ones, others = self._allowed[skipped]
-        without = [self._runs_without(skipped | failed)] if failed else []
+        silent = sorted({passing, failed | passing}, key=len)
+        without = [self._runs_without(skipped | some) for some in silent if some]
         return soon, coarse_ones, *without, others
 
     def _skipped(self, view: View) -> frozenset[int]:
