@@ -112,6 +112,7 @@ _SLEEP_AMID: Final = _codes("pin", "ref", "populate", "madvise")
 #: Which messages there are to read depends on who waits.
 EVENT: Final = BY_NAME["uffd-read"].code
 _WRITES: Final = _codes("write", "guest-write", "process-write", "mem-write")
+_STORES: Final = _codes("write", "guest-write")
 _CHANGES: Final = FORBIDS | RECLAIMS | BEST_EFFORT | UNREGISTERS | _WRITES | _codes("uffd-resolve")
 _REMOTE: Final = _codes("process-read", "process-write", "mem-read", "mem-write")
 _HOLDING: Final = _codes("pin", "ref")
@@ -264,6 +265,8 @@ _DEBUGGER: Final = _codes("mem-read", "mem-write")
 
 _ACCESSES_FINE, _RANGES_FINE, _LOUD, _FINEST, _BY_ITSELF, _LAST_PAGE_FIRST, _REGISTERS_ANEW = 1, 2, 4, 8, 16, 32, 64
 _FILLS_MARKERS: Final = 128
+#: From here on: one more than the slot at which a fork is when other tasks store.
+_FORK_AT: Final = 8
 _BOTH: Final = _ACCESSES_FINE | _RANGES_FINE
 _LEVELS: Final = (0, _ACCESSES_FINE, _RANGES_FINE, _BOTH)
 _FINE_LEVELS: Final = (
@@ -317,6 +320,7 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
         if any(op[0] == _OPEN and op[3] & features for op in ops)
         for level in levels
     ]
+    seldom += [slot + 1 << _FORK_AT for slot in _stored_beside_fork(ops)[:-1]]
     for last_first, level, others, at in product((False, True), (*_LEVELS, *_FINE_LEVELS, *seldom), sets, places):
         for steps in _merged(at, level, idle | others):
             if (last_first, steps) not in seen:
@@ -330,6 +334,12 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     for guard, level, others in product(_guards_beside(ops), _LEVELS, sets):
         for steps in _merged(ops, level, idle | others, late=guard):
             yield replace(_order(steps, idle | others, False), deviation=GUARD_LEAVES_TLB)
+
+
+def _stored_beside_fork(ops: Sequence[Operation]) -> list[int]:
+    """The slots that tasks store to in a block in which one forks."""
+    inside = [ops[start:end] for start, end in blocks(ops) if any(op[0] in SHARES for op in ops[start:end])]
+    return sorted({op[2] for block in inside for op in block if op[0] in _STORES})
 
 
 def _guards_beside(ops: Sequence[Operation]) -> Iterator[int]:
@@ -543,6 +553,9 @@ def _steps(ops: Sequence[Operation], index: int, level: int) -> list[_Step]:
     if level & _FILLS_MARKERS and op[0] in _WRITES:
         slots = sorted(slots_of(op))
         return [*((_protected_zeroes(uffd, slot), ~index) for uffd in _handles(ops) for slot in slots), (op, index)]
+    if level >> _FORK_AT and op[0] in _STORES:
+        steps = _in_children(ops, op, index) if op[2] >= level >> _FORK_AT else []
+        return [(op, index), *((step, ~index) for step in steps)]
     if level & _ACCESSES_FINE and op[0] in ACCESSES:
         return [*(_pinned_first(ops, op, index) or [(step, index) for step in _faulted_in(op)]), (op, index)]
     if level & _RANGES_FINE and op[0] in PAGE_BY_PAGE:
@@ -622,6 +635,12 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
 def _protected_zeroes(uffd: int, slot: int) -> Operation:
     """What leaves what a store does that finds a page protected which is not there, before it waits."""
     return (_COPY, TASK_MONITOR, uffd, slot, 1, 0, _COPY_PROTECTED)
+
+
+def _in_children(ops: Sequence[Operation], op: Operation, index: int) -> list[Operation]:
+    """The same store in children that another task is making, which get the pages that come later as they are then."""
+    forks = (other for other in _beside(ops, index) if other[0] in SHARES and process_of(other[1]) == process_of(op[1]))
+    return [(op[0], task_byte(fork[2], 0), *op[2:]) for fork in forks if fork[1] != op[1]]
 
 
 def _free_handle(ops: Sequence[Operation]) -> int | None:
@@ -829,6 +848,17 @@ def begun(op: Operation) -> Operation | None:
     if len(steps) != 1:
         return None
     return overlapping(steps[0]) if overlaps(op) else steps[0]
+
+
+def aside(ops: Sequence[Operation], index: int) -> Operation | None:
+    """The operation as one of a task of its process that does nothing else; None: there is none."""
+    op = ops[index]
+    if is_monitor(op[1]):
+        return None
+    tasks = (task_byte(process_of(op[1]), task) for task in reversed(range(TASKS)))
+    used = {number_of(other) for other in ops}
+    free = ((op[0], task, *op[2:]) for task in tasks)
+    return next((other for other in free if number_of(other) not in used), None)
 
 
 def looking(op: Operation) -> Operation:

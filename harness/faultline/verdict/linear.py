@@ -38,6 +38,7 @@ from faultline.oracle.orders import (
     TWO_PLACES,
     WAKES,
     Order,
+    aside,
     begun,
     changed_by,
     coarse,
@@ -159,7 +160,7 @@ class Linear:
                     return Answer()
             if self._each_fits(known, view) and same_in_steps():
                 return Answer()
-        if self._fails_when_woken(view):
+        if self._fails_when_woken(known, view):
             return Answer()
         if self._sleeps_at_change(known, view):
             return Answer(deviation=LATE_AT_COPY)
@@ -175,16 +176,17 @@ class Linear:
             return Answer(undecided=ENDS_EARLY)
         return Answer(self._finding(nearest, view))
 
-    def _fails_when_woken(self, view: View) -> bool:
-        """Whether the trace is an order's in which accesses do nothing that slept before a block and failed in it: what
-        is unmapped may be gone for them, and still be in the TLB for what their tasks do next."""
+    def _fails_when_woken(self, known: Sequence[Run], view: View) -> bool:
+        """Whether the trace is an order's in which accesses do nothing that slept before a block and failed in it, or
+        are another task's, and others of their tasks that failed do nothing: what is unmapped may be gone for them, and
+        still be in the TLB for what their tasks do next."""
         early = {
             ended.index: looking(self._ops[ended.index])
             for last, block in self._last.items()
             for ended in view[last].completions
             if ended.index < block.start
             and self._ops[ended.index][0] in SLEEPERS
-            and ended.status in (Status.ERROR, Status.SIGNAL)
+            and _fails(ended)
         }
         if not early:
             return False
@@ -196,11 +198,17 @@ class Linear:
             if _is_busy(other) and number_of(self._ops[other.index]) == number_of(self._ops[index])
             if not self._in_block(other.index)
         }
-        silent = told.union(early)
+        tasks = {number_of(self._ops[index]) for index in early}
+        failed = (step for step in view[: self._end] if self._in_block(step.index) and _fails(step))
+        theirs = (step for step in failed if number_of(self._ops[step.index]) in tasks)
+        alike = (step.index for step in theirs if self._outcome_fits(known, step))
+        silent = told.union(early, alike)
         others = _without(view, silent)
+        apart = {index: step for index in early if not _is_busy(view[index]) and (step := aside(self._ops, index))}
         return any(
             self._same(_without(run.view, silent), run.order, others) and run.counts
-            for run in self._runs_with(early, self._skipped(view) | silent)
+            for steps in ((early, early | apart) if apart else (early,))
+            for run in self._runs_with(steps, self._skipped(view) | silent)
         )
 
     def _sleeps_at_change(self, known: Sequence[Run], view: View) -> bool:
@@ -420,7 +428,7 @@ class Linear:
         failed = frozenset(
             step.index
             for step in view
-            if self._in_block(step.index) and step.status in (Status.ERROR, Status.SIGNAL)
+            if self._in_block(step.index) and _fails(step)
         )
         passing = frozenset(
             step.index for step in view if self._in_block(step.index) and passes_holes(self._ops[step.index])
@@ -672,6 +680,10 @@ def _whole_where_asleep(order: Order, steps: Sequence[Step], ops: Sequence[Opera
             gone.update(rest)
     kept = [(changed.get(place, op), order.of[place]) for place, op in enumerate(order.ops) if place not in gone]
     return replace(order, ops=tuple(op for op, _ in kept), of=tuple(index for _, index in kept)) if changed else None
+
+
+def _fails(step: Step | Completion) -> bool:
+    return step.status in (Status.ERROR, Status.SIGNAL)
 
 
 def _is_busy(step: Step) -> bool:
