@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from itertools import pairwise
 
-from faultline.oracle.orders import LATE_FOR_GOOD, begun, coarse, may_come_to, orders
+from faultline.oracle.orders import LATE_FOR_GOOD, coarse, may_come_to, orders
+from faultline.oracle.steps import begun
 from faultline.program.codec import alone, overlaps
 from faultline.program.text import format_operation, parse_program
 from faultline.program.trace import Status

@@ -20,14 +20,14 @@ from functools import cache, cached_property
 from itertools import chain, combinations, islice
 from typing import Final
 
-from faultline.oracle.orders import (
+from faultline.oracle.orders import LATE_AT_COPY, Order, coarse, may_come_to, orders
+from faultline.oracle.sorts import (
     ACCESSES,
     BRINGS,
     CANNOT_MOVE,
     CONTINUES,
     EVENT,
     FILLS,
-    LATE_AT_COPY,
     MERGES,
     MOVES,
     RECLAIMS,
