@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import signal
+import struct
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -28,6 +30,7 @@ from faultline.program.trace import (
 )
 from faultline.program.traceview import (
     Completion,
+    Snapshot,
     Step,
     continued,
     describe_step,
@@ -228,6 +231,42 @@ def test_a_trace_goes_on_with_what_the_other_one_showed() -> None:
     taken = parse_trace(continued(trace, ops, other, changed, 1, {}, shown=True), ops, snapshots=True)
     assert kept[1] == parse_trace(trace, ops, snapshots=True)[1]
     assert taken == parse_trace(other, changed, snapshots=True)
+
+
+def test_a_trace_goes_on_with_the_pages_of_files_that_the_other_one_maps() -> None:
+    """From an operation on, as far as its own maps them all along."""
+    text = "p0.0 file-open f0 memfd @4\np0.0 mmap-file a0+2 rw f0 @0 shared\np0.0 {} a1\np0.0 read a0\np0.0 read a0\n"
+    ops, other_ops = parse_program(text.format("read")), parse_program(text.format("guest-read"))
+    trace = Oracle().expect(ops).trace
+    steps = parse_trace(trace, ops, snapshots=True)
+    assert steps[2].snapshot is not None
+    unmapped = replace(steps[3], snapshot=_without_page(steps[3].snapshot, 1))
+    other = _traced([*steps[:3], unmapped, steps[4]])
+    joined = parse_trace(continued(trace, ops, other, other_ops, 3, {}, shown=True, since=2), ops, snapshots=True)
+    assert joined[3].snapshot == unmapped.snapshot
+    assert joined[2].snapshot == _without_page(steps[2].snapshot, 1)
+    assert joined[:2] == steps[:2]
+    late = parse_trace(continued(trace, ops, other, other_ops, 3, {}, shown=True, since=3), ops, snapshots=True)
+    assert (late[2], late[3]) == (steps[2], joined[3])
+
+
+def _without_page(snapshot: Snapshot | None, slot: int) -> Snapshot:
+    """The same, but for a page of a file that is not mapped."""
+    assert snapshot is not None
+    words, (anonymous, file, swap) = list(snapshot.words[0]), snapshot.counters[0]
+    assert words[slot] & Bit.FILE
+    words[slot] &= ~(Bit.PRESENT | Bit.FILE | Bit.EXCLUSIVE)
+    return Snapshot({0: tuple(words)}, {0: (anonymous, file - 1, swap)})
+
+
+def _traced(steps: Sequence[Step]) -> bytes:
+    """The bytes of steps without completions, all of them with a snapshot of process 0."""
+    trace = b""
+    for step in steps:
+        assert step.snapshot is not None
+        trace += RECORD.pack(step.index, step.status, 0, step.value, step.aux) + SNAPSHOT_HEAD.pack(1)
+        trace += struct.pack(f"<{SLOTS}I", *step.snapshot.words[0]) + COUNTERS.pack(*step.snapshot.counters[0])
+    return trace
 
 
 def test_one_operation_of_a_trace_comes_to_something_else() -> None:

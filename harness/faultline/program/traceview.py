@@ -7,6 +7,7 @@ import signal
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from faultline.program.codec import Operation, overlaps
@@ -212,6 +213,7 @@ def continued(
     place: dict[int, int],
     *,
     shown: bool = False,
+    since: int | None = None,
 ) -> bytes:
     """A trace that goes on as another one does, of another program that ends with the same operations.
 
@@ -219,15 +221,19 @@ def continued(
     :param last: index of the last operation of ``other_ops`` that is not taken over.
     :param place: the index in ``ops`` for that of each operation of ``other_ops`` that ends after it.
     :param shown: the snapshot after ``last`` is taken over, too; it is of the same processes.
+    :param since: what it shows otherwise it does from the operation with this index in ``ops`` on, as far as pages of
+        files are mapped there all along.
     """
-    ends = [end for _, end in _steps(trace, ops, True)]
     begin = len(ops) - (len(other_ops) - last - 1)
-    joined = bytearray(trace[: ends[begin - 1]])
+    own = list(islice(_steps(trace, ops, True), begin))
+    joined = bytearray(trace[: own[-1][1]])
     at = 0
     for step, end in _steps(other, other_ops, True):
         if shown and step.index == last and step.snapshot is not None:
-            size = SNAPSHOT_HEAD.size + len(step.snapshot.words) * (_ROW.size + COUNTERS.size)
-            joined[-size:] = other[end - size : end]
+            if since is not None:
+                _show_files_since(joined, own[since:], step.snapshot)
+            tail = _packed(step.snapshot)
+            joined[-len(tail) :] = tail
         if step.index > last:
             record = bytearray(other[at:end])
             _INDEX.pack_into(record, 0, step.index - last - 1 + begin)
@@ -238,6 +244,40 @@ def continued(
             joined += record
         at = end
     return bytes(joined)
+
+
+def _show_files_since(trace: bytearray, steps: Sequence[tuple[Step, int]], shown: Snapshot) -> None:
+    """Writes, into snapshots of the same processes, which pages of files are mapped, as far as they show all along what
+    the last one does."""
+    last = steps[-1][0].snapshot
+    assert last is not None
+    other = {
+        (process, slot): word
+        for process, words in shown.words.items()
+        for slot, word in enumerate(words)
+        if word != last.words[process][slot] and (word | last.words[process][slot]) & Bit.FILE
+    }
+    for step, end in reversed(steps):
+        now = step.snapshot
+        if now is None or now.words.keys() != last.words.keys():
+            return
+        other = {(p, slot): word for (p, slot), word in other.items() if now.words[p][slot] == last.words[p][slot]}
+        words = {p: tuple(other.get((p, slot), word) for slot, word in enumerate(row)) for p, row in now.words.items()}
+        counters = {
+            p: (anonymous, file + _files(words[p]) - _files(now.words[p]), swap)
+            for p, (anonymous, file, swap) in now.counters.items()
+        }
+        tail = _packed(Snapshot(words, counters))
+        trace[end - len(tail) : end] = tail
+
+
+def _files(words: Sequence[int]) -> int:
+    return sum(1 for word in words if word & Bit.FILE)
+
+
+def _packed(snapshot: Snapshot) -> bytes:
+    rows = (_ROW.pack(*snapshot.words[p]) + COUNTERS.pack(*snapshot.counters[p]) for p in sorted(snapshot.words))
+    return SNAPSHOT_HEAD.pack(sum(1 << process for process in snapshot.words)) + b"".join(rows)
 
 
 def with_outcome(trace: bytes, ops: Sequence[Operation], step: Step) -> bytes:

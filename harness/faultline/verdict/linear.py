@@ -37,21 +37,13 @@ from faultline.oracle.sorts import (
     SUMMED,
     TWO_PLACES,
     WAKES,
-    Order,
-    aside,
-    begun,
     changed_by,
-    coarse,
     given_up,
-    joined,
-    looking,
-    may_come_to,
-    orders,
     passes_holes,
     process_at,
     slots_of,
-    telling,
 )
+from faultline.oracle.steps import aside, begun, joined, looking, telling
 from faultline.program.codec import Operation, blocks, process_of
 from faultline.program.schedule import Decision, Schedule, number_of
 from faultline.program.text import format_operation
@@ -332,8 +324,14 @@ class Linear:
             return False
         blocked = (place for place, step in enumerate(_steps(order, run.trace)) if step.status == Status.BLOCKED)
         place = {order.of[place]: place for place in blocked}
-        for shown in {False, run.view[end - 1].snapshot != view[end - 1].snapshot}:
-            joined = self._reference.goes_on(order, run.trace, place, self._ops, trace, end - 1, shown=shown)
+        first = next((at for at, index in enumerate(order.of) if max(index, ~index) in self._last[end - 1]), None)
+        ways: list[tuple[bool, int | None]] = [(False, None)]
+        if run.view[end - 1].snapshot != view[end - 1].snapshot:
+            ways += [(True, None), *([(True, first)] if first is not None else ())]
+        for shown, since in ways:
+            joined = self._reference.goes_on(
+                order, run.trace, place, self._ops, trace, end - 1, shown=shown, since=since
+            )
             if self._same(self._view_of_order(order, _steps(order, joined)), order, view):
                 return True
         return False

@@ -70,6 +70,7 @@ class Reference:
         last: int,
         *,
         shown: bool,
+        since: int | None = None,
     ) -> bytes:
         """What the oracle expects of an order that goes on as another program does, one that differs in its blocks.
 
@@ -77,8 +78,9 @@ class Reference:
         :param place: the index in the order of each operation that has not ended when the blocks are over.
         :param other: trace of ``ops``, taken over after the operation with index ``last``.
         :param shown: what it shows after that one is taken over, too: the oracle may choose by that.
+        :param since: the place in the order since when it maps those pages of files.
         """
-        joined = continued(trace, order.ops, other, ops, last, place, shown=shown)
+        joined = continued(trace, order.ops, other, ops, last, place, shown=shown, since=since)
         return self._oracle.expect(order.ops, joined).trace
 
     def overlapping(self, ops: Sequence[Operation], schedule: Schedule) -> bytes | None:
