@@ -35,6 +35,7 @@ from faultline.oracle.sorts import (
     SHARES,
     SLEEPERS,
     STORES,
+    SWAP_OUT,
     UNPOPULATED,
     UNREGISTERS,
     WAKE,
@@ -79,6 +80,7 @@ from faultline.program.schedule import number_of
 from faultline.program.trace import Status
 
 _LOOKS_UP: Final = HOLDING | codes_of("guest-read", "guest-write", "process-read", "process-write")
+_LOAD: Final = BY_NAME["read"].code
 _EXIT: Final = BY_NAME["exit"].code
 
 
@@ -173,8 +175,30 @@ par {
 }
 """,
     ),
+    KnownDeviation(
+        "reclaim-leaves-tlb",
+        "What write(2) has written to a file is what its shared mappings show.",
+        "mmap(2), MAP_SHARED; Documentation/core-api/cachetlb.rst",
+        "Reclaim that has given a page of shared memory to swap and freed its place there flushes TLBs only when it is "
+        "done with its list of pages: until then who has written to the file still reads the page that was there.",
+        "6.12, 7.2 (machine, with a swap device that is done at once, as zram; source: shrink_folio_list() "
+        "calls try_to_unmap_flush() after __remove_mapping())",
+        """\
+p0.0 file-open f0 memfd @1
+p0.0 mmap-file a0 rw f0 @0 shared
+p0.0 read a0
+par {
+  p0.0 madvise a0 pageout
+  p0.1 read a0
+  p0.1 file-write f0 @0 =1
+  p0.1 read a0
+}
+""",
+    ),
 )
-LATE_FOR_GOOD, LATE_AT_COPY, PASSES_MIGRATING, GUARD_LEAVES_TLB = (deviation.id for deviation in DEVIATIONS_OVERLAPPING)
+LATE_FOR_GOOD, LATE_AT_COPY, PASSES_MIGRATING, GUARD_LEAVES_TLB, RECLAIM_LEAVES_TLB = (
+    deviation.id for deviation in DEVIATIONS_OVERLAPPING
+)
 _MAY_RECLAIM: Final = (ADVICE.words.index("pageout"), ADVICE.words.index("cold"))
 _EVENTS: Final = sum(1 << at for at, word in enumerate(FEATURES.words) if word.startswith("event-"))
 #: What puts migration entries in the place of pages meanwhile.  Source: Documentation/mm/page_migration.rst.
@@ -238,9 +262,13 @@ def orders(ops: Sequence[Operation], idle: frozenset[int]) -> Iterator[Order]:
     for dropped, level, others in product(some, _LEVELS, sets):
         for steps in _merged(ops, level, idle | others, dropped):
             yield replace(_order(steps, idle | others, False), deviation=PASSES_MIGRATING)
-    for guard, level, others in product(_guards_beside(ops), _LEVELS, sets):
-        for steps in _merged(ops, level, idle | others, late=guard):
-            yield replace(_order(steps, idle | others, False), deviation=GUARD_LEAVES_TLB)
+    by_tlb = [
+        *((index, GUARD_LEAVES_TLB) for index in _guards_beside(ops)),
+        *((index, RECLAIM_LEAVES_TLB) for index in _read_beside_reclaim(ops)),
+    ]
+    for (index, deviation), level, others in product(by_tlb, _LEVELS, sets):
+        for steps in _merged(ops, level, idle | others, late=index):
+            yield replace(_order(steps, idle | others, False), deviation=deviation)
 
 
 def _stored_beside_fork(ops: Sequence[Operation]) -> list[int]:
@@ -257,6 +285,19 @@ def _guards_beside(ops: Sequence[Operation]) -> Iterator[int]:
             beside = process_of(other[1]) == process_of(op[1]) and other[1] != op[1] and slots_of(op) & slots_of(other)
             if op[0] == GUARD and other[0] in (GUARD, MADVISE) and beside:
                 yield index
+
+
+def _read_beside_reclaim(ops: Sequence[Operation]) -> Iterator[int]:
+    """What reads, by a TLB, after another operation of its task, while others reclaim pages."""
+    for start, end in blocks(ops):
+        for index in range(start + 1, end):
+            is_later = ops[index][0] == _LOAD and any(other[1] == ops[index][1] for other in ops[start:index])
+            if is_later and any(_reclaims(other) and other[1] != ops[index][1] for other in ops[start:end]):
+                yield index
+
+
+def _reclaims(op: Operation) -> bool:
+    return op[0] == SWAP_OUT or (op[0] == MADVISE and op[4] in _MAY_RECLAIM)
 
 
 def _migrating(ops: Sequence[Operation]) -> set[tuple[int, int]]:
@@ -388,7 +429,7 @@ def _merged(
     """The program with its blocks merged in all ways, those with few changes from task to task first.
 
     :param dropped: what migrates pages, with slots that lose their protection by it.
-    :param late: an operation of which its own task sees nothing yet when it has returned; below 0: none.
+    :param late: an operation that comes at another time than those of its own task; below 0: none.
     """
     places = blocks(ops)
     around = [0, *(end for _, end in places)], [*(start for start, _ in places), len(ops)]

@@ -110,6 +110,7 @@ OPEN, RESOLVE, PROTECT, POISON = (
 GUARD, GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
 EVENT_REMOVE, UNPOPULATED = (1 << FEATURES.words.index(word) for word in ("event-remove", "wp-unpopulated"))
 MIGRATE: Final = BY_NAME["migrate"].code
+SWAP_OUT: Final = BY_NAME["swap-out"].code
 PIN, UNPIN = BY_NAME["pin"].code, BY_NAME["unpin"].code
 
 

@@ -33,6 +33,7 @@ from faultline.oracle.sorts import (
     SCAN_WP,
     SHARES,
     STORES,
+    SWAP_OUT,
     UNPIN,
     UNREGISTER,
     WRITE,
@@ -84,7 +85,7 @@ _MERGE: Final = BY_NAME["ksm-merge"].code
 _MAP_FILE: Final = BY_NAME["mmap-file"].code
 _PRIVATE: Final = MAP_TYPE.words.index("private")
 _FORK: Final = BY_NAME["fork"].code
-_SWAP_OUT, _DROP = BY_NAME["swap-out"].code, BY_NAME["drop-swap-cache"].code
+_DROP: Final = BY_NAME["drop-swap-cache"].code
 _CLOSE: Final = BY_NAME["uffd-close"].code
 _PIN_READ, _PIN_WRITES = BY_NAME["pin-read"].code, BY_NAME["pin-write"].code
 _HANDLE_AT: Final = {BY_NAME[name].code: 2 for name in ("pin", "ref", "unpin", "pin-read", "pin-write")}
@@ -173,10 +174,10 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
         return [(op, index), *((step, ~index) for step in _taken(ops, index))]
     if op[0] == MIGRATE and any(other[0] == SCAN for other in block_of(ops, index)):
         pages = _pages(op, _met(ops, index))
-        return [*(((_SWAP_OUT, *page[1:]), ~index) for page in pages), *((page, index) for page in pages)]
+        return [*(((SWAP_OUT, *page[1:]), ~index) for page in pages), *((page, index) for page in pages)]
     if op[0] == SCAN and op[5] & SCAN_WP and any(other[0] == POISON for other in block_of(ops, index)):
         return [step for page in _pages(op, _met(ops, index)) for step in _told_first(ops, page, index)]
-    if op[0] == _SWAP_OUT:
+    if op[0] == SWAP_OUT:
         return [(step, ~index) for step in _left_to_others(ops, op, index)]
     if op[0] == MADVISE and op[4] == DONTNEED:
         return _flushed_last(ops, op, index)
@@ -334,7 +335,7 @@ def _taken(ops: Sequence[Operation], index: int) -> list[Operation]:
     pages = {
         (process_at(op), slot) for op in block_of(ops, index) if op[0] in ACCESSES for slot in slots_of(op)
     }
-    return [(_SWAP_OUT, TASK_MONITOR, process, slot, 1) for process, slot in sorted(pages)]
+    return [(SWAP_OUT, TASK_MONITOR, process, slot, 1) for process, slot in sorted(pages)]
 
 
 def _twice(ops: Sequence[Operation], op: Operation) -> Sequence[Operation]:
