@@ -149,16 +149,17 @@ def steps_of(ops: Sequence[Operation], index: int, level: int) -> list[Part]:
 def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> list[Part]:
     """Steps that others see only where two are at work on one page, or end what it is registered for; none: as usual.
 
-    A store brings a page for reading first, which may be protected, or there already; then it makes it writable.  Who
-    reads or writes another process's memory pins the page, then copies.  What closes a userfaultfd ends its
-    registrations; who is at work with it finds that.  What takes a page of a file away from an access that is at work
-    may take its protection away, too; what cuts the file takes its pages away for who has seen the old end, and before
-    them their private copies.  Reclaim that found a page in the swap cache alone may take it when an access has mapped
-    it again.  What populates may stop when it looks at its first page again, before it goes on.  A page that migrates
-    looks like one in swap.  What scans tells of a page, then protects what is there, as UFFDIO_WRITEPROTECT does, which
-    a poisoned one is not.  Guard pages are put when all pages of the range were dropped.  What fills the page of a file
-    finds what an access has brought to the page cache, but not mapped yet.  What is given up is gone first, then
-    flushed from TLBs.  Reclaim may find a page that another task's store has just left to other processes.
+    A store, or what populates for one, brings a page for reading first, which may be protected, or there already;
+    then it makes it writable.  Who reads or writes another process's memory pins the page, then copies.  What
+    closes a userfaultfd ends its registrations; who is at work with it finds that.  What takes a page of a file
+    away from an access that is at work may take its protection away, too; what cuts the file takes its pages away
+    for who has seen the old end, and before them their private copies.  Reclaim that found a page in the swap cache
+    alone may take it when an access has mapped it again.  What populates may stop when it looks at its first page
+    again, before it goes on.  A page that migrates looks like one in swap.  What scans tells of a page, then
+    protects what is there, as UFFDIO_WRITEPROTECT does, which a poisoned one is not.  Guard pages are put when all
+    pages of the range were dropped.  What fills the page of a file finds what an access has brought to the page
+    cache, but not mapped yet.  What is given up is gone first, then flushed from TLBs.  Reclaim may find a page
+    that another task's store has just left to other processes.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
@@ -188,7 +189,9 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
         return [(step, index) for step in _twice(ops, op)]
     if op[0] == POPULATES:
         first = _pages(op, _met(ops, index))[0]
-        return [(first, index), (op, index)] if first != op else []
+        looks = [(*first[:4], READ)] if op[4] == WRITE else []
+        soon = [*looks, *([first] if first != op else [])]
+        return [(step, index) for step in (*soon, op)] if soon else []
     if op[0] in REMOTE:
         handle = _free_handle(ops)
         if handle is None:
