@@ -783,9 +783,14 @@ class Files(Userfault, Memory):
             self._rule = rules.CONTINUE_MISSING
             unreadable = not filled and seen is not None and seen[3] == errno.EIO
             return errno.EIO if self._lingers(file, number, unreadable) else errno.EFAULT
-        if file.pages[number].bad and not exists and not (self._seen_word(process, slot) or PRESENT) & PRESENT:
+        error = errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO
+        if process.row[slot] & PRESENT or slot in process.swapped:  # which of the two errors comes first is open
+            fails = seen is not None and not filled and seen[3] == error
+        else:
+            fails = not exists and not (self._seen_word(process, slot) or PRESENT) & PRESENT
+        if file.pages[number].bad and fails:
             self._rule = rules.SWAP_READ_ERROR
-            return errno.EFAULT if self._holds[versions.CONTINUE_UNREADABLE] else errno.EIO
+            return error
         if process.row[slot] & PRESENT or slot in process.swapped:
             return errno.EEXIST
         if process.row[slot] & GUARD and not self._fills_guard(filled):
