@@ -62,7 +62,7 @@ static bool rmap_finds(struct page *page, struct vm_area_struct *vma)
 	unsigned long index = index_of(page);
 	struct anon_vma_chain *avc;
 
-	anon_vma_interval_tree_foreach(avc, &anon_vma->rb_root, index, index)
+	fl_for_each_avc(avc, anon_vma, index)
 		if (avc->vma == vma)
 			return true;
 	return false;
@@ -73,7 +73,7 @@ static bool file_finds(struct address_space *mapping, unsigned long index, struc
 {
 	struct vm_area_struct *other;
 
-	vma_interval_tree_foreach(other, &mapping->i_mmap, index, index)
+	fl_for_each_vma_of(other, mapping, index)
 		if (other == vma)
 			return true;
 	return false;
@@ -110,9 +110,9 @@ static void check_page(int process, struct vm_area_struct *vma, unsigned long ad
 		check_file_page(process, vma, addr, page);
 	if (!PageAnon(page) || fl_page_is_ksm(page))
 		return;
-	if (unlikely(index_of(page) != linear_page_index(vma, addr)))
+	if (unlikely(index_of(page) != fl_anon_index(vma, addr)))
 		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the reverse map looks for the page%s %ld pages away",
-			  process, slot_of(addr), state_of(page), (long)(index_of(page) - linear_page_index(vma, addr)));
+			  process, slot_of(addr), state_of(page), (long)(index_of(page) - fl_anon_index(vma, addr)));
 	if (unlikely(!rmap_finds(page, vma)))
 		fl_report(FL_KIND_COUNTER_DRIFT, NULL, "p%d a%d: the reverse map of the page%s does not find its mapping",
 			  process, slot_of(addr), state_of(page));

@@ -19,8 +19,6 @@
 #include <linux/writeback.h>
 #include "internal.h"
 
-extern int page_cluster;	/* where that is declared differs between trees */
-
 pgd_t swapper_pg_dir[PTRS_PER_PGD];
 #ifdef CONFIG_NUMA
 static struct pglist_data contig_page_data;
@@ -142,8 +140,10 @@ static void init_kernel(void)
 	fl_uffd_boot();
 	fl_ksm_boot();
 	fl_filemap_boot();
+#ifdef FL_HAVE_SWAP_SETUP
 	swap_setup();
-	page_cluster = 0;	/* no read-ahead from swap: its window depends on the programs before */
+#endif
+	fl_swap_state_boot();
 	fl_swapfile_boot();
 	fl_workingset_boot();
 	fl_memory_boot();

@@ -2,6 +2,7 @@
 /* Planted faults.  Each stands where the machine, or kernel code under it, could go wrong; tests see it found. */
 #include "host/huge.h"
 #include "host/pins.h"
+#include "host/tree.h"
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
@@ -170,10 +171,10 @@ static void spoil_vma(struct mm_struct *mm)
 		if (fl_canary_is(VMA_ORDER))
 			vma->vm_end += PAGE_SIZE;
 		else if (fl_canary_is(PAGE_INDEX))
-			vma->vm_pgoff++;
+			fl_spoil_anon_index(vma);
 		else
 			list_for_each_entry(avc, &vma->anon_vma_chain, same_vma)
-				anon_vma_interval_tree_remove(avc, &avc->anon_vma->rb_root);
+				fl_forget_avc(avc);
 		break;
 	}
 }
@@ -189,7 +190,7 @@ static void spoil_file(struct mm_struct *mm)
 		if (mapping && fl_canary_is(FILE_PAGE))
 			xa_erase_irq(&mapping->i_pages, vma->vm_pgoff);
 		else if (mapping)
-			vma_interval_tree_remove(vma, &mapping->i_mmap);
+			fl_forget_vma(vma, mapping);
 		break;
 	}
 }

@@ -36,11 +36,13 @@ struct bio_set fs_bio_set;
 struct task_struct init_task;
 struct pid init_struct_pid;
 struct user_struct root_user;
+struct fs_struct *userspace_init_fs;
 struct kobject *fs_kobj;
 const struct sysfs_ops kobj_sysfs_ops;
 const struct pipe_buf_operations page_cache_pipe_buf_ops, default_pipe_buf_ops;
 const struct file_operations simple_offset_dir_operations, simple_dir_operations;
 const struct inode_operations page_symlink_inode_operations;
 const struct file_operations def_blk_fops, def_chr_fops, pipefifo_fops;
-/* An opaque type: the address alone is used. */
+/* Opaque types: the address alone is used. */
 struct mnt_idmap { int unused; } nop_mnt_idmap;
+struct mnt_namespace { int unused; } init_mnt_ns;

@@ -293,8 +293,10 @@ static inline void fl_uffd_boot(void) { }
 static inline struct mm_struct *fl_uffd_mm(struct file *file) { return NULL; }
 #endif
 #ifdef CONFIG_SWAP
+void fl_swap_state_boot(void);
 void fl_swapfile_boot(void);
 #else
+static inline void fl_swap_state_boot(void) { }
 static inline void fl_swapfile_boot(void) { }
 #endif
 void fl_filemap_boot(void);

@@ -319,13 +319,21 @@ static struct page *request(gfp_t gfp, unsigned int order)
 #define GET_FREE_PAGES __get_free_pages
 #endif
 
-struct page *ALLOC_PAGES(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
+/* The flags say how hard to try: nobody runs short here. */
+#ifdef FL_HAVE_ALLOC_FROZEN_FLAGS
+#include "page_alloc.h"
+#define ALLOC_FLAGS	, unsigned int flags
+#else
+#define ALLOC_FLAGS
+#endif
+
+struct page *ALLOC_PAGES(gfp_t gfp, unsigned int order, int node, nodemask_t *mask ALLOC_FLAGS)
 {
 	return request(gfp, order);
 }
 
 /* Called where trees have it: a page that nobody holds a reference to yet. */
-struct page *__alloc_frozen_pages_noprof(gfp_t gfp, unsigned int order, int node, nodemask_t *mask)
+struct page *__alloc_frozen_pages_noprof(gfp_t gfp, unsigned int order, int node, nodemask_t *mask ALLOC_FLAGS)
 {
 	struct page *page = request(gfp, order);
 

@@ -63,7 +63,10 @@ static void defer(void *ptr)
 
 /* keeps: the object lives until the operation has ended.  leaves out: batching. */
 #ifdef FL_HAVE_KVFREE_CALL_RCU_PTR
-void kvfree_call_rcu(struct rcu_head *head, void *ptr)
+#ifndef FL_HAVE_KVFREE_RCU_HEAD
+#define kvfree_rcu_head	callback_head	/* the type's own name: the usual one is a macro */
+#endif
+void kvfree_call_rcu(struct kvfree_rcu_head *head, void *ptr)
 {
 	defer(ptr);
 }

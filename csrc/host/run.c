@@ -13,7 +13,7 @@
 #include "sched/sched.h"
 #include "check/held.h"
 #include "check/races.h"
-
+#include "internal.h"
 
 FL_KEEP struct fl_stats fl_counts;
 static FL_KEEP enum { MACHINE_NEW, MACHINE_RUNS, MACHINE_GIVEN_UP } state;

@@ -54,13 +54,23 @@ static void transfer_page(char *page, unsigned long at, bool write)
 	}
 }
 
+/* How many entries of its table are asked for: not every kernel counts them, but all say how many bytes they are. */
+static unsigned int vecs_of(const struct bio *bio)
+{
+	unsigned int n = 0;
+
+	for (unsigned int bytes = 0; bytes < bio->bi_iter.bi_size; n++)
+		bytes += bio->bi_io_vec[n].bv_len;
+	return n;
+}
+
 static void transfer(struct bio *bio)
 {
 	unsigned long at = bio->bi_iter.bi_sector / SECTORS;
 	bool write = op_is_write(bio_op(bio));
 
 	bio->bi_status = fl_fails(write ? FL_FAULT_SWAP_WRITE : FL_FAULT_SWAP_READ) ? BLK_STS_IOERR : BLK_STS_OK;
-	for (int i = 0; i < bio->bi_vcnt; i++) {
+	for (unsigned int i = 0; i < vecs_of(bio); i++) {
 		const struct bio_vec *vec = &bio->bi_io_vec[i];
 
 		for (unsigned int done = 0; done < vec->bv_len; done += PAGE_SIZE, at++) {
@@ -77,10 +87,15 @@ static bool is_sync(void)
 	return disk.private_data;
 }
 
-/* A read holds the folio's lock, and whoever completes it lets go of it. */
-static const void *lock_of(struct bio *bio)
+/* A read holds each folio's lock, and whoever completes it lets go of them. */
+static unsigned int locks_of(const struct bio *bio)
 {
-	return op_is_write(bio_op(bio)) ? NULL : &bio->bi_io_vec[0].bv_page->flags;
+	return op_is_write(bio_op(bio)) ? 0 : vecs_of(bio);
+}
+
+static const void *lock_of(const struct bio *bio, unsigned int i)
+{
+	return &bio->bi_io_vec[i].bv_page->flags;
 }
 
 static void submit(struct bio *bio)
@@ -90,8 +105,8 @@ static void submit(struct bio *bio)
 		bio_endio(bio);
 		return;
 	}
-	if (lock_of(bio))
-		fl_held_hand_over(lock_of(bio), FL_LOCK_FOLIO);
+	for (unsigned int i = 0; i < locks_of(bio); i++)
+		fl_held_hand_over(lock_of(bio, i), FL_LOCK_FOLIO);
 	if (!fl_swapdev_queue)
 		fl.task[FL_ID_DISK].op = fl.cur->op;
 	fl_race_publish(&fl_swapdev_queue);
@@ -115,8 +130,8 @@ bool fl_swapdev_interrupt(void)
 	while (bio) {
 		struct bio *next = bio->bi_next;
 
-		if (lock_of(bio))
-			fl_held_add(lock_of(bio), FL_LOCK_FOLIO, __builtin_return_address(0));
+		for (unsigned int i = 0; i < locks_of(bio); i++)
+			fl_held_add(lock_of(bio, i), FL_LOCK_FOLIO, __builtin_return_address(0));
 		transfer(bio);
 		bio_endio(bio);
 		bio = next;
@@ -241,6 +256,9 @@ void bio_associate_blkg(struct bio *bio) { }
 #endif
 #endif
 
+/* leaves out: what cgroups and the like tie to a bio. */
+void bio_uninit(struct bio *bio) { }
+
 void bio_put(struct bio *bio)
 {
 	if (atomic_dec_and_test(&bio->__bi_cnt))
@@ -270,6 +288,41 @@ void bio_add_folio_nofail(struct bio *bio, struct folio *folio, size_t len, size
 {
 	add_page(bio, &folio->page, len, offset);
 }
+#endif
+
+/*
+ * The pool of which bios are taken with all that they read or write.
+ * keeps: a request that may sleep cannot fail.  leaves out: the reserve that this takes.
+ */
+#ifdef FL_HAVE_SWAP_OPS
+#include <linux/mempool.h>
+
+mempool_t *mempool_create_node_noprof(int min_nr, mempool_alloc_t *alloc, mempool_free_t *free, void *data, gfp_t gfp,
+				      int node)
+{
+	mempool_t *pool = kzalloc(sizeof(*pool), gfp);
+
+	if (pool) {
+		pool->alloc = alloc;
+		pool->free = free;
+		pool->pool_data = data;
+	}
+	return pool;
+}
+
+void *mempool_alloc_noprof(mempool_t *pool, gfp_t gfp)
+{
+	return pool->alloc(gfp & __GFP_DIRECT_RECLAIM ? gfp | __GFP_NOFAIL : gfp, pool->pool_data);
+}
+
+void mempool_free(void *element, mempool_t *pool)
+{
+	if (element)
+		pool->free(element, pool->pool_data);
+}
+
+void *mempool_kmalloc(gfp_t gfp, void *size) { return kmalloc((size_t)size, gfp); }
+void mempool_kfree(void *element, void *size) { kfree(element); }
 #endif
 
 /*

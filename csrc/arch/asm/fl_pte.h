@@ -89,6 +89,21 @@ static inline pte_t pte_modify(pte_t pte, pgprot_t prot)
 static inline int pte_protnone(pte_t pte) { return (pte.pte & (_PAGE_PRESENT | _PAGE_PROTNONE)) == _PAGE_PROTNONE; }
 #endif
 
+/* Since the bit serves a second mode of userfaultfd, the names that the kernel calls it by do not tell the mode. */
+#ifdef FL_HAVE_PTE_UFFD
+#define pte_uffd_wp	pte_uffd
+#define pte_mkuffd_wp	pte_mkuffd
+#define pte_clear_uffd_wp	pte_clear_uffd
+#define pte_swp_uffd_wp	pte_swp_uffd
+#define pte_swp_mkuffd_wp	pte_swp_mkuffd
+#define pte_swp_clear_uffd_wp	pte_swp_clear_uffd
+#define pmd_uffd_wp	pmd_uffd
+#define pmd_mkuffd_wp	pmd_mkuffd
+#define pmd_clear_uffd_wp	pmd_clear_uffd
+#define pmd_swp_uffd_wp	pmd_swp_uffd
+#define pmd_swp_mkuffd_wp	pmd_swp_mkuffd
+#define pmd_swp_clear_uffd_wp	pmd_swp_clear_uffd
+#endif
 #ifdef CONFIG_HAVE_ARCH_USERFAULTFD_WP
 FL_PTE_TEST(pte_uffd_wp, _PAGE_UFFD_WP)
 FL_PTE_CLEAR(pte_clear_uffd_wp, _PAGE_UFFD_WP)
