@@ -203,7 +203,7 @@ def test_every_rule_decides_some_script() -> None:
         rules.RULES[i].id
         for i in (
             rules.UFFD_FEATURE, rules.UNREGISTER_OTHER, rules.SKIP_LACKS, rules.FAIL_NO_MEMORY, rules.MADVISE_UNKNOWN,
-            rules.MREMAP_PRIVATE,
+            rules.MREMAP_PRIVATE, rules.REGISTER_DROPS, rules.SCAN_WRITTEN,
         )
     }
     huge = {
@@ -235,6 +235,18 @@ def test_rules_of_other_versions() -> None:
     """
     for version, outcome in (((5, 10), "EINVAL"), ((6, 1), "done")):
         script = parse(shared.format(outcome))
+        assert mismatches(script, Oracle(tree_version=version).expect(script.ops).trace) == []
+    again = """
+        p0.0 mmap a0+2 rw
+        p0.0 write a0 =1
+        p0.0 uffd-open u0
+        m uffd-register u0 a0 missing
+        m uffd-register u0 a0+2 missing,wp
+        m uffd-register u0 a0 wp            -> done
+        m uffd-register u0 a0+2 missing     -> {}
+    """
+    for version, outcome in (((7, 2), "done"), ((7, 3), "EBUSY")):
+        script = parse(again.format(outcome))
         assert mismatches(script, Oracle(tree_version=version).expect(script.ops).trace) == []
 
 

@@ -556,6 +556,8 @@ class Dirty(Memory):
                 return failed(errno.EPERM)
             if not allowed and mode & _SCAN_WP:
                 continue
+            if 1 << category == _WRITTEN and not process.row[slot] & REG_WP and self._holds[versions.SCAN_WRITTEN_WP]:
+                self._also(rules.SCAN_WRITTEN)
             held, unsure = self._categories(process, slot)
             held |= _WPALLOWED if allowed else 0
             if self._huge:
@@ -586,16 +588,18 @@ class Dirty(Memory):
         """The page's categories, and those that it may have besides."""
         word, page = process.row[slot], process.pages[slot]
         bit, held, unsure = 1 << slot, 0, 0
+        counts = word & REG_WP or not self._holds[versions.SCAN_WRITTEN_WP]
+        written = _WRITTEN if counts and not word & UFFD_WP else 0
         if word & PRESENT:
-            held |= _CATEGORY["present"] | (0 if word & UFFD_WP else _WRITTEN)
+            held |= _CATEGORY["present"] | written
             held |= _CATEGORY["file"] if word & _FILE else 0
             held |= _CATEGORY["pfnzero"] if not page and not word & _FILE else 0
         elif slot in process.swapped:
-            held |= _SWAPPED | (0 if word & UFFD_WP else _WRITTEN)
+            held |= _SWAPPED | written
         elif word & (UFFD_WP | GUARD) or process.poisoned & bit:
-            unsure = _SWAPPED if word & UFFD_WP else _SWAPPED | _WRITTEN
+            unsure = _SWAPPED | written
         else:
-            unsure = _WRITTEN
+            unsure = written
         if "soft-dirty" in self._has:
             bits = self._soft.bits.get(process.number) if self._soft is not None else None
             held |= _CATEGORY["soft-dirty"] if bits is None or bits.shown & bit else 0

@@ -369,6 +369,10 @@ REGISTER_EMPTY: Final = _rule(
 REGISTER_BUSY: Final = _rule(
     "register-busy", "A mapping registered with another userfaultfd is EBUSY.", _IOCTL + "UFFDIO_REGISTER"
 )
+REGISTER_DROPS: Final = _rule(
+    "register-drops", "Registering again without the write protection that the range is registered for is EBUSY.",
+    _ADMIN + "userfaultfd.rst, UFFDIO_REGISTER, note on registering again",
+)
 UNREGISTER: Final = _rule(
     "unregister", "The range is no longer registered nor write-protected.", _IOCTL + "UFFDIO_UNREGISTER"
 )
@@ -581,6 +585,10 @@ SOFT_DIRTY_HUGE: Final = _rule(
 SCAN: Final = _rule(
     "scan", "The mapped pages of the range that are of the category, or with `inverted` are not, are found.",
     _ADMIN + "pagemap.rst, PAGEMAP_SCAN",
+)
+SCAN_WRITTEN: Final = _rule(
+    "scan-written", "Only in a range that is registered for write protection are pages told to be written.",
+    _ADMIN + "pagemap.rst, PAGE_IS_WRITTEN",
 )
 SCAN_WP: Final = _rule(
     "scan-wp", "With WP_MATCHING the found pages that were written are write-protected; others are passed over.",
@@ -850,7 +858,7 @@ MARKER_SWAP: Final = _deviation(
     "pagemap bit 62 means that the page is swapped.",
     _ADMIN + "pagemap.rst, bit 62",
     "Bit 62 is also set for a missing page that is write-protected (WP_UNPOPULATED), without any swap.",
-    "6.12 (source), 6.18 (live), 7.2 (machine)",
+    "6.12 (source), 6.18 (live), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 uffd-open u0 wp-unpopulated
@@ -915,7 +923,7 @@ FLUSHED_BIT: Final = _deviation(
     "flushed event.",
     _BIT_57 + "; userfaultfd(2), DESCRIPTION",
     "If the userfaultfd is closed while a fork event waits, the child is not registered but keeps the bit.",
-    "5.10, 6.1, 6.12 (source), 6.18 (live), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source), 6.18 (live), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 write a0 =1
@@ -931,7 +939,7 @@ KSM_BIT: Final = _deviation(
     "Writing to a write-protected page registered for that queues a message; KSM is transparent.",
     "userfaultfd(2), UFFDIO_REGISTER_MODE_WP; " + _ADMIN + "ksm.rst, Overview",
     "Replacing a page by a KSM page drops its write protection: bit 57 is gone and the next write passes unnoticed.",
-    "5.10, 6.1, 6.12 (source: replace_page()), 6.18 (live), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source: replace_page()), 6.18 (live), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0+2 rw
 p0.0 write a0 =7
@@ -949,7 +957,7 @@ WP_HOLE: Final = _deviation(
     "UFFDIO_WRITEPROTECT is ENOENT if an address of the range does not exist.",
     "ioctl_userfaultfd(2), UFFDIO_WRITEPROTECT, ENOENT",
     "Holes are passed over without an error as long as one mapping lies in the range.",
-    "6.12 (source), 6.18 (live), 7.2 (machine)",
+    "6.12 (source), 6.18 (live), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 uffd-open u0
@@ -962,7 +970,7 @@ MARKER_ZEROPAGE: Final = _deviation(
     "A fault on a missing page can be resolved by UFFDIO_ZEROPAGE.",
     _ADMIN + "userfaultfd.rst, Resolving Userfaults",
     "If the missing page is write-protected (WP_UNPOPULATED), UFFDIO_ZEROPAGE is EEXIST; UFFDIO_COPY works.",
-    "6.12 (source), 6.18 (live), 7.2 (machine)",
+    "6.12 (source), 6.18 (live), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 uffd-open u0 wp-unpopulated
@@ -1017,7 +1025,7 @@ FREE_MERGED: Final = _deviation(
     "madvise(2), MADV_FREE; " + _ADMIN + "ksm.rst, Overview",
     "If the last mapping of a KSM page gives it up, the page stays in KSM's tree, clean.  Pages merged with it after "
     "that are discarded by reclaim: their owners find zeroes.",
-    "5.10, 6.1, 6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source: madvise_free_pte_range(), replace_page()), 6.18 (live), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0+3 rw
 p0.0 madvise a0+3 mergeable
@@ -1095,7 +1103,7 @@ TRUNCATE_LOST: Final = _deviation(
     "truncate(2)",
     "If a page of shared memory could not be read from swap, it is counted no longer, and cutting the file may pass "
     "over its last pages: when the file grows again, they are there, and accesses to the lost one are SIGBUS.",
-    "6.1, 6.12, 7.2 (source: shmem_set_folio_swapin_error(), shmem_setattr())",
+    "6.1, 6.12, 7.2, 7.3 (source: shmem_set_folio_swapin_error(), shmem_setattr())",
     """\
 p0.0 file-open f0 memfd @2
 p0.0 mmap-file a0 rw f0 @0 shared
@@ -1127,7 +1135,7 @@ MREMAP_HOLE: Final = _deviation(
     "mremap is EFAULT if part of the old range is not mapped.",
     "mremap(2), ERRORS, EFAULT",
     "Holes are passed over where the mapping shrinks, and where it keeps its size and place.",
-    "5.10, 6.1, 6.12 (source), 6.18 (live), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source), 6.18 (live), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0 rw
 p0.0 mremap-resize a0+2 =1
@@ -1140,7 +1148,7 @@ MREMAP_MERGED: Final = _deviation(
     "userfaultfd(2), DESCRIPTION",
     "If a range moves without the remap event to where it merges with a mapping of the same userfaultfd, that one is "
     "unregistered as well; its pages keep bit 57.  If it merges with the rest of itself, the unmap event is missing.",
-    "5.10, 6.1, 6.12 (source: mremap_userfaultfd_prep() of the merged mapping), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source: mremap_userfaultfd_prep() of the merged mapping), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0+3 rw
 p0.0 uffd-open u0
@@ -1153,7 +1161,7 @@ KSM_SOFT_DIRTY: Final = _deviation(
     "pagemap bit 55 means that the page was written since the bits were cleared; KSM is transparent.",
     _ADMIN + "soft-dirty.rst; " + _ADMIN + "ksm.rst, Overview",
     "Replacing a page by a KSM page drops its soft-dirty bit.",
-    "5.10, 6.1, 6.12 (source: replace_page(); machine), 7.2 (machine)",
+    "5.10, 6.1, 6.12 (source: replace_page(); machine), 7.2, 7.3 (machine)",
     """\
 p0.0 mmap a0+2 rw
 p0.0 madvise a0+2 mergeable
@@ -1169,7 +1177,7 @@ PIN_SOFT_DIRTY: Final = _deviation(
     _ADMIN + "soft-dirty.rst",
     "Clearing the bits leaves a pinned page writable.  If its bit was not set (a long-term pin for reading made it, "
     "and mprotect() made it writable while its mapping was new), a write to it does not set it.",
-    "6.12, 7.2 (machine; source: clear_soft_dirty(), maybe_change_pte_writable())",
+    "6.12, 7.2, 7.3 (machine; source: clear_soft_dirty(), maybe_change_pte_writable())",
     """\
 p0.0 mmap a0 rw
 p0.0 pin k0 a0 longterm
@@ -1237,7 +1245,7 @@ FAILED_MMAP: Final = _deviation(
     "munmap(), or mmap() or mremap() over a mapping, that has no memory to split it sends the event all the same, "
     "waits until it is read, and fails then; nothing is unmapped.  So does mremap() that has no memory to move the "
     "pages, of the new place.",
-    "6.12, 7.2 (machine; source: vms_gather_munmap_vmas(), move_vma(), unmap_source_vma())",
+    "6.12, 7.2, 7.3 (machine; source: vms_gather_munmap_vmas(), move_vma(), unmap_source_vma())",
     """\
 p0.0 mmap a0+3 rw
 p0.0 uffd-open u0 event-unmap
@@ -1253,7 +1261,7 @@ MREMAP_BACK: Final = _deviation(
     "userfaultfd(2), DESCRIPTION; " + _BIT_57,
     "mremap() that has no memory to move all pages moves those back that it has moved, without their protection: "
     "writes to them pass unnoticed, although the range is still registered.",
-    "6.1 from 6.1.191 on, 6.12, 7.2 (machine; source: move_ptes() with need_clear_uffd_wp, move_vma())",
+    "6.1 from 6.1.191 on, 6.12, 7.2, 7.3 (machine; source: move_ptes() with need_clear_uffd_wp, move_vma())",
     """\
 p0.0 mmap a9+2 rw
 p0.0 write a9 =1

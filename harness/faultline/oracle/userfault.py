@@ -206,6 +206,9 @@ class Userfault(Memory):
             if owner is not None and owner is not context:
                 self._rule = rules.REGISTER_BUSY
                 return _EBUSY
+            if owner is not None and row[slot] & REG_WP & ~bits and self._holds[versions.REGISTER_KEEPS_WP]:
+                self._rule = rules.REGISTER_DROPS
+                return _EBUSY
         self._rule = rules.REGISTER
         for slot in range(start, end):
             word = row[slot]

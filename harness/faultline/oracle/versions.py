@@ -240,3 +240,13 @@ LOST_IS_POISON: Final = _difference(
     "lost-is-poison", (6, 6), "A page that swapoff could not read is a poisoned one: populating it is EHWPOISON.",
     "observed: tree 6.1 (do_swap_page() knows it as a swap entry), tree 6.12 (handle_pte_marker())",
 )
+REGISTER_KEEPS_WP: Final = _difference(
+    "register-keeps-wp", (7, 3),
+    "A range that is registered for write protection is not registered again without it: EBUSY.",
+    "Documentation/admin-guide/mm/userfaultfd.rst of 7.3, note on registering again; observed: tree 7.3",
+)
+SCAN_WRITTEN_WP: Final = _difference(
+    "scan-written-wp", (7, 3),
+    "PAGEMAP_SCAN tells of written pages in ranges that are registered for write protection alone.",
+    "Documentation/admin-guide/mm/pagemap.rst of 7.3, PAGE_IS_WRITTEN; observed: tree 7.3 (pagemap_page_category())",
+)

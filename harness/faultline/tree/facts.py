@@ -87,7 +87,7 @@ FACTS: Final = (
     Fact("kvfree-call-rcu-ptr", ("include/linux/rcutree.h", "include/linux/rcupdate.h"),
          r"\bkvfree_call_rcu\(struct (?:kvfree_)?rcu_head \*\w+, void \*"),
     Fact("kvfree-rcu-head", ("include/linux/types.h",), r"^struct kvfree_rcu_head\b"),
-    Fact("alloc-frozen-flags", ("mm/page_alloc.h",), r"\b__alloc_frozen_pages_noprof\([^;]*unsigned int alloc_flags\);"),
+    Fact("alloc-frozen-flags", ("mm/page_alloc.h",), r"\b__alloc_frozen_pages_noprof\([^;]*\balloc_flags\);"),
     Fact("pte-uffd", ("include/asm-generic/pgtable_uffd.h",), r"\bpte_uffd\("),
     Fact("rmap-tree", ("include/linux/mm.h",), r"^#define mapping_rmap_tree_foreach\("),
     Fact("anon-pgoff", ("include/linux/mm.h",), r"\bvma_start_anon_pgoff\("),
