@@ -38,6 +38,9 @@ static __always_inline void fl_held_take(const void *lock, int kind, unsigned in
 	held->ip = ip;
 	held->kind = kind;
 	held->class = class;
+#ifdef CONFIG_LOCKDEP
+	held->number = task->events;
+#endif
 	fl_counts.lock_ops++;
 	if (unlikely(fl_taken_on))
 		fl_taken_note(class, kind);

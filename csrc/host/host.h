@@ -44,6 +44,9 @@ struct fl_held {
 	const void *ip;
 	unsigned char kind;
 	unsigned char class;		/* check/order.c; 0: none */
+#ifdef CONFIG_LOCKDEP
+	unsigned int number;		/* of the acquisition, among those of its task */
+#endif
 };
 
 struct fl_operation {

@@ -68,15 +68,31 @@ static bool is_boot(void)
 	return fl.cur->id == FL_ID_BOOT;
 }
 
+static const struct fl_held *held_of(const struct lockdep_map *map)
+{
+	for (int i = fl.cur->nheld - 1; i >= 0; i--)
+		if (map_of(&fl.cur->held[i]) == map)
+			return &fl.cur->held[i];
+	return NULL;
+}
+
 /* How the running task must hold it: 0 exclusively, 1 shared, -1 either way. */
 int lock_is_held_type(const struct lockdep_map *map, int read)
 {
+	const struct fl_held *held;
+
 	if (is_boot())
 		return LOCK_STATE_UNKNOWN;
-	for (int i = fl.cur->nheld - 1; i >= 0; i--)
-		if (map_of(&fl.cur->held[i]) == map)
-			return read < 0 || !read == !is_shared(&fl.cur->held[i]) ? LOCK_STATE_HELD : LOCK_STATE_NOT_HELD;
-	return LOCK_STATE_NOT_HELD;
+	held = held_of(map);
+	return held && (read < 0 || !read == !is_shared(held)) ? LOCK_STATE_HELD : LOCK_STATE_NOT_HELD;
+}
+
+/* Asked by who wants to know later whether the lock was let go of meanwhile; all ones: it is not held. */
+u32 lock_sequence(struct lockdep_map *map)
+{
+	const struct fl_held *held = is_boot() ? NULL : held_of(map);
+
+	return held ? held->number : ~0U;
 }
 
 /* host/rcu.c counts these sections. */
@@ -180,10 +196,16 @@ void ___might_sleep(const char *file, int line, int preempt_offset) { might_slee
 void __might_sleep(const char *file, int line, int preempt_offset) { might_sleep_here(preempt_offset); }
 #endif
 
-void __cant_sleep(const char *file, int line, int preempt_offset)
+static void cant_sleep_here(void)
 {
 	if (!fl.cur->spins && !preempt_count() && !fl_irqs_off)
 		fl_report(FL_KIND_KERNEL_BUG, NULL, "may be preempted where it must not be");
 }
+
+#ifdef FL_HAVE_CANT_SLEEP_OFFSET
+void __cant_sleep(const char *file, int line, int preempt_offset) { cant_sleep_here(); }
+#else
+void __cant_sleep(const char *file, int line) { cant_sleep_here(); }
+#endif
 #endif
 #endif

@@ -321,9 +321,16 @@ void downgrade_write(struct rw_semaphore *sem)
 {
 	if (unlikely(fl_vmas_watched))
 		fl_vmas_unlock(sem);
+#ifdef CONFIG_LOCKDEP
+	struct fl_held *held = fl_held_find(fl.cur, sem);
+	unsigned int number = held ? held->number : 0;
+#endif
 	fl_held_del(sem, FL_LOCK_RWSEM_WRITE, IP);
 	atomic_long_add(READER - WRITER, &sem->count);
 	fl_held_take(sem, FL_LOCK_RWSEM_READ, SLEEP_CLASS(sem), IP);
+#ifdef CONFIG_LOCKDEP
+	fl.cur->held[fl.cur->nheld - 1].number = number;	/* it was not let go of */
+#endif
 	wake_waiters(sem);
 	FL_POINT(UNLOCK, sem);
 }

@@ -40,6 +40,7 @@ FACTS: Final = (
          r"^\s+struct list_head\s+wait_list"),
     Fact("mutex-init-generic", ("include/linux/mutex.h",), r"\bmutex_init_generic\("),
     Fact("might-resched", ("include/linux/kernel.h",), r"^extern void __might_resched\("),
+    Fact("cant-sleep-offset", ("include/linux/kernel.h",), r"\b__cant_sleep\([^;]*\bpreempt_offset\);"),
     Fact("pte-marker", ("include/linux/swapops.h",), r"\bis_pte_marker_entry\b"),
     Fact("lock-vma-under-rcu", ("include/linux/mm.h", "include/linux/mmap_lock.h"), r"\block_vma_under_rcu\("),
     Fact("finish-rcuwait-inline", ("include/linux/rcuwait.h",), r"^static inline void finish_rcuwait\("),
