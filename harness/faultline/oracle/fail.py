@@ -62,6 +62,7 @@ _SAYS: Final = {
 _WOKEN: Final = frozenset(
     BY_NAME[name].code for name in ("guest-read", "guest-write", "process-read", "process-write")
 )
+_GUARD, _GUARD_REMOVE = BY_NAME["guard-install"].code, BY_NAME["guard-remove"].code
 _POPULATE, _MEM_READ, _MEM_WRITE = (BY_NAME[name].code for name in ("populate", "mem-read", "mem-write"))
 #: Accesses to a page that may come back from swap before there is no memory for a copy of it.
 _COPIES: Final = frozenset(BY_NAME[name].code for name in ("mem-write", "process-read", "process-write"))
@@ -172,6 +173,10 @@ class Fail(Mremap):
         if op[0] == _POPULATE and op[4] != _READ:
             for pages in range(op[3]):  # and of the next one there was no memory for a copy
                 yield ((*op[:3], pages, op[4]), (_POPULATE, op[1], op[2] + pages, 1, _READ)), SLOTS
+        if op[0] == _GUARD:
+            for pages in range(1, op[3] + 1):  # and dropped those pages, of which not all became guard pages
+                drops = (*op[:3], pages), (_GUARD_REMOVE, *op[1:3], pages)
+                yield from (((*drops, (*op[:3], made)) if made else drops, SLOTS) for made in range(pages))
         if op[0] == _UNREGISTER:
             for handle, pages in product(self._owners_in(op), range(op[4])):
                 for woken in range(1, op[4] - pages + 1):  # who waited at the next ones, before that failed
