@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from faultline.oracle.orders import LATE_FOR_GOOD, coarse, may_come_to, orders
 from faultline.oracle.steps import begun
-from faultline.program.codec import alone, overlaps
+from faultline.program.codec import Operation, alone, encode, overlaps
+from faultline.program.ops import OPS
 from faultline.program.text import format_operation, parse_program
 from faultline.program.trace import Status
 
@@ -35,6 +36,27 @@ def test_a_task_does_its_own_operations_in_their_order() -> None:
 def test_a_range_has_a_step_for_each_page() -> None:
     found = texts("par {\n  m uffd-wp u0 a0+2\n  p0.0 munmap a0+2\n}\n")
     assert "m uffd-wp u0 a0; p0.0 munmap a0+2; m uffd-wp u0 a1" in found
+
+
+def test_what_comes_last_first_takes_a_hole_at_the_end_along() -> None:
+    found = texts("par {\n  m uffd-wp u0 a0+8\n  p0.0 munmap a4\n}\n")
+    assert "m uffd-wp u0 a4+4; p0.0 munmap a4; m uffd-wp u0 a0+4" in found
+
+
+def test_every_order_is_a_program() -> None:
+    """Also where a mapping shows more pages than a file can have."""
+    ops = parse_program(
+        "p0.0 file-open f7 memfd @32\np0.0 mmap-file a0+13 r f7 @20 private\np0.0 uffd-open u0\n"
+        "par {\n  m uffd-copy u0 a11 =1\n  p0.0 write a11 =1\n  p0.1 read a12\n}\n"
+    )
+    found = list(orders(ops, frozenset()))
+    assert any("file-allocate" in map(_name, order.ops) for order in found)
+    for order in found:
+        encode(order.ops)
+
+
+def _name(op: Operation) -> str:
+    return OPS[op[0]].name
 
 
 def test_pages_that_nobody_else_meets_are_one_step() -> None:

@@ -17,6 +17,7 @@ from faultline.oracle.sorts import (
     HOLDING,
     MADVISE,
     MIGRATE,
+    MOVES,
     OPEN,
     PIN,
     PIN_WRITE,
@@ -137,7 +138,7 @@ def steps_of(ops: Sequence[Operation], index: int, level: int) -> list[Part]:
     if level & RANGES_FINE and op[0] in PAGE_BY_PAGE:
         pages = _pages(op, _met(ops, index))
         if level & LAST_PAGE_FIRST and op[0] in FORBIDS:
-            pages.reverse()
+            pages = _last_first(op, pages, _met(ops, index))
         if op[0] == _MERGE:  # which looks at each page twice, as a page has to stay as it is for a while
             pages += pages
         if level & ACCESSES_FINE:
@@ -159,7 +160,7 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
     protects what is there, as UFFDIO_WRITEPROTECT does, which a poisoned one is not.  Guard pages are put when all
     pages of the range were dropped.  What fills the page of a file finds what an access has brought to the page
     cache, but not mapped yet.  What is given up is gone first, then flushed from TLBs.  Reclaim may find a page
-    that another task's store has just left to other processes.
+    that another task's store has just left to other processes.  KSM that gives up merging a page leaves a copy.
 
     Source: process_vm_readv(2), NOTES; userfaultfd(2); Documentation/admin-guide/mm/userfaultfd.rst, Write Protect
     Notifications (MADV_REMOVE drops the protection); Documentation/admin-guide/mm/concepts.rst, Reclaim;
@@ -178,6 +179,8 @@ def _finest(ops: Sequence[Operation], op: Operation, index: int, anew: bool) -> 
         return [*(((SWAP_OUT, *page[1:]), ~index) for page in pages), *((page, index) for page in pages)]
     if op[0] == SCAN and op[5] & SCAN_WP and any(other[0] == POISON for other in block_of(ops, index)):
         return [step for page in _pages(op, _met(ops, index)) for step in _told_first(ops, page, index)]
+    if op[0] == _MERGE:
+        return [(step, ~index) for step in _unshared(ops, op, index)]
     if op[0] == SWAP_OUT:
         return [(step, ~index) for step in _left_to_others(ops, op, index)]
     if op[0] == MADVISE and op[4] == DONTNEED:
@@ -234,7 +237,7 @@ def _cached(ops: Sequence[Operation], op: Operation, index: int) -> list[Operati
         return []
     shows = _shows(ops, index)
     pages = sorted({shows[slot] for slot in slots_of(op) & shows.keys()})
-    return [(_ALLOCATE, op[1], file, page, page + 1, _KEEP_SIZE) for file, page in pages]
+    return [(_ALLOCATE, op[1], file, page, page + 1, _KEEP_SIZE) for file, page in pages if page < _FILE_ENDS]
 
 
 def _shows(ops: Sequence[Operation], index: int) -> dict[int, tuple[int, int]]:
@@ -304,6 +307,13 @@ def _copies(ops: Sequence[Operation], index: int) -> list[Operation]:
         for slot in slots_of(other) & cut
     }
     return [(MADVISE, task_byte(process, TASKS - 1), slot, 1, DONTNEED) for process, slot in sorted(pages)]
+
+
+def _unshared(ops: Sequence[Operation], op: Operation, index: int) -> list[Operation]:
+    """What KSM leaves of the pages that others of the block move: where it gave up merging, a copy of the process's."""
+    moves = (other for other in block_of(ops, index) if other[0] in MOVES)
+    slots = sorted({slot for move in moves for slot in range(move[5], move[5] + move[4])} & slots_of(op))
+    return [(POPULATES, task_byte(op[2], TASKS - 1), slot, 1, WRITE) for slot in slots]
 
 
 def _left_to_others(ops: Sequence[Operation], op: Operation, index: int) -> list[Operation]:
@@ -386,6 +396,17 @@ def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:
         (*op[: at - 1], slot, following - slot, *op[at + 1 :])
         for slot, following in zip(cuts, (*cuts[1:], end), strict=True)
     ]
+
+
+def _last_first(op: Operation, pages: Sequence[Operation], met: frozenset[int] | None) -> list[Operation]:
+    """The pages from the last one on; what nobody else meets there is one with what comes before: by itself it may be
+    a hole, which is an error."""
+    at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
+    *others, last = pages
+    if others and met is not None and last[at - 1] not in met:
+        before = others.pop()
+        last = (*before[:at], before[at] + last[at], *before[at + 1 :])
+    return [last, *reversed(others)]
 
 
 def joined(steps: Sequence[Operation], op: Operation) -> Operation | None:
