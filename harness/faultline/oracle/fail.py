@@ -22,6 +22,7 @@ from faultline.oracle.memory import (
 )
 from faultline.oracle.mremap import Mremap
 from faultline.oracle.pins import HOLDING
+from faultline.oracle.sorts import PAGES_AT
 from faultline.oracle.state import (
     MERGEABLE,
     PRESENT,
@@ -36,7 +37,7 @@ from faultline.oracle.state import (
     Waiter,
 )
 from faultline.program.codec import Operation
-from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, PAGES, POPULATE, SLOT, SLOTS, TASK_MONITOR, WAKE_MODE
+from faultline.program.ops import ADVICE, BY_NAME, FAULT, OPS, POPULATE, SLOT, SLOTS, TASK_MONITOR, WAKE_MODE
 from faultline.program.trace import Status
 
 _DONE: Final[Outcome] = (int(Status.DONE), 0, 0)
@@ -81,7 +82,6 @@ _FORK, _CONTINUE, _GUEST_WRITE = (BY_NAME[name].code for name in ("fork", "uffd-
 _UNREGISTER, _RESOLVE, _UFFD_WAKE = (BY_NAME[name].code for name in ("uffd-unregister", "uffd-resolve", "uffd-wake"))
 _DONTWAKE: Final = 1 << WAKE_MODE.words.index("dontwake")
 #: Where an operation has its page count, and where the flag that lets waiters sleep on.
-_PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
 #: Operations that may read a page of a file: whether it is their own process's, and where they have the first slot.
 _READS_AT: Final = {
     BY_NAME[name].code: (name not in ("mem-read", "process-read"), BY_NAME[name].kinds.index(SLOT) + 2)
@@ -235,7 +235,7 @@ class Fail(Mremap):
             yield op, SLOTS
         if op[0] in _MAPS:
             yield (_MUNMAP, *op[1:4]), SLOTS
-        at = _PAGES_AT.get(op[0])
+        at = PAGES_AT.get(op[0])
         if at is None or op[0] in _MAPS:
             return
         wake = _WAKE_AT.get(op[0])
@@ -387,7 +387,7 @@ class Fail(Mremap):
         process = self._processes[op[1] & PROCESS_MASK if own else op[2]]
         if process is None or process.backing is None:
             return
-        for slot in range(op[at], op[at] + op[_PAGES_AT[op[0]]] if op[0] in _PAGES_AT else op[at] + 1):
+        for slot in range(op[at], op[at] + op[PAGES_AT[op[0]]] if op[0] in PAGES_AT else op[at] + 1):
             if process.backing[slot] is not None:
                 self._map_around(process, slot)
 
@@ -398,12 +398,12 @@ class Fail(Mremap):
         own, at = _WRITES_AT[op[0]]
         process = self._processes[op[1] & PROCESS_MASK if own else op[2]]
         if process is not None:
-            for slot in range(op[at], op[at] + op[_PAGES_AT[op[0]]] if op[0] in _PAGES_AT else op[at] + 1):
+            for slot in range(op[at], op[at] + op[PAGES_AT[op[0]]] if op[0] in PAGES_AT else op[at] + 1):
                 self._may_be_unprotected(process, slot)
 
     def _cut_anywhere(self, op: Operation) -> None:
         """The mappings of the range may have been split before the operation failed."""
-        at = _PAGES_AT.get(op[0])
+        at = PAGES_AT.get(op[0])
         if at is not None:
             for process in self._living:
                 self._cut(process, op[at - 1], op[at - 1] + op[at])

@@ -26,6 +26,8 @@ def codes_of(*names: str) -> frozenset[int]:
     return frozenset(BY_NAME[name].code for name in names)
 
 
+#: Where the number of pages stands in an operation.
+PAGES_AT: Final = {op.code: op.kinds.index(PAGES) + 2 for op in OPS if PAGES in op.kinds}
 #: Of these the outcome is the sum of those of the steps.
 SUMMED: Final = codes_of("migrate", "pagemap-scan")
 #: Of those with a step for each page no page's is sure to come before another's: what they forbid or take away TLBs may

@@ -19,6 +19,7 @@ from faultline.oracle.sorts import (
     MIGRATE,
     MOVES,
     OPEN,
+    PAGES_AT,
     PIN,
     PIN_WRITE,
     POISON,
@@ -59,8 +60,6 @@ from faultline.program.ops import (
     COPY_MODE,
     FILE_END,
     MAP_TYPE,
-    OPS,
-    PAGES,
     PIN_FLAGS,
     PINS,
     TASK_MONITOR,
@@ -136,9 +135,10 @@ def steps_of(ops: Sequence[Operation], index: int, level: int) -> list[Part]:
     if level & ACCESSES_FINE and op[0] in ACCESSES:
         return [*(_pinned_first(ops, op, index) or [(step, index) for step in _faulted_in(op)]), (op, index)]
     if level & RANGES_FINE and op[0] in PAGE_BY_PAGE:
-        pages = _pages(op, _met(ops, index))
+        met = _met(ops, index)
+        pages = _pages(op, met)
         if level & LAST_PAGE_FIRST and op[0] in FORBIDS:
-            pages = _last_first(op, pages, _met(ops, index))
+            pages = _last_first(op, pages, met)
         if op[0] == _MERGE:  # which looks at each page twice, as a page has to stay as it is for a while
             pages += pages
         if level & ACCESSES_FINE:
@@ -386,7 +386,7 @@ def _met(ops: Sequence[Operation], index: int) -> frozenset[int] | None:
 
 def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:
     """The operation on each page of its range; what nobody else meets is one with what follows."""
-    at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
+    at = PAGES_AT[op[0]]
     first, end = op[at - 1], op[at - 1] + op[at]
     cuts = [first]
     for slot in range(first + 1, end):
@@ -401,7 +401,7 @@ def _pages(op: Operation, met: frozenset[int] | None = None) -> list[Operation]:
 def _last_first(op: Operation, pages: Sequence[Operation], met: frozenset[int] | None) -> list[Operation]:
     """The pages from the last one on; what nobody else meets there is one with what comes before: by itself it may be
     a hole, which is an error."""
-    at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
+    at = PAGES_AT[op[0]]
     *others, last = pages
     if others and met is not None and last[at - 1] not in met:
         before = others.pop()
@@ -415,7 +415,7 @@ def joined(steps: Sequence[Operation], op: Operation) -> Operation | None:
         return steps[-1]
     if op[0] not in PAGE_BY_PAGE:
         return None
-    at = next(i for i, kind in enumerate(OPS[op[0]].kinds, 2) if kind is PAGES)
+    at = PAGES_AT[op[0]]
     if any((step[0], *step[2 : at - 1], *step[at + 1 :]) != (op[0], *op[2 : at - 1], *op[at + 1 :]) for step in steps):
         return None
     slots = sorted(slot for step in steps for slot in slots_of(step))
