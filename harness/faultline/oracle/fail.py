@@ -81,7 +81,6 @@ _MAPS: Final = frozenset(BY_NAME[name].code for name in ("mmap", "mmap-shared", 
 _FORK, _CONTINUE, _GUEST_WRITE = (BY_NAME[name].code for name in ("fork", "uffd-continue", "guest-write"))
 _UNREGISTER, _RESOLVE, _UFFD_WAKE = (BY_NAME[name].code for name in ("uffd-unregister", "uffd-resolve", "uffd-wake"))
 _DONTWAKE: Final = 1 << WAKE_MODE.words.index("dontwake")
-#: Where an operation has its page count, and where the flag that lets waiters sleep on.
 #: Operations that may read a page of a file: whether it is their own process's, and where they have the first slot.
 _READS_AT: Final = {
     BY_NAME[name].code: (name not in ("mem-read", "process-read"), BY_NAME[name].kinds.index(SLOT) + 2)
@@ -92,6 +91,7 @@ _WRITES_AT: Final = {
     BY_NAME[name].code: (name not in ("mem-write", "process-write"), BY_NAME[name].kinds.index(SLOT) + 2)
     for name in ("mem-write", "process-write", "guest-write", "pin", "populate")
 }
+#: Where an operation has the flag that lets waiters sleep on.
 _WAKE_AT: Final = {op.code: op.kinds.index(WAKE_MODE) + 2 for op in OPS if WAKE_MODE in op.kinds}
 
 
